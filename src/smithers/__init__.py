@@ -1,0 +1,1 @@
+"""Smithers: a durable runtime for long-running AI coding agents."""

@@ -1,0 +1,377 @@
+"""Every error raised on purpose: one tree, a stable code each, and the next thing to do.
+
+    SmithersError
+    ├── AuthoringError     fix the workflow file
+    │   ├── RenderError    found while the tree was being built or checked
+    │   └── InputError     the run's input does not fit
+    ├── RefusedError       nothing was changed; choose another command (exit 4)
+    ├── TaskError          one attempt of one task failed; retried as its policy says
+    ├── AgentError         the same, on an agent's side of the port
+    ├── StoreError         the database cannot be used; the run continues when the cause is gone
+    ├── LeaseLost          a newer owner drives the run; stop quietly
+    └── BugError           ours; please report
+
+Programs match `code`; people read `message` and `hint`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+
+class Place(NamedTuple):
+    """Where in the author's files something was written."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class SmithersError(Exception):
+    """Base of everything raised on purpose.
+
+    Args:
+        message: what happened, in one line where possible.
+        hint: the next thing to do, ideally a command; the class has a default.
+        place: file and line of the workflow, when the author can fix it there.
+        details: JSON facts for programs.
+    """
+
+    code: ClassVar[str] = "SMITHERS"
+    default_hint: ClassVar[str] = "run `smithers --help`"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        place: Place | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint if hint is not None else self.default_hint
+        self.place = place
+        self.details = details
+
+    def __str__(self) -> str:
+        at = f" ({self.place})" if self.place else ""
+        return f"{self.message}{at}"
+
+    def payload(self) -> dict[str, Any]:
+        """The error as JSON: `code`, `message`, `hint`, and `place` and `details` if known."""
+        found: dict[str, Any] = {"code": self.code, "message": self.message, "hint": self.hint}
+        if self.place:
+            found["place"] = str(self.place)
+        if self.details:
+            found["details"] = self.details
+        return found
+
+
+# --- AuthoringError: fix the workflow -----------------------------------------------------------
+
+
+class AuthoringError(SmithersError):
+    code = "AUTHORING"
+    default_hint = "fix the workflow file and run the same command again"
+
+
+class RenderError(AuthoringError):
+    """Raised while a tree is being built or checked."""
+
+    code = "RENDER"
+
+
+class InvalidNode(RenderError):
+    code = "INVALID_NODE"
+    default_hint = "see docs/vocabulary.md for what this node takes"
+
+
+class InvalidId(RenderError):
+    code = "INVALID_ID"
+    default_hint = (
+        "ids match [A-Za-z0-9][A-Za-z0-9._:/-]* and are at most 200 characters long; derive them from data"
+    )
+
+
+class DuplicateId(RenderError):
+    code = "DUPLICATE_ID"
+    default_hint = "give each task an id of its own, derived from the data it works on"
+
+
+class MissingOutputModel(RenderError):
+    code = "MISSING_OUTPUT_MODEL"
+    default_hint = "give the task a pydantic model as its second argument, or annotate what `run` returns"
+
+
+class ChildRefused(RenderError):
+    code = "CHILD_REFUSED"
+    default_hint = "a child is a node, None or False (absent), or an iterable of children"
+
+
+class DependencyCycle(RenderError):
+    code = "DEPENDENCY_CYCLE"
+    default_hint = "remove one of the edges, or reorder the sequence"
+
+
+class DependencyDeadlock(AuthoringError):
+    code = "DEPENDENCY_DEADLOCK"
+    default_hint = "mount the missing task, or remove the dependency on it"
+
+
+class TooDeep(RenderError):
+    code = "TOO_DEEP"
+    default_hint = "nest at most 200 levels; flatten the tree or move a part into a sub-workflow"
+
+
+class MissingOutput(AuthoringError):
+    """A read of an output that is not there (yet)."""
+
+    code = "MISSING_OUTPUT"
+    default_hint = "read it in a callable (prompt=, run=, value=), or with output_maybe"
+
+
+class ReadRefused(AuthoringError):
+    code = "READ_REFUSED"
+    default_hint = "read with a task, (Model, 'id') or a model"
+
+
+class RenderFailed(RenderError):
+    """The workflow function itself raised."""
+
+    code = "RENDER_FAILED"
+
+
+class RenderUnstable(RenderError):
+    code = "RENDER_UNSTABLE"
+    default_hint = "the tree must be a function of stored state: remove time, random numbers and globals from it"
+
+
+class LoopMaxReached(AuthoringError):
+    code = "LOOP_MAX_REACHED"
+    default_hint = "raise max_iterations, or use on_max_reached='return-last'"
+
+
+class PromptError(AuthoringError):
+    code = "PROMPT"
+    default_hint = "check the template's file name and the names it uses"
+
+
+class OutsideTask(AuthoringError):
+    code = "OUTSIDE_TASK"
+    default_hint = "call it inside a task's function, or read through ctx"
+
+
+class InputError(AuthoringError):
+    """The run's input does not fit the workflow's input model."""
+
+    code = "INPUT_INVALID"
+    default_hint = "pass --input with JSON that fits; `smithers graph FILE` shows the workflow's input"
+
+
+# --- RefusedError: nothing was changed ----------------------------------------------------------
+
+
+class RefusedError(SmithersError):
+    code = "REFUSED"
+
+
+class UsageRefused(RefusedError):
+    code = "USAGE"
+
+
+class WorkflowNotFound(RefusedError):
+    code = "WORKFLOW_NOT_FOUND"
+    default_hint = "name a file: `smithers up flow.py`, `flow.py:name` or `package.module:name`"
+
+
+class WorkflowLoadFailed(RefusedError):
+    """The file could not be imported; no run was created."""
+
+    code = "WORKFLOW_LOAD_FAILED"
+    default_hint = "fix the file and run the same command again; nothing was started"
+
+
+class RunNotFound(RefusedError):
+    code = "RUN_NOT_FOUND"
+    default_hint = "list the runs with `smithers ps`"
+
+
+class RunAmbiguous(RefusedError):
+    code = "RUN_AMBIGUOUS"
+    default_hint = "type more letters of the run id"
+
+
+class NodeNotFound(RefusedError):
+    code = "NODE_NOT_FOUND"
+    default_hint = "list the run's nodes with `smithers inspect RUN`"
+
+
+class RunExists(RefusedError):
+    code = "RUN_EXISTS"
+    default_hint = "continue it with --resume, or choose another --run-id"
+
+
+class RunOwned(RefusedError):
+    code = "RUN_OWNED"
+    default_hint = "watch it with `smithers logs RUN -f`, or end it with `smithers cancel RUN`"
+
+
+class RunNotResumable(RefusedError):
+    code = "RUN_NOT_RESUMABLE"
+    default_hint = "start a new run with `smithers up`"
+
+
+class InputChanged(RefusedError):
+    code = "INPUT_CHANGED"
+    default_hint = "resume without --input, or start a new run with the new input"
+
+
+# --- TaskError: one attempt failed --------------------------------------------------------------
+
+
+class TaskError(SmithersError):
+    code = "TASK_FAILED"
+    default_hint = "see what happened with `smithers logs RUN`; resume retries what failed"
+
+
+class TaskTimeout(TaskError):
+    code = "TASK_TIMEOUT"
+    default_hint = "raise timeout=, or make the work smaller"
+
+
+class HeartbeatTimeout(TaskError):
+    code = "HEARTBEAT_TIMEOUT"
+    default_hint = "call current().heartbeat() more often, or raise heartbeat_timeout="
+
+
+class HeartbeatRefused(TaskError):
+    code = "HEARTBEAT_REFUSED"
+    default_hint = "heartbeat data is JSON of at most 1 MB with finite numbers"
+
+
+class InvalidOutput(TaskError):
+    """A value that does not fit its model, or that JSON cannot hold."""
+
+    code = "INVALID_OUTPUT"
+    default_hint = "return the model, or anything it validates"
+
+
+class CrashLoop(TaskError):
+    code = "CRASH_LOOP"
+    default_hint = "the process died three times while this task ran; look at its memory and its native code"
+
+
+class TaskFailed(TaskError):
+    """A run ended because this task failed and nothing handled it."""
+
+    code = "TASK_FAILED"
+
+
+class RunFailed(TaskError):
+    """The run that was awaited did not finish."""
+
+    code = "RUN_FAILED"
+
+
+# --- AgentError: the other side of the port -----------------------------------------------------
+
+
+class AgentError(SmithersError):
+    """What an adapter raises; the class tells the retry policy what it means."""
+
+    code = "AGENT_FAILED"
+    default_hint = "see the attempt with `smithers inspect RUN`"
+
+
+class AgentQuota(AgentError):
+    code = "AGENT_QUOTA"
+    default_hint = "wait for the reset, or add another agent to the task's list"
+
+
+class AgentThrottled(AgentError):
+    code = "AGENT_THROTTLED"
+
+
+class AgentAuth(AgentError):
+    code = "AGENT_AUTH"
+    default_hint = "sign in to the agent, or add another agent to the task's list"
+
+
+class AgentMissing(AgentError):
+    code = "AGENT_MISSING"
+    default_hint = "install the agent's program, or add another agent to the task's list"
+
+
+class AgentRefusal(AgentError):
+    code = "AGENT_REFUSAL"
+
+
+class AgentStalled(AgentError):
+    code = "AGENT_STALLED"
+
+
+# --- StoreError ---------------------------------------------------------------------------------
+
+
+class StoreError(SmithersError):
+    code = "STORE"
+    default_hint = "check the file and its disk; resume when the cause is gone"
+
+
+class StoreNotFound(StoreError):
+    code = "STORE_NOT_FOUND"
+    default_hint = "pass --store PATH, or start a run with `smithers up`"
+
+
+class StoreReadOnly(StoreError):
+    code = "STORE_READ_ONLY"
+    default_hint = "make the .smithers folder writable, or pass --store PATH"
+
+
+class StoreFull(StoreError):
+    code = "STORE_FULL"
+    default_hint = "free disk space, then resume the run"
+
+
+class StoreBusy(StoreError):
+    code = "STORE_BUSY"
+    default_hint = "another process holds the database; try again"
+
+
+class StoreCorrupt(StoreError):
+    code = "STORE_CORRUPT"
+    default_hint = "restore the file from a backup; nothing was written to it"
+
+
+class StoreTooNew(StoreError):
+    code = "STORE_TOO_NEW"
+    default_hint = "upgrade smithers-orchestrator"
+
+
+class NotAStore(StoreError):
+    code = "NOT_A_STORE"
+    default_hint = "pass another --store PATH"
+
+
+class CommitUnknown(StoreError):
+    """A commit raised: its rows may or may not be there. The owner rebuilds from rows."""
+
+    code = "COMMIT_UNKNOWN"
+
+
+# --- The rest -----------------------------------------------------------------------------------
+
+
+class LeaseLost(SmithersError):
+    """A newer owner drives this run; nothing was written."""
+
+    code = "LEASE_LOST"
+    default_hint = "nothing to do: another process continues the run"
+
+
+class BugError(SmithersError):
+    code = "BUG"
+    default_hint = "this is our fault: please report it with the text above"

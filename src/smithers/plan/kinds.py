@@ -1,0 +1,107 @@
+"""The few kinds of node a plan is made of. The vocabulary lowers itself to these; the scheduler knows no others.
+
+Plan nodes are immutable values. `payload` is what the vocabulary wants back when a task is due (the `Task`
+itself); nothing here or in the scheduler looks inside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from smithers.errors import Place
+    from smithers.ids import NodeKey
+
+MAX_DEPTH = 200
+"""Deeper nesting is an authoring error: the interpreter's own recursion ends soon after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The task that carries it waits for `target`."""
+
+    target: str
+    """Id of a task or a loop."""
+    needs_output: bool = False
+    """False: any settlement will do. True (`deps`, `needs`): without an output the task is skipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlan:
+    """A leaf: one piece of work."""
+
+    id: str
+    edges: tuple[Edge, ...] = ()
+    continue_on_fail: bool = False
+    payload: Any = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SequencePlan:
+    """Children one after another; a child starts when the one before it has settled."""
+
+    children: tuple[PlanNode, ...] = ()
+    id: str | None = None
+    payload: Any = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelPlan:
+    """Children side by side; settled when all of them are."""
+
+    children: tuple[PlanNode, ...] = ()
+    cap: int | None = None
+    """How many children may be in flight, that is, have a running attempt somewhere below them."""
+    cancel_on_failure: bool = False
+    """An unhandled failure below cancels what else runs below; otherwise it ends by itself."""
+    id: str | None = None
+    payload: Any = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopPlan:
+    """A body, pass after pass, until its driver says so or `max_iterations` passes have ended."""
+
+    id: str
+    body: PlanNode
+    max_iterations: int | None = 5
+    """None: no limit. A loop always makes at least one pass."""
+    fail_on_max: bool = False
+    payload: Any = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPlan:
+    """An error boundary: a region of its own around `body`.
+
+    A failure inside unwinds only this region; the block then settles as failed-and-handled and what stands
+    after it goes on. Try, saga and finally are built on it.
+    """
+
+    id: str
+    body: PlanNode
+    payload: Any = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HolePlan:
+    """A body that is not known before it is reached: `expand(key)` makes it, once per pass.
+
+    Args of `expand`: the hole's own key (its id, and the pass it stands in). The result is cached until the
+    driver says that what it was made from has changed (`Schedule.refill`).
+    """
+
+    id: str
+    expand: Callable[[NodeKey], PlanNode]
+    payload: Any = None
+    place: Place | None = None
+
+
+PlanNode: TypeAlias = TaskPlan | SequencePlan | ParallelPlan | LoopPlan | BlockPlan | HolePlan

@@ -1,0 +1,215 @@
+"""The protocols that travel between rooms: agents, stores, and the rim's view of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from smithers.ids import NodeKey
+    from smithers.records import (
+        AttemptRow,
+        EventRow,
+        FrameRow,
+        FrameWrite,
+        HeartbeatRow,
+        InboxKind,
+        MountRow,
+        NewRun,
+        NodeRow,
+        OutputRow,
+        Owner,
+        PassRow,
+        RunFilter,
+        RunRow,
+        StoredRun,
+        Wakeup,
+    )
+
+
+# --- Agents -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRequest:
+    """What one call asks of an agent."""
+
+    prompt: str
+    schema: type[BaseModel] | None
+    """Model the answer must validate against; None: plain text."""
+    task: NodeKey
+    run_id: str
+    attempt: int
+    """Counts from 1."""
+    session: str | None = None
+    """Conversation to continue, as an earlier reply named it."""
+    emit: Callable[[AgentEvent], None] = lambda event: None
+    """Called for every sign of life; any event counts as a heartbeat. Safe from any thread."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEvent:
+    """One sign of life of a working agent."""
+
+    kind: str
+    """`text`, `tool-call`, `tool-result`, `usage`, `session` or `retry`."""
+    text: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReply:
+    """One call's answer: `output` (structured) if the agent has it, else `text`."""
+
+    text: str = ""
+    output: Any = None
+    """The model, or anything it validates; None: look into `text`."""
+    session: str | None = None
+    """Name by which this conversation can be continued."""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """Anything that answers prompts. Add one by writing a class with these two members."""
+
+    @property
+    def name(self) -> str:
+        """Short, stable, shown to people and stored with each attempt: `claude-code`, `rehearsal`."""
+        ...
+
+    def call(self, request: AgentRequest) -> Awaitable[AgentReply]:
+        """Answer one request.
+
+        Raises:
+            AgentError: classified; any other exception counts as a crash of the agent.
+        """
+        ...
+
+
+# --- Store --------------------------------------------------------------------------------------
+
+
+class Leases(Protocol):
+    """Who drives what. Each method is one transaction."""
+
+    def register_owner(self, ttl_ms: int) -> Owner:
+        """Insert this process as an owner whose lease ends in `ttl_ms`."""
+        ...
+
+    def renew_owner(self, owner: int, ttl_ms: int) -> bool:
+        """Move the lease's end; False: the row is gone, and so is everything it held."""
+        ...
+
+    def end_owner(self, owner: int) -> None:
+        """Forget an owner that leaves cleanly; runs it still held have no owner then."""
+        ...
+
+    def claim(self, run: int, owner: int) -> int:
+        """Take a run over and return its new fence.
+
+        Raises:
+            RunOwned: a live owner's lease has not ended; says which and since when.
+        """
+        ...
+
+    def release(self, run: int, fence: int) -> None:
+        """Give a claimed run back, unchanged; silently nothing if a newer owner has it."""
+        ...
+
+
+class FrameResult(Protocol):
+    """What became of one frame of a group commit: `error` is None when it is stored."""
+
+    error: Exception | None
+
+
+class Writer(Protocol):
+    """The one connection that changes run state; used from one thread."""
+
+    def create_run(self, new: NewRun, owner: int, first: FrameWrite) -> RunRow:
+        """Store a run and its first frame in one transaction. `first.run` and `.fence` are filled in.
+
+        Raises:
+            RunExists: the name is taken; nothing was written.
+        """
+        ...
+
+    def commit(self, frames: Sequence[FrameWrite]) -> list[Exception | None]:
+        """Store frames of several runs in one transaction, one savepoint each.
+
+        Returns:
+            One entry a frame: None when it is durable, else why it alone was not stored
+            (`LeaseLost`, or a `StoreError`).
+        Raises:
+            CommitUnknown: the commit itself raised; any of it may or may not be there.
+        """
+        ...
+
+    def load(self, run: int) -> StoredRun:
+        """Everything needed to continue a run."""
+        ...
+
+    def heartbeats(self, rows: Sequence[tuple[int, int, HeartbeatRow]]) -> None:
+        """Store heartbeat data of running attempts: (run, fence, row) each; stale fences are ignored."""
+        ...
+
+    def has_changed(self) -> bool:
+        """Whether another connection has committed since the last call."""
+        ...
+
+    def inbox(self, runs: Sequence[int]) -> Mapping[int, Sequence[Any]]:
+        """Untaken messages of these runs."""
+        ...
+
+    def idle(self) -> None:
+        """Checkpoint while nothing else wants the file."""
+        ...
+
+    def close(self) -> None:
+        """Checkpoint and close; the file is complete without its `-wal` afterwards."""
+        ...
+
+
+class Reader(Protocol):
+    """What people and programs look at. Holds no transaction between calls."""
+
+    def runs(self, where: RunFilter) -> list[RunRow]:
+        """Newest first."""
+        ...
+
+    def run(self, name: str) -> RunRow:
+        """By exact id or unique prefix. Raises `RunNotFound` or `RunAmbiguous`."""
+        ...
+
+    def nodes(self, run: int) -> list[NodeRow]: ...
+
+    def attempts(self, run: int) -> list[AttemptRow]: ...
+
+    def outputs(self, run: int) -> list[OutputRow]: ...
+
+    def passes(self, run: int) -> list[PassRow]: ...
+
+    def frames(self, run: int) -> list[FrameRow]: ...
+
+    def mounts(self, run: int, frame: int | None = None) -> list[MountRow]:
+        """The tree at a frame (default: now), parents before children, siblings in order."""
+        ...
+
+    def wakeups(self, run: int) -> list[Wakeup]: ...
+
+    def events(self, run: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
+        """Events with `seq > after`, in order."""
+        ...
+
+
+class Outsider(Protocol):
+    """What a process that does not own a run may do to it."""
+
+    def post(self, run: int, kind: InboxKind, by: str, data: str | None = None) -> int:
+        """Leave a message for the owner; returns its id."""
+        ...

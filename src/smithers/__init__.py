@@ -1,1 +1,100 @@
-"""Smithers: a durable runtime for long-running AI coding agents."""
+"""Smithers: a durable runtime for long-running AI coding agents.
+
+A workflow is a function from state to a tree of tasks. The runtime renders it, runs what is ready, stores each
+result the moment it is finished, and renders again.
+
+    from smithers import Context, Task, workflow
+
+Everything public is here, and imported when it is first used: `import smithers` alone costs next to nothing.
+`smithers.agents` holds the agents.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from smithers.context import Context as Context
+    from smithers.context import Current as Current
+    from smithers.context import current as current
+    from smithers.errors import Place as Place
+    from smithers.errors import SmithersError as SmithersError
+    from smithers.nodes import Branch as Branch
+    from smithers.nodes import Loop as Loop
+    from smithers.nodes import Node as Node
+    from smithers.nodes import Parallel as Parallel
+    from smithers.nodes import Pass as Pass
+    from smithers.nodes import RetryPolicy as RetryPolicy
+    from smithers.nodes import Sequence as Sequence
+    from smithers.nodes import Task as Task
+    from smithers.ports import Agent as Agent
+    from smithers.ports import AgentEvent as AgentEvent
+    from smithers.ports import AgentReply as AgentReply
+    from smithers.ports import AgentRequest as AgentRequest
+    from smithers.prompt import Prompt as Prompt
+    from smithers.workflow import RunResult as RunResult
+    from smithers.workflow import Workflow as Workflow
+    from smithers.workflow import workflow as workflow
+
+_HOMES = {
+    "Agent": "smithers.ports",
+    "AgentEvent": "smithers.ports",
+    "AgentReply": "smithers.ports",
+    "AgentRequest": "smithers.ports",
+    "Branch": "smithers.nodes",
+    "Context": "smithers.context",
+    "Current": "smithers.context",
+    "Loop": "smithers.nodes",
+    "Node": "smithers.nodes",
+    "Parallel": "smithers.nodes",
+    "Pass": "smithers.nodes",
+    "Place": "smithers.errors",
+    "Prompt": "smithers.prompt",
+    "RetryPolicy": "smithers.nodes",
+    "RunResult": "smithers.workflow",
+    "Sequence": "smithers.nodes",
+    "SmithersError": "smithers.errors",
+    "Task": "smithers.nodes",
+    "Workflow": "smithers.workflow",
+    "current": "smithers.context",
+    "workflow": "smithers.workflow",
+}
+"""Where each public name lives. A fixed table: a typo fails at import, as it should."""
+
+__all__ = [
+    "Agent",
+    "AgentEvent",
+    "AgentReply",
+    "AgentRequest",
+    "Branch",
+    "Context",
+    "Current",
+    "Loop",
+    "Node",
+    "Parallel",
+    "Pass",
+    "Place",
+    "Prompt",
+    "RetryPolicy",
+    "RunResult",
+    "Sequence",
+    "SmithersError",
+    "Task",
+    "Workflow",
+    "current",
+    "workflow",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'smithers' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -146,7 +146,9 @@ class RenderFailed(RenderError):
 
 class RenderUnstable(RenderError):
     code = "RENDER_UNSTABLE"
-    default_hint = "the tree must be a function of stored state: remove time, random numbers and globals from it"
+    default_hint = (
+        "the tree must be a function of stored state: remove time, random numbers and globals from it"
+    )
 
 
 class LoopMaxReached(AuthoringError):

@@ -41,8 +41,6 @@ class NodeKey(NamedTuple):
         return f"{self.node}{inner}" + (f"@{self.scope}" if self.scope else "")
 
 
-
-
 def check_node_id(value: object, place: Place | None = None) -> str:
     """Return `value` if it can be a node id, else raise `InvalidId` naming it."""
     if isinstance(value, str) and _NODE_ID.match(value):

@@ -1,0 +1,111 @@
+"""The table of commands. A command's module is imported when the command is called, and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Entry(NamedTuple):
+    """One command."""
+
+    path: str
+    """Where it is: `module:name`."""
+    help: str
+    """Its line in `smithers --help`; kept here so that help imports nothing."""
+
+
+SECTIONS: Mapping[str, Mapping[str, Entry]] = {
+    "Start": {
+        "up": Entry("smithers.cli.up:up", "Run a workflow, or resume a run."),
+        "graph": Entry(
+            "smithers.cli.graph:graph", "Show what a workflow would run first, without running it."
+        ),
+    },
+    "Watch": {
+        "ps": Entry("smithers.cli.ps:ps", "List the runs."),
+        "inspect": Entry("smithers.cli.inspect:inspect", "Show one run: every node, attempt and error."),
+        "why": Entry("smithers.cli.why:why", "Say what a run or a node waits for, and what helps."),
+        "output": Entry("smithers.cli.output:output", "Print what a run or a node returned."),
+        "logs": Entry("smithers.cli.logs:logs", "Print a run's events, or follow them."),
+    },
+    "Control": {
+        "cancel": Entry("smithers.cli.cancel:cancel", "End a run."),
+    },
+}
+
+COMMANDS: Mapping[str, Entry] = {
+    name: entry for section in SECTIONS.values() for name, entry in section.items()
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by the table only."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click hands it in
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, name = entry.path.partition(":")
+        command = getattr(import_module(module), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{entry.path} is not a command")
+        command.context_settings = {**CONTEXT, **command.context_settings}
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{meant}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        width = max(map(len, COMMANDS))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), entry.help) for name, entry in commands.items()])
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"smithers {version('smithers-orchestrator')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings=CONTEXT,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+@click.pass_context
+def smithers(ctx: click.Context) -> None:
+    """Run AI coding agents as durable workflows: start one, kill it, resume it.
+
+    A run is named by its id, by the beginning of its id, or by @last, the newest.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

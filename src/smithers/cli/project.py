@@ -1,0 +1,78 @@
+"""The project a command works on: its store, opened for reading."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smithers.clock import SystemClock
+from smithers.observe import lookup
+
+if TYPE_CHECKING:
+    from smithers.observe.snapshot import Snapshot
+    from smithers.ports import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """An open store."""
+
+    reader: Reader
+    named: str | None
+    """What `--store` said."""
+    now_ms: int
+    """Wall clock at the start of the command: all times on one screen count from it."""
+
+    def take(self, run: str) -> Snapshot:
+        """The rows of the run that a person's word means.
+
+        Raises:
+            RunNotFound, RunAmbiguous: with the names that were perhaps meant.
+        """
+        from smithers.observe import snapshot
+
+        return snapshot.take(self.reader, lookup.run_name(self.reader, run))
+
+    def command(self, text: str) -> str:
+        """A command to type next, for this same store."""
+        return f"{text} --store {shlex.quote(self.named)}" if self.named else text
+
+
+@contextmanager
+def open_project(named: str | None) -> Iterator[Project | None]:
+    """Open the project's store to read it; None where there is none yet.
+
+    Args:
+        named: what `--store` said.
+
+    Raises:
+        StoreError: the file cannot be used, or the one that was named is not there.
+    """
+    from smithers.store import Store, find_store
+
+    path = find_store(Path.cwd(), named)
+    if path is None:
+        yield None
+        return
+    clock = SystemClock()
+    # Not `open_store`: it writes (it brings the schema up to date), and whoever only looks must not.
+    with closing(Store(path, durability="full", clock=clock).reader()) as reader:
+        yield Project(reader, named, clock.now_ms())
+
+
+@contextmanager
+def open_run(named: str | None, run: str) -> Iterator[tuple[Project, Snapshot]]:
+    """Open the project's store and read one run of it.
+
+    Raises:
+        RunNotFound, RunAmbiguous: with the names that were perhaps meant.
+        StoreError: the file cannot be used.
+    """
+    with open_project(named) as project:
+        if project is None:
+            raise lookup.no_runs(run)
+        yield project, project.take(run)

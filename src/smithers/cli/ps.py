@@ -1,0 +1,96 @@
+"""`smithers ps`: the runs of the project, newest first."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from smithers.cli import terminal
+from smithers.cli.options import json_option, store_option
+from smithers.cli.project import Project, open_project
+from smithers.cli.table import Column, Table
+from smithers.observe import moment, next_step
+from smithers.observe.summary import RunSummary, select, summarize, took_ms
+from smithers.records import RunState
+
+STATUSES = (*(state.word for state in RunState), "orphaned", "stalled")
+
+
+@click.command()
+@click.option(
+    "-s",
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice(STATUSES),
+    metavar="STATUS",
+    help="Only these.",
+)
+@click.option("-a", "--all", "is_all", is_flag=True, help="Every run.")
+@click.option(
+    "-n",
+    "limit",
+    metavar="LIMIT",
+    default=20,
+    type=click.IntRange(1),
+    help="Newest runs to show; default: 20.",
+)
+@store_option
+@json_option
+def ps(statuses: tuple[str, ...], is_all: bool, limit: int, store: str | None, is_json: bool) -> None:
+    """List the runs: all that are unfinished, and the newest 20.
+
+    STATUS is running, waiting, paused, finished, partial, failed or cancelled; or orphaned (its process has
+    died) or stalled (its process is silent).
+    """
+    with open_project(store) as project:
+        if project is None:
+            found, is_cut = [], False
+        else:
+            runs, is_cut = select(project.reader, statuses=statuses, limit=limit, is_all=is_all)
+            found = [summarize(project.reader, run, project.now_ms) for run in runs]
+        if is_json:
+            print(json.dumps({"status": "ok", "runs": [run.document() for run in found]}, ensure_ascii=False))
+        elif project is None or not found:
+            print(_nothing(statuses))
+        else:
+            _print_table(project, found)
+            if is_cut:
+                terminal.note("older runs: smithers ps -a")
+
+
+def _nothing(statuses: tuple[str, ...]) -> str:
+    if statuses:
+        return f"No run is {' or '.join(statuses)}. All runs: smithers ps -a"
+    return f"No runs yet. Start one: {next_step.START}"
+
+
+def _print_table(project: Project, found: list[RunSummary]) -> None:
+    table = Table(
+        [
+            Column("RUN", is_text=True),
+            Column("WORKFLOW", is_text=True),
+            Column("STATUS", paint=terminal.state_style),
+            Column("PROGRESS", is_right=True),
+            Column("STARTED", is_right=True),
+            Column("TOOK", is_right=True),
+        ],
+        note_title="DETAIL",
+    )
+    now = project.now_ms
+    for line in found:
+        took = took_ms(line.run, now)
+        note = (
+            f"{line.detail}; {line.command}" if line.detail and line.command else line.detail or line.command
+        )
+        table.add(
+            line.run.name,
+            line.run.workflow,
+            line.status,
+            f"{line.settled}/{line.mounted}",
+            moment.ago(line.run.created_ms, now),
+            moment.UNKNOWN if took is None else moment.span(took),
+            note=note or "",
+        )
+    print("\n".join(table.lines(terminal.width())))

@@ -1,0 +1,79 @@
+"""What the terminal can show: its width, its colours, the glyphs of states."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+import click
+
+DEFAULT_WIDTH = 80
+
+STATE_COLOURS: Mapping[str, str] = {
+    "running": "blue",
+    "waiting": "cyan",
+    "paused": "yellow",
+    "finished": "green",
+    "partial": "yellow",
+    "failed": "red",
+    "cancelled": "bright_black",
+    "skipped": "bright_black",
+    "pending": "bright_black",
+    "continued": "bright_black",
+    "orphaned": "red",
+    "stalled": "yellow",
+    "interrupted": "red",
+}
+"""Colour means state and nothing else; the word always stands beside it."""
+
+GLYPHS: Mapping[str, str] = {
+    "pending": "○",
+    "running": "◐",
+    "waiting": "◷",
+    "finished": "✓",
+    "failed": "✗",
+    "skipped": "»",
+    "cancelled": "■",
+}
+
+
+def is_terminal() -> bool:
+    """Whether stdout is one."""
+    return sys.stdout.isatty()
+
+
+def width() -> int:
+    """Columns to fill: the terminal's, or 80 where there is none and `COLUMNS` does not say."""
+    if "COLUMNS" in os.environ or is_terminal():
+        return shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns
+    return DEFAULT_WIDTH
+
+
+def has_colour(stream: TextIO | None = None) -> bool:
+    """Whether to colour: on a terminal, unless `NO_COLOR` is set (https://no-color.org)."""
+    return not os.environ.get("NO_COLOR") and (stream or sys.stdout).isatty()
+
+
+def style(text: str, colour: str | None, *, stream: TextIO | None = None, bold: bool = False) -> str:
+    """Coloured text, or the text itself where colours are off."""
+    if not text or not (colour or bold) or not has_colour(stream):
+        return text
+    return click.style(text, fg=colour, bold=bold or None)
+
+
+def state_style(word: str) -> str:
+    """A state's word in its colour."""
+    return style(word, STATE_COLOURS.get(word))
+
+
+def note(text: str) -> None:
+    """A remark beside the output, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def flush() -> None:
+    """Hand printed lines over at once: whoever follows a pipe waits for them."""
+    sys.stdout.flush()

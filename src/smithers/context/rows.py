@@ -1,0 +1,63 @@
+"""A run's outputs in memory: JSON texts by node and pass. Models are built anew by each read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from smithers.ids import NodeKey
+
+Passes: TypeAlias = tuple[int, ...]
+"""Passes of the loops around a node, outermost first; `(0,)` outside any loop."""
+
+
+class OutputText:
+    """One stored output. Bodies that live in a blob are fetched when they are first read."""
+
+    __slots__ = ("_body", "key", "model", "seq")
+
+    def __init__(self, key: NodeKey, seq: int, model: str, body: str | Callable[[], str]) -> None:
+        self.key = key
+        self.seq = seq
+        self.model = model
+        self._body = body
+
+    @property
+    def body(self) -> str:
+        if not isinstance(self._body, str):
+            self._body = self._body()
+        return self._body
+
+
+class Rows:
+    """All outputs of a run's newest generations."""
+
+    def __init__(self) -> None:
+        self._by_node: dict[str, dict[Passes, OutputText]] = {}
+
+    def add(self, row: OutputText) -> None:
+        self._by_node.setdefault(row.key.node, {})[passes_of(row.key)] = row
+
+    def drop(self, key: NodeKey) -> None:
+        """Forget the row of a node that is open again."""
+        self._by_node.get(key.node, {}).pop(passes_of(key), None)
+
+    def of(self, node: str) -> dict[Passes, OutputText]:
+        return self._by_node.get(node, {})
+
+    def get(self, key: NodeKey) -> OutputText | None:
+        return self._by_node.get(key.node, {}).get(passes_of(key))
+
+    def of_model(self, model: str) -> Iterator[OutputText]:
+        """Every row of a model, in `seq` order."""
+        found = [r for rows in self._by_node.values() for r in rows.values() if r.model == model]
+        found.sort(key=lambda row: row.seq)
+        return iter(found)
+
+
+def passes_of(key: NodeKey) -> Passes:
+    """The passes that a key names: its scope's, then its own iteration."""
+    if not key.scope:
+        return (key.iteration,)
+    outer = tuple(int(part.rpartition("=")[2]) for part in key.scope.split(","))
+    return (*outer, key.iteration)

@@ -1,0 +1,169 @@
+"""One moment of a run's state, seen from one place in its tree: what every read goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+from smithers.ids import NodeKey
+
+from .rows import OutputText, Passes, Rows
+
+if TYPE_CHECKING:
+    from smithers.records import NodeState
+
+Subject: TypeAlias = tuple[str, str]
+"""What a read depends on: `("node", id)`, `("model", name)`, `("state", id)`."""
+
+
+class Standing(NamedTuple):
+    """Where something stands: the loops around it and their passes, outermost first."""
+
+    loops: tuple[str, ...] = ()
+    passes: tuple[int, ...] = ()
+
+
+class State(Protocol):
+    """The run's state, as the runtime keeps it."""
+
+    @property
+    def run_id(self) -> str: ...
+
+    @property
+    def input(self) -> Any:
+        """The run's input: its model, or a record; built anew per call."""
+        ...
+
+    @property
+    def rows(self) -> Rows: ...
+
+    def standing(self, node: str) -> Standing | None:
+        """Where `node` is mounted now; None: it is not, and it is not known where it was."""
+        ...
+
+    def node_state(self, key: NodeKey) -> NodeState: ...
+
+    def failure(self, key: NodeKey) -> Mapping[str, Any] | None:
+        """The error of a node's last attempt, as stored."""
+        ...
+
+    @property
+    def only_loop_pass(self) -> int:
+        """The pass of the tree's loop if there is exactly one, else 0."""
+        ...
+
+
+class View:
+    """Reads of one render, or of one attempt.
+
+    Args:
+        state: the run's state.
+        at: where the reader stands; None: a render outside any body function.
+        seq: rows with a greater `seq` are not there yet; None: all are.
+        reads: collects what was read, present or not; None: nobody asks.
+    """
+
+    __slots__ = ("at", "reads", "seq", "state")
+
+    def __init__(
+        self,
+        state: State,
+        at: Standing | None = None,
+        seq: int | None = None,
+        reads: set[Subject] | None = None,
+    ) -> None:
+        self.state = state
+        self.at = at
+        self.seq = seq
+        self.reads = reads
+
+    def note(self, kind: str, name: str) -> None:
+        if self.reads is not None:
+            self.reads.add((kind, name))
+
+    def newest(self, node: str) -> OutputText | None:
+        """The node's row in this pass: the current pass of each loop that reader and node share.
+
+        Loops that only the node stands in are read after their last pass. In a render outside any body
+        function the reader is taken to stand where the node is mounted.
+        """
+        self.note("node", node)
+        rows = self.state.rows.of(node)
+        if not rows:
+            return None
+        there = self.state.standing(node)
+        if there is None:
+            return self._last(rows.values())
+        prefix = self._shared(there)
+        if len(prefix) == len(there.loops):
+            row = rows.get(prefix or (0,))
+            return self._seen(row) if row is not None else None
+        return self._last(row for passes, row in rows.items() if passes[: len(prefix)] == prefix)
+
+    def latest(self, node: str) -> OutputText | None:
+        """The node's newest row up to this pass: earlier passes of the innermost shared loop count too."""
+        self.note("node", node)
+        rows = self.state.rows.of(node)
+        if not rows:
+            return None
+        there = self.state.standing(node)
+        if there is None:
+            return self._last(rows.values())
+        prefix = self._shared(there)
+        outer = prefix[:-1]
+        found = [
+            passes
+            for passes, row in rows.items()
+            if passes[: len(outer)] == outer and passes[: len(prefix)] <= prefix and self._seen(row)
+        ]
+        return rows[max(found)] if found else None
+
+    def count(self, node: str) -> int:
+        """In how many passes the node has left a row, within the current pass of every outer loop."""
+        self.note("node", node)
+        there = self.state.standing(node)
+        outer = self._shared(there)[:-1] if there is not None else ()
+        rows = self.state.rows.of(node)
+        return sum(
+            passes[: len(outer)] == outer and self._seen(row) is not None for passes, row in rows.items()
+        )
+
+    def of_model(self, model: str) -> list[OutputText]:
+        """All rows of a model that are there, in `seq` order."""
+        self.note("model", model)
+        return [row for row in self.state.rows.of_model(model) if self._seen(row) is not None]
+
+    def key(self, node: str) -> NodeKey | None:
+        """The node's key in this pass; None: it is not mounted."""
+        there = self.state.standing(node)
+        if there is None:
+            return None
+        shared = self._shared(there)
+        passes = (*shared, *there.passes[len(shared) :])
+        if not there.loops:
+            return NodeKey(node)
+        scope = ",".join(f"{loop}={n}" for loop, n in zip(there.loops[:-1], passes, strict=False))
+        return NodeKey(node, scope, passes[len(there.loops) - 1])
+
+    def _shared(self, there: Standing) -> Passes:
+        """The reader's passes of the loops it shares with what stands `there`."""
+        if self.at is None:
+            return there.passes
+        count = 0
+        for own, other in zip(self.at.loops, there.loops, strict=False):
+            if own != other:
+                break
+            count += 1
+        return self.at.passes[:count]
+
+    def _seen(self, row: OutputText) -> OutputText | None:
+        return row if self.seq is None or row.seq <= self.seq else None
+
+    def _last(self, rows: Iterable[OutputText]) -> OutputText | None:
+        found = [row for row in rows if self._seen(row) is not None]
+        return max(found, key=lambda row: row.seq) if found else None
+
+
+ambient: ContextVar[View | None] = ContextVar("smithers_view", default=None)
+"""The view that reads go through in this thread or coroutine; set around each render and each attempt."""

@@ -1,0 +1,287 @@
+"""The author's side: where prompts are made, agents called and functions run.
+
+Coroutines run on an event loop of their own, away from the engine's thread; functions that block run on
+threads. Nothing here decides or stores anything: each job ends in one `report`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+from smithers.context import Current, Record, View, ambient, decode, running_as
+from smithers.errors import (
+    AgentAuth,
+    AgentMissing,
+    AgentQuota,
+    BugError,
+    InvalidOutput,
+    MissingOutput,
+    SmithersError,
+)
+from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest
+
+from .encode import encode_output
+from .failure import classify, describe
+from .job import Done, Failed, Job, NotYet, Outcome, Stopped
+from .workers import Workers
+
+CORRECTIONS = 3
+"""How often an agent is shown what is wrong with its answer, within one attempt."""
+
+
+class Author:
+    """Runs jobs. All methods are called from the engine's thread."""
+
+    def __init__(self) -> None:
+        self._workers = Workers()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pinged_ms: int | None = None
+
+    def start(self, jobs: Sequence[Job]) -> None:
+        """Begin these attempts; each ends in its own `report`."""
+        coroutines: list[Job] = []
+        for job in jobs:
+            if job.task.mode == "run" and not is_async(job.task.run):
+                self._workers.submit(partial(self._work, job))
+            else:
+                coroutines.append(job)
+        if coroutines:
+            loop = self._loop
+            if loop is None or loop.is_closed():
+                loop = self._loop = _new_loop()
+            for job in coroutines:
+                job.loop = loop
+            loop.call_soon_threadsafe(_spawn_all, loop, coroutines)
+
+    def cancel(self, job: Job) -> None:
+        """Ask a job to end. A thread cannot be asked: its result is discarded when it comes."""
+        if job.loop is not None:
+            job.loop.call_soon_threadsafe(_cancel, job)
+
+    def watch(self, now_ms: int) -> Job | None:
+        """Notice a coroutine that has blocked the loop for a second; later jobs get a loop of their own.
+
+        Args:
+            now_ms: monotonic.
+        Returns:
+            The job that blocks, the first time it is noticed.
+        """
+        loop = self._loop
+        if loop is None:
+            return None
+        if self._pinged_ms is None:
+            self._pinged_ms = now_ms
+            loop.call_soon_threadsafe(self._pong)
+            return None
+        if now_ms - self._pinged_ms < 1000:
+            return None
+        self._pinged_ms = None
+        self._loop = None
+        in_flight = asyncio.current_task(loop)
+        return getattr(in_flight, "smithers_job", None) if in_flight is not None else None
+
+    def _pong(self) -> None:
+        self._pinged_ms = None
+
+    def _work(self, job: Job) -> None:
+        """On a worker thread: call a function that blocks."""
+        context = contextvars.Context()
+        try:
+            value = context.run(_call_in, job)
+            if inspect.isawaitable(value):
+                loop = self._loop
+                if loop is None:
+                    loop = self._loop = _new_loop()
+                value = asyncio.run_coroutine_threadsafe(_await(value, job), loop).result()
+            outcome: Outcome = Done(context.run(encode_output, job.task, value))
+        except BaseException as error:
+            outcome = outcome_of(error, job)
+        job.report(job, outcome)
+
+
+def is_async(function: Any) -> bool:
+    """Whether calling it gives a coroutine."""
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - the method itself is looked at
+    )
+
+
+def outcome_of(error: BaseException, job: Job) -> Outcome:
+    """What an exception that left the author's code means for the attempt."""
+    if isinstance(error, asyncio.CancelledError):
+        return Stopped()
+    if isinstance(error, MissingOutput) and "node" in error.details:
+        return NotYet(str(error.details["node"]))
+    return Failed(classify(error), describe(error))
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="smithers-author", daemon=True).start()
+    return loop
+
+
+def _spawn_all(loop: asyncio.AbstractEventLoop, jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        if job.is_cancelled:
+            job.report(job, Stopped())
+            continue
+        job.handle = loop.create_task(_drive(job))
+        job.handle.smithers_job = job  # type: ignore[attr-defined]
+
+
+def _cancel(job: Job) -> None:
+    job.is_cancelled = True
+    if job.handle is not None:
+        job.handle.cancel()
+
+
+async def _drive(job: Job) -> None:
+    """On the author's loop: one attempt, from its callables to its report."""
+    try:
+        _enter(job)
+        match job.task.mode:
+            case "run":
+                value = await _function(job)(*arguments(job))
+                outcome: Outcome = Done(encode_output(job.task, value))
+            case "value":
+                made = job.task.value
+                outcome = Done(encode_output(job.task, made(*arguments(job)) if callable(made) else made))
+            case _:
+                outcome = await _call_agents(job)
+    except BaseException as error:
+        outcome = outcome_of(error, job)
+    job.report(job, outcome)
+
+
+def _function(job: Job) -> Callable[..., Any]:
+    if job.task.run is None:
+        raise BugError(f"{job} has no function")
+    return job.task.run
+
+
+def _enter(job: Job) -> None:
+    """Make `ctx` and `current()` mean this attempt, in this context."""
+    ambient.set(job.view)
+    running_as.set(Current(job.ctx, job.key, job.attempt, job.last_heartbeat, partial(job.beat, job)))
+
+
+def _call_in(job: Job) -> Any:
+    _enter(job)
+    return _function(job)(*arguments(job))
+
+
+async def _await(value: Any, job: Job) -> Any:
+    _enter(job)
+    return await value
+
+
+def arguments(job: Job) -> tuple[Any, ...]:
+    """What `deps` hands to a callable: outputs by position, or one object with named fields."""
+    task = job.task
+    if task.deps is None:
+        if not task.needs:
+            return ()
+        return (Record({name: _read(job.view, node, None) for name, node in task.needs.items()}),)
+    if isinstance(task.deps, tuple):
+        return tuple(_read(job.view, dep.id, dep.model) for dep in task.deps)
+    named = {name: _read(job.view, task.needs.get(name, name), model) for name, model in task.deps.items()}
+    return (_Named(named),)
+
+
+class _Named(Record):
+    """Named dependencies; models stay models."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._fields[name]
+
+
+def _read(view: View, node: str, model: Any) -> Any:
+    row = view.newest(node)
+    if row is None:
+        raise MissingOutput(f"{node} has no output yet", node=node)
+    return decode(row, model)
+
+
+# --- Agents -------------------------------------------------------------------------------------
+
+
+async def _call_agents(job: Job) -> Outcome:
+    """Call the first agent of the chain that can be used."""
+    prompt = _prompt_text(job)
+    mark = blake2b(prompt.encode(), digest_size=16).digest()
+    unusable: SmithersError | None = None
+    for agent in job.chain:
+        try:
+            body = await _converse(job, agent, prompt)
+        except (AgentAuth, AgentMissing, AgentQuota) as error:
+            # Signing in, installing and waiting are nobody's retry: the next agent is asked at once.
+            unusable = error
+            job.agents_out.add(agent.name)
+            continue
+        except (asyncio.CancelledError, MissingOutput):
+            raise
+        except Exception as error:  # an adapter may raise anything; what it was is stored with the attempt
+            return Failed(classify(error), describe(error), agent.name, mark)
+        return Done(body, agent.name, mark)
+    if unusable is None:
+        raise BugError(f"{job} has no agent")
+    return Failed(classify(unusable), describe(unusable), None, mark)
+
+
+def _prompt_text(job: Job) -> str:
+    from smithers.prompt import Prompt
+
+    prompt = job.task.prompt
+    if callable(prompt) and not isinstance(prompt, (str, Prompt)):
+        prompt = prompt(*arguments(job))
+    if isinstance(prompt, Prompt):
+        prompt = prompt.render(base=job.base, project=job.project, schema=job.task.schema)
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise InvalidOutput(f"Task {job.task.id}: its prompt is {prompt!r}", place=job.task.place)
+    return prompt
+
+
+async def _converse(job: Job, agent: Agent, prompt: str) -> str:
+    """Ask, and show the agent what is wrong with its answer, a few times, in the same session."""
+    from smithers.agents.correction import correction_prompt, parse_reply
+
+    task = job.task
+    schema = None if task.model is str else task.schema
+    session: str | None = None
+    text = prompt
+    for turn in range(CORRECTIONS + 1):
+        request = AgentRequest(
+            prompt=text,
+            schema=schema,
+            task=job.key,
+            run_id=job.ctx.run_id,
+            attempt=job.attempt,
+            session=session,
+            emit=partial(_emit, job),
+        )
+        reply: AgentReply = await agent.call(request)
+        session = reply.session or session
+        try:
+            answer = parse_reply(reply, schema)
+            return encode_output(task, answer)
+        except InvalidOutput as error:
+            if turn == CORRECTIONS:
+                raise
+            text = correction_prompt(request, error)
+    raise BugError("unreachable")
+
+
+def _emit(job: Job, event: AgentEvent) -> None:
+    job.beat(job, None)

@@ -1,0 +1,32 @@
+"""What the engine needs to know of a workflow; `smithers.workflow` makes it from the author's function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from smithers.errors import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One workflow."""
+
+    name: str
+    function: Callable[[Any], object]
+    place: Place | None
+    input_model: type[Any] | None
+    """Pydantic model of the input; None: any JSON object."""
+    output_model: str | None
+    """Name of the model whose newest row is the run's own output; None: the newest row of all."""
+    outputs: Mapping[str, type[Any]] = field(default_factory=dict)
+    """Models of named outputs."""
+    durability: str | None = None
+    max_concurrency: int | None = None
+
+    @property
+    def base(self) -> Path | None:
+        """Folder of the workflow's file."""
+        return Path(self.place.file).parent if self.place else None

@@ -1,0 +1,136 @@
+"""A task's value as the JSON text that is stored: validated first, and refused if JSON cannot hold it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from smithers.errors import InputError, InvalidOutput, Place
+from smithers.nodes import Task
+from smithers.records import INPUT_LIMIT_BYTES
+
+
+def encode_output(task: Task[Any], value: object) -> str:
+    """The stored text of `value`.
+
+    Raises:
+        InvalidOutput: it does not fit the task's model, or JSON cannot hold it; names each path and value.
+    """
+    model = task.model
+    if model is str:
+        if not isinstance(value, str):
+            raise _refusal(task, [("", "expected text", value)])
+        return _dump(task, {"text": value})
+    if model is None:
+        if isinstance(value, BaseModel):
+            return _dump_model(task, value)
+        if not isinstance(value, Mapping):
+            raise _refusal(task, [("", "expected a JSON object", value)])
+        return _dump(task, value)
+    try:
+        valid: BaseModel = value if isinstance(value, model) else model.model_validate(value)
+    except ValidationError as error:
+        raise _refusal(task, [(_path(e["loc"]), e["msg"], e["input"]) for e in error.errors()]) from None
+    return _dump_model(task, valid)
+
+
+def encode_input(model: type[Any] | None, given: Any, workflow: str) -> str:
+    """A run's input as stored: validated, with defaults filled in once and for all.
+
+    Args:
+        given: the model, or JSON; None: an empty object.
+    Raises:
+        InputError: names every field that does not fit.
+    """
+    if given is None:
+        given = {}
+    if model is None:
+        if isinstance(given, BaseModel):
+            return given.model_dump_json()
+        try:
+            text = json.dumps(given, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the input is not JSON: {error}") from None
+        return _limited(text)
+    try:
+        valid = given if isinstance(given, model) else model.model_validate(given)
+    except ValidationError as error:
+        faults = [(_path(e["loc"]), e["msg"], _short(e["input"])) for e in error.errors()]
+        lines = [f"{path or 'the input'}: {what}, got {value}" for path, what, value in faults]
+        raise InputError(
+            f"the input does not fit {workflow} ({model.__name__}): " + "; ".join(lines),
+            errors=[{"path": path, "message": what, "value": value} for path, what, value in faults],
+        ) from None
+    text = str(valid.model_dump_json())
+    return _limited(text)
+
+
+def _limited(text: str) -> str:
+    if len(text.encode()) > INPUT_LIMIT_BYTES:
+        raise InputError(
+            f"the input has {len(text.encode())} bytes; at most {INPUT_LIMIT_BYTES} are taken",
+            hint="pass a path, and read the file in a task",
+        )
+    return text
+
+
+def _dump_model(task: Task[Any], value: BaseModel) -> str:
+    try:
+        text = value.model_dump_json()
+    except (PydanticSerializationError, ValueError) as error:
+        raise _refusal(task, [("", f"JSON cannot hold it: {error}", value)]) from None
+    # Non-finite numbers are written as null, so only a text with null in it needs the look.
+    if "null" in text:
+        found = list(_not_finite(value.model_dump(), ""))
+        if found:
+            raise _refusal(task, [(path, "JSON cannot hold this number", number) for path, number in found])
+    return text
+
+
+def _dump(task: Task[Any], value: Mapping[str, Any]) -> str:
+    found = list(_not_finite(value, ""))
+    if found:
+        raise _refusal(task, [(path, "JSON cannot hold this number", number) for path, number in found])
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _refusal(task, [("", f"JSON cannot hold it: {error}", value)]) from None
+
+
+def _not_finite(value: object, path: str) -> Iterator[tuple[str, float]]:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            yield path, value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _not_finite(item, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for index, item in enumerate(value):
+            yield from _not_finite(item, f"{path}[{index}]")
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
+    return text
+
+
+def _refusal(task: Task[Any], problems: list[tuple[str, str, object]]) -> InvalidOutput:
+    lines = [f"{path or 'the value'}: {what}, got {_short(value)}" for path, what, value in problems]
+    place: Place | None = task.place
+    return InvalidOutput(
+        f"Task {task.id}: the output does not fit {task.model_name}: " + "; ".join(lines[:5]),
+        place=place,
+        errors=[{"path": path, "message": what, "value": _short(value)} for path, what, value in problems],
+    )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,480 @@
+"""The engine: one thread that drives all runs of this process and owns the one writing connection.
+
+    drain mailbox ─► step each run touched ─► one commit ─► acknowledge ─► dispatch ─┐
+         ▲                                                                           │
+         └──────────────────────── what settled meanwhile ◄─────────────────────────┘
+
+There is no second thread between a decision and its commit: nothing can interleave, and while a commit waits
+for the disk the settlements of all runs gather for the next one. That is the whole of group commit.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterable
+from heapq import heappop, heappush
+from queue import Empty, SimpleQueue
+from random import Random
+from typing import assert_never
+
+from smithers.clock import Clock
+from smithers.errors import BugError, CommitUnknown, LeaseLost, RunExists, SmithersError, StoreError
+from smithers.ids import short_run_id
+from smithers.ports import Leases, Writer
+from smithers.records import (
+    AttemptState,
+    FrameWrite,
+    HeartbeatRow,
+    NewRun,
+    Owner,
+    RunState,
+)
+from smithers.store import MessagesWaiting
+
+from .author import Author
+from .drive import Drive, stalled, timed_out
+from .handle import Handle, RunEnd
+from .job import Failed, Job, Outcome, Stopped
+from .lease import LeaseKeeper
+from .memory import Memory
+from .message import Beat, Close, JobEnded, Lost, Message, New, Resume, StopRun
+
+POLL_MS = 50
+"""How often the engine looks for messages of other processes."""
+STOP_GRACE_MS = 5_000
+"""How long a cancelled coroutine may take to end before it is given up."""
+TIMEOUT_GRACE_MS = 1_000
+BEAT_STORE_MS = 1_000
+"""Heartbeat data of tasks without a heartbeat_timeout is stored at most this often."""
+
+
+class Engine:
+    """Drives runs. Its public methods are safe from any thread.
+
+    Args:
+        writer: this engine's own; used from its thread only.
+        leases: with the registered `owner`; handed over to the lease keeper.
+    """
+
+    def __init__(self, writer: Writer, leases: Leases, owner: Owner, clock: Clock, random: Random) -> None:
+        self._writer = writer
+        self._owner = owner
+        self._clock = clock
+        self._random = random
+        self._author = Author()
+        self._mailbox: SimpleQueue[Message] = SimpleQueue()
+        self._drives: dict[int, tuple[Drive, Handle]] = {}
+        self._deadlines: list[tuple[int, int, Job]] = []
+        """Heap of (monotonic ms, tie-break, job): when an attempt must have shown something."""
+        self._wakes: list[tuple[int, int]] = []
+        """Heap of (wall clock ms, run): when a back-off ends."""
+        self._ties = 0
+        self._polled_ms = 0
+        self._watched_ms = 0
+        self._closing: Close | None = None
+        self._beats: dict[int, Job] = {}
+        self._keeper = LeaseKeeper(leases, owner, clock, lambda: self._mailbox.put(Lost()))
+        self._thread = threading.Thread(target=self._serve, name="smithers-engine", daemon=True)
+        self._thread.start()
+
+    # --- From any thread ------------------------------------------------------------------------
+
+    def post(self, message: Message) -> None:
+        self._mailbox.put(message)
+
+    def handle(self) -> Handle:
+        """A handle for a run that is about to be asked for with `New` or `Resume`."""
+        return Handle(lambda handle, state: self._mailbox.put(StopRun(handle, state)))
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """End the engine's thread, release the lease and checkpoint. Runs it still drives stay resumable."""
+        done = threading.Event()
+        self._mailbox.put(Close(done.set))
+        done.wait(timeout_s)
+
+    # --- The loop -------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        while self._closing is None:
+            try:
+                self._turn(self._drain(self._timeout_s()))
+            except Exception as error:  # a fault of ours must end every run loudly, not hang them
+                self._abandon_all(_as_bug(error))
+        self._abandon_all(LeaseLost("the engine was closed"))
+        try:
+            self._keeper.close()
+            self._writer.close()
+        except StoreError as error:
+            print(f"smithers: closing the store: {error}", file=sys.stderr)
+        self._closing.done()
+
+    def _drain(self, timeout_s: float | None) -> list[Message]:
+        """Everything in the mailbox, waiting for the first."""
+        box = self._mailbox
+        try:
+            batch = [box.get(timeout=timeout_s)]
+            while not box.empty():
+                batch.append(box.get_nowait())
+        except Empty:
+            return []
+        return batch
+
+    def _timeout_s(self) -> float | None:
+        if not self._drives:
+            return None
+        due = POLL_MS
+        if self._deadlines:
+            due = min(due, self._deadlines[0][0] - self._clock.monotonic_ms())
+        if self._wakes:
+            due = min(due, self._wakes[0][0] - self._clock.now_ms())
+        return max(due, 0) / 1000
+
+    def _turn(self, batch: list[Message]) -> None:
+        settled: dict[int, list[tuple[Job, Outcome]]] = {}
+        for message in batch:
+            match message:
+                case JobEnded(job, outcome):
+                    settled.setdefault(job.run, []).append((job, outcome))
+                case Beat(job):
+                    self._beats[id(job)] = job
+                case New():
+                    self._create(message)
+                case Resume():
+                    self._resume(message)
+                case StopRun(handle, state):
+                    self._stop(handle, state, settled)
+                case Lost():
+                    self._abandon_all(LeaseLost("this process' lease was taken over"))
+                case Close():
+                    self._closing = message
+                case _:
+                    assert_never(message)
+        self._poll(settled)
+        self._check_time(settled)
+        if self._beats:
+            self._store_beats()
+        if settled:
+            self._step(settled)
+
+    def _step(self, settled: dict[int, list[tuple[Job, Outcome]]]) -> None:
+        """One frame for each run that was touched, all in one commit."""
+        now_ms = self._clock.now_ms()
+        frames: list[FrameWrite] = []
+        for run, outcomes in settled.items():
+            found = self._drives.get(run)
+            if found is None:
+                continue
+            drive, handle = found
+            try:
+                frame = drive.step(outcomes, now_ms)
+            except Exception as error:  # ours or the author's: it concerns this run only
+                self._drop(drive, handle, _as_bug(error))
+                continue
+            if frame is not None:
+                frames.append(frame)
+            self._note_wake(drive)
+            if frame is None:
+                self._dispatch(drive)
+        if frames:
+            self._commit(frames, settled)
+
+    def _commit(self, frames: list[FrameWrite], settled: dict[int, list[tuple[Job, Outcome]]]) -> None:
+        try:
+            results = self._writer.commit(frames)
+        except CommitUnknown as error:
+            for frame in frames:
+                self._rebuild(frame.run, settled.get(frame.run, []), error)
+            return
+        for frame, error_ in zip(frames, results, strict=True):
+            drive, handle = self._drives[frame.run]
+            if error_ is None:
+                self._acknowledge(drive, handle, frame)
+            elif isinstance(error_, MessagesWaiting):
+                # Somebody wrote to the run while it was about to leave: it stays, and reads its mail first.
+                self._rebuild(frame.run, settled.get(frame.run, []), error_)
+            else:
+                self._drop(drive, handle, error_)
+
+    def _acknowledge(self, drive: Drive, handle: Handle, frame: FrameWrite) -> None:
+        """The frame is durable: tell the watchers, then start what it started."""
+        for watcher in handle.watchers:
+            watcher(frame)
+        self._dispatch(drive)
+        if drive.ended is not None:
+            self._finish(drive, handle)
+
+    def _dispatch(self, drive: Drive) -> None:
+        if drive.to_cancel:
+            jobs, drive.to_cancel = drive.to_cancel, []
+            for job in jobs:
+                self._cancel(job)
+        if drive.to_start:
+            jobs, drive.to_start = drive.to_start, []
+            now_ms = self._clock.monotonic_ms()
+            for job in jobs:
+                job.started_ms = job.last_beat_ms = now_ms
+                self._arm(job)
+            self._author.start(jobs)
+
+    def _finish(self, drive: Drive, handle: Handle) -> None:
+        ended = drive.ended
+        if ended is None:
+            raise BugError("a run that has not ended was finished")
+        del self._drives[drive.run]
+        ref = drive.own_output()
+        row = drive.memory.rows.get(ref.key) if ref is not None else None
+        end = RunEnd(
+            drive.memory.name, ended.state, row.body if row else None, row.model if row else None, ended.error
+        )
+        if not self._drives:
+            self._writer.idle()
+        handle.ended.set_result(end)
+
+    # --- Beginning ------------------------------------------------------------------------------
+
+    def _create(self, new: New) -> None:
+        """Store a run together with its first frame; a mistake in the file leaves no trace."""
+        handle = new.handle
+        try:
+            name = new.name or short_run_id(self._random)
+            while True:
+                drive = self._drive_for(new, name)
+                frame = drive.step((), self._clock.now_ms())
+                if frame is None:
+                    raise BugError("a first frame without an event")
+                row = NewRun(name, new.definition.name, new.terms.source, new.input, new.config, frame.at_ms)
+                try:
+                    stored = self._writer.create_run(row, self._owner.id, frame)
+                    break
+                except RunExists:
+                    if new.name is not None:
+                        raise
+                    name = short_run_id(self._random)
+        except Exception as error:  # whatever it is, it belongs to whoever asked for the run
+            handle.fail(error if isinstance(error, SmithersError) else _as_bug(error))
+            return
+        drive.run, drive.fence = stored.id, stored.fence
+        for job in (*drive.jobs.values(), *drive.to_start):
+            job.run = stored.id
+        self._adopt(drive, handle, frame)
+
+    def _drive_for(self, message: New | Resume, name: str) -> Drive:
+        text = message.input if isinstance(message, New) else message.row.input
+        memory = Memory(name, text, message.definition.input_model)
+        drive = Drive(message.definition, memory, message.terms, self._random)
+        drive.report = lambda job, outcome: self._mailbox.put(JobEnded(job, outcome))
+        drive.beat = self._on_beat
+        return drive
+
+    def _resume(self, message: Resume) -> None:
+        handle, run = message.handle, message.row.id
+        try:
+            drive = self._drive_for(message, message.row.name)
+            drive.restore(self._writer.load(run))
+            drive.fence = message.fence
+            frame = drive.step((), self._clock.now_ms())
+            if frame is None:
+                raise BugError("a first frame without an event")
+            error = self._writer.commit([frame])[0]
+            if error is not None:
+                raise error
+        except Exception as error:  # whatever it is, it belongs to whoever asked for the run
+            handle.fail(error if isinstance(error, SmithersError) else _as_bug(error))
+            return
+        self._adopt(drive, handle, frame)
+
+    def _adopt(self, drive: Drive, handle: Handle, frame: FrameWrite) -> None:
+        self._drives[drive.run] = (drive, handle)
+        handle.run = drive.run
+        handle.started.set_result(drive.memory.name)
+        self._note_wake(drive)
+        self._acknowledge(drive, handle, frame)
+
+    def _rebuild(self, run: int, outcomes: Iterable[tuple[Job, Outcome]], cause: Exception) -> None:
+        """Throw the run's memory away and go on from its rows.
+
+        What the lost frame had applied is applied again where the rows do not show it; attempts that the rows
+        show as started, and that were not dispatched, are dispatched now.
+        """
+        drive, handle = self._drives[run]
+        outcomes = list(outcomes)
+        try:
+            stored = self._writer.load(run)
+            if stored.run.fence != drive.fence:
+                raise LeaseLost(f"{stored.run.name} has a newer owner")
+            running = {
+                (row.key, row.generation, row.attempt)
+                for row in stored.attempts
+                if row.state is AttemptState.RUNNING
+            }
+            known = {id(job): job for job in (*drive.jobs.values(), *(job for job, _ in outcomes))}
+            in_flight = [j for j in known.values() if (j.key, j.generation, j.attempt) in running]
+            fresh = Drive(drive.definition, Memory(drive.memory.name, stored.run.input,
+                          drive.definition.input_model), drive.terms, self._random)  # fmt: skip
+            fresh.take_over(drive, stored, in_flight)
+        except Exception as error:  # the store may be gone for good
+            self._drop(drive, handle, error if isinstance(error, StoreError | LeaseLost) else cause)
+            return
+        self._drives[run] = (fresh, handle)
+        for message in stored.inbox:
+            fresh.take(message)
+        again = {run: [(job, outcome) for job, outcome in outcomes if job in in_flight]}
+        self._step(again)
+
+    # --- Stopping -------------------------------------------------------------------------------
+
+    def _stop(self, handle: Handle, state: RunState, settled: dict[int, list[tuple[Job, Outcome]]]) -> None:
+        found = self._drives.get(handle.run)
+        if found is not None:
+            found[0].stop(state)
+            self._dispatch(found[0])
+            settled.setdefault(handle.run, [])
+
+    def _cancel(self, job: Job) -> None:
+        """Ask an attempt to end. A thread cannot: its result will be discarded."""
+        job.is_cancelled = True
+        if job.loop is None:
+            self._mailbox.put(JobEnded(job, Stopped()))
+        else:
+            self._author.cancel(job)
+            self._push_deadline(self._clock.monotonic_ms() + STOP_GRACE_MS, job)
+
+    def _drop(self, drive: Drive, handle: Handle, error: Exception) -> None:
+        """Let go of a run without another write."""
+        self._drives.pop(drive.run, None)
+        for job in drive.jobs.values():
+            job.is_cancelled = True
+            self._author.cancel(job)
+        handle.fail(error)
+
+    def _abandon_all(self, error: SmithersError) -> None:
+        for drive, handle in list(self._drives.values()):
+            self._drop(drive, handle, error)
+
+    # --- Time -----------------------------------------------------------------------------------
+
+    def _poll(self, settled: dict[int, list[tuple[Job, Outcome]]]) -> None:
+        """Read the mail of our runs when another process has written."""
+        now_ms = self._clock.monotonic_ms()
+        if not self._drives or now_ms - self._polled_ms < POLL_MS:
+            return
+        self._polled_ms = now_ms
+        if self._writer.has_changed():
+            for run, messages in self._writer.inbox(list(self._drives)).items():
+                drive, _ = self._drives[run]
+                for message in messages:
+                    drive.take(message)
+                self._dispatch(drive)
+                settled.setdefault(run, [])
+        if now_ms - self._watched_ms >= 500:
+            self._watched_ms = now_ms
+            blocking = self._author.watch(now_ms)
+            if blocking is not None:
+                print(
+                    f"smithers: {blocking} has blocked the event loop for a second "
+                    f"({blocking.task.place}); use a plain `def` for code that blocks",
+                    file=sys.stderr,
+                )
+
+    def _check_time(self, settled: dict[int, list[tuple[Job, Outcome]]]) -> None:
+        """End attempts whose time is up, and wake runs whose back-off has ended."""
+        if self._deadlines:
+            now_ms = self._clock.monotonic_ms()
+            while self._deadlines and self._deadlines[0][0] <= now_ms:
+                job = heappop(self._deadlines)[2]
+                found = self._drives.get(job.run)
+                if found is None or found[0].jobs.get(job.key) is not job:
+                    continue
+                outcome = self._expire(job, now_ms)
+                if outcome is not None:
+                    settled.setdefault(job.run, []).append((job, outcome))
+        if self._wakes:
+            now_ms = self._clock.now_ms()
+            while self._wakes and self._wakes[0][0] <= now_ms:
+                run = heappop(self._wakes)[1]
+                if run in self._drives:
+                    settled.setdefault(run, [])
+
+    def _expire(self, job: Job, now_ms: int) -> Outcome | None:
+        """What the clock says of an attempt in flight; None: it may go on."""
+        if job.timed_out is not None:
+            return job.timed_out  # it was asked to end, and has not
+        if job.is_cancelled:
+            return Stopped()
+        task = job.task
+        failed: Failed | None = None
+        if task.timeout_ms is not None and now_ms - job.started_ms >= task.timeout_ms:
+            failed = timed_out(job)
+        elif task.heartbeat_timeout_ms is not None and now_ms - job.last_beat_ms >= task.heartbeat_timeout_ms:
+            failed = stalled(job)
+        if failed is None:
+            self._arm(job)
+            return None
+        if job.loop is None:
+            return failed
+        # A coroutine can be asked: its end is the attempt's end. If it does not listen, it is given up.
+        job.timed_out = failed
+        self._author.cancel(job)
+        self._push_deadline(now_ms + TIMEOUT_GRACE_MS, job)
+        return None
+
+    def _arm(self, job: Job) -> None:
+        """Look at this attempt again when its next limit is reached."""
+        task = job.task
+        limits = []
+        if task.timeout_ms is not None:
+            limits.append(job.started_ms + task.timeout_ms)
+        if task.heartbeat_timeout_ms is not None:
+            limits.append(job.last_beat_ms + task.heartbeat_timeout_ms)
+        if limits:
+            self._push_deadline(min(limits), job)
+
+    def _push_deadline(self, at_ms: int, job: Job) -> None:
+        self._ties += 1
+        heappush(self._deadlines, (at_ms, self._ties, job))
+
+    def _note_wake(self, drive: Drive) -> None:
+        due_ms = drive.next_due_ms()
+        if due_ms is not None:
+            heappush(self._wakes, (due_ms, drive.run))
+
+    # --- Heartbeats -----------------------------------------------------------------------------
+
+    def _on_beat(self, job: Job, data: str | None) -> None:
+        """From any thread: note a sign of life; send data on at most once per third of the window."""
+        now_ms = self._clock.monotonic_ms()
+        job.last_beat_ms = now_ms
+        if data is None:
+            return
+        job.pending_beat = data
+        window = job.task.heartbeat_timeout_ms
+        every = window // 3 if window is not None else BEAT_STORE_MS
+        if not job.stored_beat_ms or now_ms - job.stored_beat_ms >= every:
+            job.stored_beat_ms = now_ms
+            self._mailbox.put(Beat(job))
+
+    def _store_beats(self) -> None:
+        jobs, self._beats = list(self._beats.values()), {}
+        rows = []
+        for job in jobs:
+            found = self._drives.get(job.run)
+            if found is not None and found[0].jobs.get(job.key) is job and job.pending_beat is not None:
+                drive = found[0]
+                drive.memory.log(job.key).heartbeat = json.loads(job.pending_beat)
+                row = HeartbeatRow(job.key, job.generation, job.attempt, job.pending_beat)
+                rows.append((drive.run, drive.fence, row))
+        try:
+            self._writer.heartbeats(rows)
+        except StoreError as error:
+            # Lost heartbeat data costs a resumed task its hint, nothing else; the next commit says what is wrong.
+            print(f"smithers: heartbeat not stored: {error}", file=sys.stderr)
+
+
+def _as_bug(error: Exception) -> SmithersError:
+    if isinstance(error, SmithersError):
+        return error
+    bug = BugError(f"{type(error).__name__}: {error}")
+    bug.__cause__ = error
+    return bug

@@ -1,0 +1,148 @@
+"""This process as an owner of runs: the store it opened, the leases it holds, the engine it may start.
+
+Claiming a run needs no workflow: a loser of a race is refused before it has imported anything of the author's.
+That is why `Host` and `Engine` are two things.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from smithers.clock import Clock, SystemClock
+from smithers.errors import InputChanged, RunNotFound, RunNotResumable
+from smithers.records import Owner, RunFilter, RunRow, RunState
+from smithers.store import Store, open_store, project_root
+
+from .lease import LEASE_MS
+
+if TYPE_CHECKING:
+    from smithers.store.lease import SqliteLeases
+
+    from .engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A stored run that this process may drive."""
+
+    row: RunRow
+    """As it stood before the claim."""
+    fence: int
+
+
+class Host:
+    """Opens a store for owning runs. Register first, import the workflow later."""
+
+    def __init__(self, path: Path, *, durability: str = "full", clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.store: Store = open_store(
+            path, durability="normal" if durability == "normal" else "full", clock=self.clock
+        )
+        self.project = project_root(self.store.path)
+        self._leases: SqliteLeases | None = None
+        self._owner: Owner | None = None
+        self._engine: Engine | None = None
+
+    def _register(self) -> tuple[SqliteLeases, Owner]:
+        if self._leases is None or self._owner is None:
+            self._leases = self.store.leases()
+            self._owner = self._leases.register_owner(LEASE_MS)
+        return self._leases, self._owner
+
+    def claim(self, row: RunRow) -> Claim:
+        """Take a run over.
+
+        Raises:
+            RunOwned: somebody alive drives it.
+        """
+        leases, owner = self._register()
+        return Claim(row, leases.claim(row.id, owner.id))
+
+    def release(self, claim: Claim) -> None:
+        """Give a claimed run back, unchanged."""
+        leases, _ = self._register()
+        leases.release(claim.row.id, claim.fence)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of this store in this process; started when first asked for."""
+        if self._engine is None:
+            from .engine import Engine
+
+            leases, owner = self._register()
+            self._engine = Engine(self.store.writer(), leases, owner, self.clock, Random())
+        return self._engine
+
+    def close(self) -> None:
+        """Leave: end the engine, forget the owner."""
+        if self._engine is not None:
+            self._engine.close()
+        elif self._leases is not None and self._owner is not None:
+            self._leases.end_owner(self._owner.id)
+        if self._leases is not None:
+            self._leases.close()
+        self._engine = self._leases = self._owner = None
+
+
+def find_resumable(store: Store, run_id: str | None, source: str | None) -> RunRow:
+    """The run that a resume means.
+
+    Args:
+        run_id: exact id or unique prefix; None: the newest unfinished run of `source`.
+        source: as stored, `flow.py:name`, or only its file part.
+    Raises:
+        RunNotFound: there is none; says which exist.
+        RunNotResumable: it went on as another run.
+    """
+    reader = store.reader()
+    try:
+        if run_id is not None:
+            row = reader.run(run_id)
+        else:
+            row = _newest_unfinished(reader.runs(RunFilter()), source)
+    finally:
+        reader.close()
+    if row.state is RunState.CONTINUED:
+        raise RunNotResumable(f"{row.name} went on as another run", run=row.name)
+    return row
+
+
+def _newest_unfinished(rows: list[RunRow], source: str | None) -> RunRow:
+    for row in rows:
+        own = source is None or row.source == source or row.source.rpartition(":")[0] == source
+        if own and row.state not in (RunState.FINISHED, RunState.CONTINUED):
+            return row
+    raise RunNotFound(
+        f"no unfinished run of {source}" if source else "no unfinished run",
+        hint="list the runs with `smithers ps -a`, or start one without --resume",
+    )
+
+
+def mark_of_input(given: Any) -> str:
+    """Tells one input from another, as it was given: 16 bytes in hexadecimal."""
+    text = json.dumps(given, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def check_same_input(row: RunRow, given: Any) -> None:
+    """Refuse a resume with another input, before anything else is looked at.
+
+    Raises:
+        InputChanged: the run was started with another one.
+    """
+    if mark_of_input(given) != row.config.get("input_mark"):
+        raise InputChanged(
+            f"{row.name} was started with another input: {row.input[:200]}",
+            hint=f"resume it without --input, or start a new run without --resume {row.name}",
+        )
+
+
+def config_of(given: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What a resume must know of how the run was started."""
+    return {"input_mark": mark_of_input(given), **extra}

@@ -1,0 +1,91 @@
+"""One attempt on its way: what the engine hands to the author's side, and what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from smithers.context import Context, View
+from smithers.ids import NodeKey
+from smithers.nodes import Task
+from smithers.ports import Agent
+from smithers.records import FailureClass
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The attempt finished; `body` is the stored JSON text."""
+
+    body: str
+    agent: str | None = None
+    prompt: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt failed."""
+
+    failure: FailureClass
+    error: Mapping[str, Any]
+    agent: str | None = None
+    prompt: bytes | None = None
+    is_running: bool = False
+    """Its code is still going on: a thread cannot be ended from outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """A callable read an output that is not there yet."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The attempt was cancelled and does not count."""
+
+
+Outcome: TypeAlias = Done | Failed | NotYet | Stopped
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One attempt in flight. The engine's thread owns every field but `last_beat_ms`."""
+
+    run: int
+    task: Task[Any]
+    key: NodeKey
+    generation: int
+    attempt: int
+    view: View
+    ctx: Context[Any]
+    chain: tuple[Agent, ...]
+    """Agents to try, best first; those that fail to sign in are passed over within the attempt."""
+    last_heartbeat: Any
+    base: Path | None
+    """Folder of the workflow's file, for prompts."""
+    project: Path | None
+    report: Callable[[Job, Outcome], None]
+    """Called once from any thread when the work has ended."""
+    beat: Callable[[Job, str | None], None]
+    started_ms: int = 0
+    """Monotonic."""
+    last_beat_ms: int = 0
+    """Monotonic; written from the author's side."""
+    handle: asyncio.Task[None] | None = None
+    """The coroutine it runs as; set on the author's loop."""
+    loop: asyncio.AbstractEventLoop | None = None
+    timed_out: Failed | None = None
+    """Its time is up: whatever it still returns is discarded."""
+    is_cancelled: bool = False
+    is_settled: bool = False
+    stored_beat_ms: int = 0
+    pending_beat: str | None = None
+    agents_out: set[str] = field(default_factory=set)
+    """Agents of the chain that cannot be used in this run; found while calling."""
+
+    def __str__(self) -> str:
+        return f"{self.key} attempt {self.attempt}"

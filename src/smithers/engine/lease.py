@@ -1,0 +1,54 @@
+"""Keeps this process' lease alive, on a thread and a connection of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from smithers.clock import Clock
+from smithers.errors import StoreError
+from smithers.ports import Leases
+from smithers.records import Owner
+
+LEASE_MS = 15_000
+RENEW_EVERY_MS = 5_000
+
+
+class LeaseKeeper:
+    """Renews an owner's lease every 5 s.
+
+    A thread of its own, because nothing that blocks the engine or the author's code may cost the lease.
+
+    Args:
+        lost: called once, from the keeper's thread, when the lease is gone.
+    """
+
+    def __init__(self, leases: Leases, owner: Owner, clock: Clock, lost: Callable[[], None]) -> None:
+        self._leases = leases
+        self._owner = owner
+        self._clock = clock
+        self._lost = lost
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="smithers-lease", daemon=True)
+        self._thread.start()
+
+    def _keep(self) -> None:
+        ends_ms = self._clock.monotonic_ms() + LEASE_MS
+        while not self._closing.wait(RENEW_EVERY_MS / 1000):
+            try:
+                if not self._leases.renew_owner(self._owner.id, LEASE_MS):
+                    break
+                ends_ms = self._clock.monotonic_ms() + LEASE_MS
+            except StoreError:
+                # A full disk or a busy file: the lease stands until it ends, and each commit says by itself
+                # what is wrong.
+                if self._clock.monotonic_ms() > ends_ms:
+                    break
+        if not self._closing.is_set():
+            self._lost()
+
+    def close(self) -> None:
+        """Stop renewing and forget the owner."""
+        self._closing.set()
+        self._thread.join()
+        self._leases.end_owner(self._owner.id)

@@ -1,0 +1,226 @@
+"""What an owner remembers of its run: rebuilt from rows at any time, and thrown away when in doubt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from smithers.context import OutputText, Record, Rows, Standing, wrap
+from smithers.ids import NodeKey
+from smithers.records import (
+    AttemptRow,
+    AttemptState,
+    FailureClass,
+    NodeRow,
+    NodeState,
+    OutputRef,
+    StoredRun,
+    Verdict,
+)
+from smithers.scheduler import Due, Facts, LoopFact, Running, Schedule, Settled
+from smithers.scheduler.retry import PastFailure, signature
+
+TOLERATED = "continued"
+"""Reason of a node row: failed for good, and the run went on."""
+UPSTREAM = "upstream "
+"""Reasons that begin so: skipped, because a needed output does not exist."""
+
+
+@dataclass(slots=True)
+class AttemptLog:
+    """The attempts of one node in its newest generation."""
+
+    last: int = 0
+    """Number of the last one."""
+    failures: list[PastFailure] = field(default_factory=list)
+    error: Mapping[str, Any] | None = None
+    """Of the last failed one."""
+    heartbeat: Any = None
+
+
+class Memory:
+    """One run's state: facts for the scheduler, rows for reads, and the counters of the next frame.
+
+    Implements `smithers.context.State`.
+    """
+
+    def __init__(self, name: str, input_text: str, input_model: type[Any] | None) -> None:
+        self.name = name
+        self.facts = Facts()
+        self.rows = Rows()
+        self.schedule: Schedule | None = None
+        self.logs: dict[NodeKey, AttemptLog] = {}
+        self.generations: dict[NodeKey, int] = {}
+        self.reasons: dict[NodeKey, str] = {}
+        self.newest_output: OutputRef | None = None
+        self.outputs_by_model: dict[str, OutputRef] = {}
+        self.seq = 0
+        self.frame = 0
+        self._input_text = input_text
+        self._input_model = input_model
+        self._stored_tree: dict[str, tuple[str, ...]] = {}
+        """Loops around each node of the last stored tree: what reads go by before the first render."""
+
+    # --- State, as reads see it -----------------------------------------------------------------
+
+    @property
+    def run_id(self) -> str:
+        return self.name
+
+    @property
+    def input(self) -> Any:
+        if self._input_model is not None:
+            return self._input_model.model_validate_json(self._input_text)
+        value = wrap(json.loads(self._input_text))
+        return value if value is not None else Record({})
+
+    def standing(self, node: str) -> Standing | None:
+        schedule = self.schedule
+        if schedule is not None:
+            vertex = schedule.vertex(node)
+            if vertex is not None:
+                if vertex.loop is None:
+                    return Standing()
+                loops = vertex.loops()
+                return Standing(
+                    tuple(loop.key.node for loop in loops), tuple(loop.fact.pass_ for loop in loops)
+                )
+        loops_around = self._stored_tree.get(node)
+        if loops_around is None:
+            return None
+        return Standing(loops_around, self._stored_passes(loops_around))
+
+    def _stored_passes(self, loops: tuple[str, ...]) -> tuple[int, ...]:
+        passes: list[int] = []
+        for depth, loop in enumerate(loops):
+            scope = ",".join(f"{name}={n}" for name, n in zip(loops[: depth - 1], passes, strict=False))
+            key = NodeKey(loop, scope if depth > 1 else "", passes[-1] if passes else 0)
+            fact = self.facts.loops.get(key)
+            passes.append(fact.pass_ if fact else 0)
+        return tuple(passes)
+
+    def node_state(self, key: NodeKey) -> NodeState:
+        match self.facts.nodes.get(key):
+            case Settled.FINISHED:
+                return NodeState.FINISHED
+            case Settled.SKIPPED | Settled.UPSTREAM:
+                return NodeState.SKIPPED
+            case Settled.TOLERATED | Settled.FAILED:
+                return NodeState.FAILED
+            case Settled.CANCELLED:
+                return NodeState.CANCELLED
+            case Running():
+                return NodeState.RUNNING
+            case _:
+                return NodeState.PENDING
+
+    def failure(self, key: NodeKey) -> Mapping[str, Any] | None:
+        log = self.logs.get(key)
+        return log.error if log else None
+
+    @property
+    def only_loop_pass(self) -> int:
+        loops = self.facts.loops
+        return next(iter(loops.values())).pass_ if len(loops) == 1 else 0
+
+    # --- Rebuilding -----------------------------------------------------------------------------
+
+    def log(self, key: NodeKey) -> AttemptLog:
+        found = self.logs.get(key)
+        if found is None:
+            found = self.logs[key] = AttemptLog()
+        return found
+
+    def restore(self, stored: StoredRun, in_flight: set[NodeKey]) -> list[AttemptRow]:
+        """Fill in from rows.
+
+        Args:
+            in_flight: nodes whose attempts run in this process; all others that are stored as running
+                were cut off.
+        Returns:
+            The attempts that were cut off.
+        """
+        self.seq, self.frame = stored.run.seq, stored.run.frame
+        self.generations = dict(stored.generations)
+        for node in stored.nodes:
+            self.facts.nodes[node.key] = _settled(node)
+            if node.reason:
+                self.reasons[node.key] = node.reason
+        for row in stored.outputs:
+            self.add_output(OutputText(row.key, row.seq, row.model, row.body), row.generation)
+        for passed in sorted(stored.passes, key=lambda row: row.pass_):
+            done = passed.verdict is not Verdict.NEXT
+            self.facts.loops[passed.loop] = LoopFact(passed.pass_ + (0 if done else 1), done)
+        cut_off = [row for row in stored.attempts if self._restore_attempt(row, in_flight)]
+        for wakeup in stored.wakeups:
+            if wakeup.kind == "retry" and wakeup.key not in self.facts.nodes:
+                self.facts.nodes[wakeup.key] = Due(wakeup.due_ms)
+        self._restore_tree(stored)
+        return cut_off
+
+    def _restore_attempt(self, row: AttemptRow, in_flight: set[NodeKey]) -> bool:
+        log = self.log(row.key)
+        log.last = max(log.last, row.attempt)
+        log.heartbeat = row.heartbeat
+        if row.state is AttemptState.RUNNING:
+            if row.key in in_flight:
+                self.facts.nodes[row.key] = Running()
+                return False
+            return True
+        if row.state is AttemptState.FAILED or row.state is AttemptState.LOST:
+            message = str((row.error or {}).get("message", ""))
+            failure = row.failure if row.failure is not None else FailureClass.LOST
+            log.failures.append(PastFailure(failure, signature(message)))
+            log.error = row.error
+        return False
+
+    def _restore_tree(self, stored: StoredRun) -> None:
+        parents = {mount.node: mount.parent for mount in stored.mounts}
+        kinds = {mount.node: mount.spec.get("kind") for mount in stored.mounts}
+        around: dict[str | None, tuple[str, ...]] = {None: ()}
+        for node in parents:
+            trail: list[str] = []
+            step: str | None = node
+            while step not in around:
+                trail.append(step or "")
+                step = parents.get(step or "")
+            found = around[step]
+            for one in reversed(trail):
+                parent = parents.get(one)
+                found = around[parent]
+                if parent is not None and kinds.get(parent) == "loop":
+                    found = (*found, parent)
+                around[one] = found
+        self._stored_tree = {node: loops for node, loops in around.items() if node is not None}
+
+    # --- Changing -------------------------------------------------------------------------------
+
+    def add_output(self, row: OutputText, generation: int) -> None:
+        self.rows.add(row)
+        ref = OutputRef(row.key, generation)
+        self.newest_output = ref
+        self.outputs_by_model[row.model] = ref
+
+    def reopen(self, key: NodeKey) -> int:
+        """Begin a new generation of a settled node; returns its number."""
+        generation = self.generations.get(key, 0) + 1
+        self.generations[key] = generation
+        self.facts.nodes.pop(key, None)
+        self.logs.pop(key, None)
+        self.reasons.pop(key, None)
+        self.rows.drop(key)
+        return generation
+
+
+def _settled(node: NodeRow) -> Settled:
+    match node.state:
+        case NodeState.FINISHED:
+            return Settled.FINISHED
+        case NodeState.FAILED:
+            return Settled.TOLERATED if node.reason == TOLERATED else Settled.FAILED
+        case NodeState.CANCELLED:
+            return Settled.CANCELLED
+        case _:
+            return Settled.UPSTREAM if (node.reason or "").startswith(UPSTREAM) else Settled.SKIPPED

@@ -1,0 +1,78 @@
+"""What reaches the engine's thread: the closed set of messages in its mailbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from smithers.records import RunRow, RunState
+
+from .definition import Definition
+from .drive import Terms
+from .job import Job, Outcome
+
+if TYPE_CHECKING:
+    from .handle import Handle
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """Create a run and drive it."""
+
+    definition: Definition
+    name: str | None
+    """None: choose a short one."""
+    input: str
+    config: Mapping[str, Any]
+    terms: Terms
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Drive a run that this process has claimed."""
+
+    definition: Definition
+    row: RunRow
+    fence: int
+    terms: Terms
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """An attempt's work has ended, in whatever way."""
+
+    job: Job
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """An attempt says that it goes on, with data worth storing."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class StopRun:
+    """Pause or cancel a run of this engine."""
+
+    handle: Handle
+    state: RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """This engine's lease is gone, and with it everything it held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the engine's thread; runs it still drives stay resumable."""
+
+    done: Callable[[], None]
+
+
+Message: TypeAlias = New | Resume | JobEnded | Beat | StopRun | Lost | Close

@@ -1,0 +1,119 @@
+"""Calling the workflow, and knowing when what it read has moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from smithers.context import Context, LoopPass, Standing, State, Subject, View, ambient, passes_of
+from smithers.errors import AuthoringError, Place, RenderFailed, SmithersError
+from smithers.ids import NodeKey
+from smithers.nodes import Lowering
+from smithers.plan import PlanNode
+
+from .definition import Definition
+
+
+@dataclass(slots=True)
+class Unit:
+    """One render: the workflow function's, or that of a body function in one pass."""
+
+    reads: set[Subject] = field(default_factory=set)
+    made: object = None
+
+
+class Renderer:
+    """The renders of one run and what each of them read."""
+
+    def __init__(self, workflow: Definition, ctx: Context[Any], state: State) -> None:
+        self._workflow = workflow
+        self._ctx = ctx
+        self._state = state
+        self._root = Unit()
+        self._bodies: dict[NodeKey, Unit] = {}
+        self._readers: dict[Subject, set[NodeKey | None]] = {}
+        """Which renders read a subject; None stands for the workflow function."""
+        self.stale: set[NodeKey | None] = {None}
+        self.count = 0
+
+    def render_tree(self) -> PlanNode:
+        """Call the workflow function; all bodies are to be made anew.
+
+        Raises:
+            RenderError: what it returned is no tree, or it raised; with file and line.
+        """
+        self.count += 1
+        self._bodies.clear()
+        self._readers.clear()
+        self.stale.clear()
+        self._root = Unit()
+        made = self._call(lambda: self._workflow.function(self._ctx), None, self._root)
+        return Lowering(self).tree(made, self._workflow.place)
+
+    # --- Bodies, as `Lowering` wants them -----------------------------------------------------------
+
+    def render(self, make: Callable[[], object], key: NodeKey) -> object:
+        unit = self._bodies.get(key)
+        if unit is None:
+            self.count += 1
+            unit = self._bodies[key] = Unit()
+            unit.made = self._call(make, self._standing(key), unit, key)
+        return unit.made
+
+    def pass_at(self, key: NodeKey) -> LoopPass:
+        return LoopPass(self._state, self._standing(key))
+
+    def _standing(self, key: NodeKey) -> Standing:
+        found = self._state.standing(key.node)
+        return found if found is not None else Standing((), passes_of(key))
+
+    def forget(self, keys: list[NodeKey]) -> None:
+        """Drop these bodies' results: they are to be made anew, or will never be asked for again."""
+        for key in keys:
+            self.stale.discard(key)
+            unit = self._bodies.pop(key, None)
+            if unit is not None:
+                for subject in unit.reads:
+                    self._readers.get(subject, set()).discard(key)
+
+    def moved(self, subject: Subject) -> None:
+        """A subject's version has moved: every render that read it is stale."""
+        readers = self._readers.get(subject)
+        if readers:
+            self.stale |= readers
+
+    def _call(
+        self, make: Callable[[], object], at: Standing | None, unit: Unit, key: NodeKey | None = None
+    ) -> object:
+        view = View(self._state, at, None, unit.reads)
+        token = ambient.set(view)
+        try:
+            made = make()
+            if hasattr(made, "__next__"):
+                made = list(made)  # type: ignore[call-overload]
+        except SmithersError as error:
+            if isinstance(error, AuthoringError) and error.place is None:
+                error.place = author_place(error)
+            raise
+        except Exception as error:  # the author's code may raise anything; it is named with its line
+            raise RenderFailed(
+                f"{self._workflow.name} raised {type(error).__name__}: {error}", place=author_place(error)
+            ) from error
+        finally:
+            ambient.reset(token)
+        for subject in unit.reads:
+            self._readers.setdefault(subject, set()).add(key)
+        return made
+
+
+def author_place(error: BaseException) -> Place | None:
+    """The deepest line of the traceback that is not ours."""
+    found: Place | None = None
+    trace = error.__traceback__
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", "")
+        if not module.startswith("smithers.") and not module.startswith(("pydantic", "jinja2")):
+            found = Place(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+        trace = trace.tb_next
+    return found

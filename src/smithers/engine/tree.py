@@ -1,0 +1,89 @@
+"""The mounted tree as rows: what is new in it, what left, and nothing that stayed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from smithers.agents import as_agent
+from smithers.nodes import Loop, Parallel, Task
+from smithers.records import FrameWrite, Mount
+from smithers.scheduler.vertex import AnyVertex, Group
+
+_WORDS = {
+    "Leaf": "task",
+    "SequenceVertex": "sequence",
+    "ParallelVertex": "parallel",
+    "LoopVertex": "loop",
+    "BlockVertex": "block",
+    "HoleVertex": "body",
+}
+
+
+class MountedRows:
+    """The open mount rows of one run."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Mount] = {}
+        self._specs: dict[tuple[Any, ...], str] = {}
+
+    def restore(self, mounts: list[Mount]) -> None:
+        self._open = {mount.node: mount for mount in mounts}
+
+    def compare(self, root: AnyVertex, frame: FrameWrite) -> None:
+        """Write into `frame` how the tree differs from the open rows."""
+        now: dict[str, Mount] = {}
+        stack: list[tuple[AnyVertex, str | None, int]] = [(root, None, 0)]
+        while stack:
+            vertex, parent, position = stack.pop()
+            name = vertex.key.node
+            now[name] = Mount(name, parent, position, self._spec(vertex))
+            if isinstance(vertex, Group):
+                stack.extend((child, name, index) for index, child in enumerate(vertex.children))
+        before = self._open
+        if now == before:
+            return
+        for name, mount in before.items():
+            if now.get(name) != mount:
+                frame.unmounted.append(name)
+        for name, mount in now.items():
+            if before.get(name) != mount:
+                frame.mounted.append(mount)
+        self._open = now
+
+    def _spec(self, vertex: AnyVertex) -> str:
+        payload = vertex.plan.payload
+        if isinstance(payload, Task) and payload.meta is None:
+            key: tuple[Any, ...] = (payload.mode, payload.model_name, payload.label, payload.agents)
+            found = self._specs.get(key)
+            if found is None:
+                found = self._specs[key] = _dump(_task_facts(payload))
+            return found
+        return _dump(_facts(vertex))
+
+
+def _facts(vertex: AnyVertex) -> dict[str, Any]:
+    payload = vertex.plan.payload
+    if isinstance(payload, Task):
+        return _task_facts(payload)
+    found: dict[str, Any] = {"kind": _WORDS[type(vertex).__name__]}
+    if isinstance(payload, Loop) and found["kind"] == "loop":
+        found["max_iterations"] = payload.max_iterations
+    if isinstance(payload, Parallel) and payload.max_concurrency is not None:
+        found["max_concurrency"] = payload.max_concurrency
+    return found
+
+
+def _task_facts(task: Task[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"kind": "task", "mode": task.mode, "model": task.model_name}
+    if task.agents:
+        found["agents"] = [as_agent(agent).name for agent in task.agents]
+    if task.label is not None:
+        found["label"] = task.label
+    if task.meta is not None:
+        found["meta"] = dict(task.meta)
+    return found
+
+
+def _dump(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -1,0 +1,41 @@
+"""The vocabulary: immutable values that lower themselves to plan kinds. Pure."""
+
+from __future__ import annotations
+
+from .branch import Branch as Branch
+from .loop import Loop as Loop
+from .loop import Pass as Pass
+from .node import Bodies as Bodies
+from .node import Child as Child
+from .node import Lowering as Lowering
+from .node import Node as Node
+from .parallel import Parallel as Parallel
+from .retry import RetryPolicy as RetryPolicy
+from .sequence import Sequence as Sequence
+from .span import Span as Span
+from .span import span_ms as span_ms
+from .task import MISSING as MISSING
+from .task import AgentLike as AgentLike
+from .task import Missing as Missing
+from .task import Task as Task
+from .task import TaskOptions as TaskOptions
+
+__all__ = [
+    "MISSING",
+    "AgentLike",
+    "Bodies",
+    "Branch",
+    "Child",
+    "Loop",
+    "Lowering",
+    "Missing",
+    "Node",
+    "Parallel",
+    "Pass",
+    "RetryPolicy",
+    "Sequence",
+    "Span",
+    "Task",
+    "TaskOptions",
+    "span_ms",
+]

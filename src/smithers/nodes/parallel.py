@@ -1,0 +1,74 @@
+"""Things side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from smithers.errors import InvalidNode
+from smithers.ids import NodeKey
+from smithers.plan import HolePlan, ParallelPlan, PlanNode
+
+from .node import Child, Lowering, Node, children_of, first_of, here
+
+
+class Parallel(Node):
+    """Children side by side; settled when all of them are.
+
+    Args:
+        children: nodes, `None` or `False` for absent ones, or iterables of nodes. Or one function that returns
+            them: it is called when this place is reached, as a render of its own.
+        max_concurrency: how many children may be in flight at once; None: as many as the run allows. A child is
+            in flight while an attempt runs in it; waits and back-off hold no slot.
+        on_failure: what an unhandled failure below does to the others: `"wait"` lets what runs end by itself,
+            `"cancel"` cancels it.
+        id: shown to people; default: `parallel:` and the first task inside.
+    """
+
+    __slots__ = ("body", "children", "id", "max_concurrency", "on_failure")
+
+    def __init__(
+        self,
+        *children: Child | Callable[[], Child],
+        max_concurrency: int | None = None,
+        on_failure: Literal["wait", "cancel"] = "wait",
+        id: str | None = None,
+    ) -> None:
+        self.place = here()
+        self.body: Callable[[], Child] | None = None
+        first = children[0] if children else None
+        if callable(first) and len(children) == 1:
+            self.body, children = first, ()
+        self.children = children_of(children, self.place)
+        if max_concurrency is not None and (
+            not isinstance(max_concurrency, int) or isinstance(max_concurrency, bool) or max_concurrency < 1
+        ):
+            raise InvalidNode(
+                f"max_concurrency={max_concurrency!r} is not a number of at least 1", place=self.place
+            )
+        if on_failure not in ("wait", "cancel"):
+            raise InvalidNode(f'on_failure={on_failure!r} is not "wait" or "cancel"', place=self.place)
+        self.max_concurrency = max_concurrency
+        self.on_failure = on_failure
+        self.id = id
+
+    def lower(self, lowering: Lowering) -> PlanNode:
+        if self.body is None:
+            name = self.id or lowering.name("parallel", self.first_id())
+            return self._plan(tuple(child.lower(lowering) for child in self.children), name)
+        body = self.body
+        name = self.id or lowering.name("parallel", getattr(body, "__name__", None))
+
+        def expand(key: NodeKey) -> PlanNode:
+            made = lowering.expand_children(body, key, self.place)
+            return self._plan(made, f"{name}:all")
+
+        return HolePlan(name, expand, self, self.place)
+
+    def _plan(self, children: tuple[PlanNode, ...], name: str) -> PlanNode:
+        return ParallelPlan(
+            children, self.max_concurrency, self.on_failure == "cancel", name, self, self.place
+        )
+
+    def first_id(self) -> str | None:
+        return first_of(self.children)

@@ -1,0 +1,482 @@
+"""One piece of work: an agent's, a function's, or a plain value."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Sequence as SequenceOf
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypedDict, get_type_hints, overload
+
+from typing_extensions import TypeVar, Unpack
+
+from smithers.errors import InvalidNode, MissingOutputModel, Place
+from smithers.ids import check_node_id
+from smithers.plan import Edge, PlanNode, TaskPlan
+
+from .node import Lowering, Node, here
+from .retry import RetryPolicy, check_retries
+from .span import Span, span_ms
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from smithers.ports import Agent
+    from smithers.prompt import Prompt
+
+AnyCallable: TypeAlias = Callable[..., Any]
+AgentLike: TypeAlias = "Agent | AnyCallable"
+"""An agent, or any callable that takes the prompt and returns the answer."""
+PromptLike: TypeAlias = "str | Prompt"
+
+T_co = TypeVar("T_co", covariant=True, default=Any)
+M = TypeVar("M")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+
+
+class Missing(Enum):
+    """Tells an absent `value=` from `value=None`."""
+
+    VALUE = 0
+
+
+MISSING: Final = Missing.VALUE
+
+
+class TaskOptions(TypedDict, total=False):
+    """Properties that every mode of `Task` takes."""
+
+    output_schema: type[BaseModel] | None
+    """What an agent's answer must look like; default: the output model."""
+    depends_on: str | Node | SequenceOf[str | Node]
+    """Ids or nodes that must have settled before, however they settled."""
+    needs: Mapping[str, str]
+    """Name to task id: dependencies whose outputs are read under a name of one's own."""
+    skip_if: bool | Callable[[], bool]
+    """Skip this task; a function is asked when its turn comes."""
+    timeout: Span
+    """Longest time one attempt may take."""
+    heartbeat_timeout: Span
+    """Longest silence of one attempt: without a sign of life it fails as stalled."""
+    retries: int | None
+    """Further attempts after the first; 0: none. Unset: until the same error has come five times."""
+    no_retry: bool
+    """The same as `retries=0`."""
+    retry_policy: RetryPolicy
+    """Number and spacing of retries, obeyed to the letter."""
+    fallback_agent: AgentLike
+    """Appended to the list of agents."""
+    label: str
+    """Shown instead of the id."""
+    meta: Mapping[str, Any]
+    """JSON facts of your own, kept with the node and shown with it."""
+    key: str
+    """No effect: taken for those who come from trees that want one."""
+
+
+class Task(Node, Generic[T_co]):
+    """One piece of work with one output, stored the moment it is finished.
+
+    Exactly one of `agent`, `run` and `value` says how the output comes to be.
+
+    Args:
+        id: stable and unique, derived from data, such as `f"review:{file}"`.
+        output: pydantic model of the output; `str` for plain text; or the name of an output. May be left out
+            where `run` says what it returns.
+        agent: who answers `prompt`; a list is a chain: attempt n is made by agent n, the last from then on.
+        prompt: text, a `Prompt`, or a function of the `deps` that returns one, called when the task starts.
+        run: a function of the `deps`, sync or async; sync functions run on a thread.
+        value: a plain value; with `deps`, a quick pure function of them.
+        deps: a task, or a tuple or list of tasks, whose outputs are handed over by position; or a mapping of
+            names to models, handed over as one object with these names.
+        continue_on_fail: go on if this task fails for good; its output may then be missing.
+        options: see `TaskOptions`.
+    """
+
+    __slots__ = (
+        "agents",
+        "continue_on_fail",
+        "dep_names",
+        "deps",
+        "edges",
+        "heartbeat_timeout_ms",
+        "id",
+        "label",
+        "meta",
+        "mode",
+        "model",
+        "model_name",
+        "needs",
+        "prompt",
+        "retries",
+        "retry_policy",
+        "run",
+        "schema",
+        "skip_if",
+        "timeout_ms",
+        "value",
+    )
+
+    # --- With an output model: what `prompt`, `run` and `value` return is checked against it ---------
+
+    @overload
+    def __init__(
+        self: Task[M],
+        id: str,
+        output: type[M],
+        *,
+        agent: AgentLike | SequenceOf[AgentLike] | None = None,
+        prompt: PromptLike | Callable[[], PromptLike] | None = None,
+        run: Callable[[], object] | None = None,
+        value: object = MISSING,
+        continue_on_fail: Literal[False] = False,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Task[M],
+        id: str,
+        output: type[M],
+        *,
+        deps: Task[A | None],
+        agent: AgentLike | SequenceOf[AgentLike] | None = None,
+        prompt: PromptLike | Callable[[A], PromptLike] | None = None,
+        run: Callable[[A], object] | None = None,
+        value: Callable[[A], object] | Missing = MISSING,
+        continue_on_fail: Literal[False] = False,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Task[M],
+        id: str,
+        output: type[M],
+        *,
+        deps: tuple[Task[A | None], Task[B | None]],
+        agent: AgentLike | SequenceOf[AgentLike] | None = None,
+        prompt: PromptLike | Callable[[A, B], PromptLike] | None = None,
+        run: Callable[[A, B], object] | None = None,
+        value: Callable[[A, B], object] | Missing = MISSING,
+        continue_on_fail: Literal[False] = False,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Task[M],
+        id: str,
+        output: type[M],
+        *,
+        deps: tuple[Task[A | None], Task[B | None], Task[C | None]],
+        agent: AgentLike | SequenceOf[AgentLike] | None = None,
+        prompt: PromptLike | Callable[[A, B, C], PromptLike] | None = None,
+        run: Callable[[A, B, C], object] | None = None,
+        value: Callable[[A, B, C], object] | Missing = MISSING,
+        continue_on_fail: Literal[False] = False,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Task[M],
+        id: str,
+        output: type[M],
+        *,
+        deps: list[Task[Any]] | tuple[Task[Any], ...] | Mapping[str, type[BaseModel]],
+        agent: AgentLike | SequenceOf[AgentLike] | None = None,
+        prompt: PromptLike | Callable[..., PromptLike] | None = None,
+        run: AnyCallable | None = None,
+        value: object = MISSING,
+        continue_on_fail: Literal[False] = False,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+
+    # --- Tolerated failure: the output may be missing ------------------------------------------------
+
+    @overload
+    def __init__(
+        self: Task[M | None],
+        id: str,
+        output: type[M],
+        *,
+        continue_on_fail: bool,
+        deps: Task[A | None],
+        agent: AgentLike | SequenceOf[AgentLike] | None = None,
+        prompt: PromptLike | Callable[[A], PromptLike] | None = None,
+        run: Callable[[A], object] | None = None,
+        value: Callable[[A], object] | Missing = MISSING,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Task[M | None],
+        id: str,
+        output: type[M],
+        *,
+        continue_on_fail: bool,
+        deps: list[Task[Any]] | tuple[Task[Any], ...] | Mapping[str, type[BaseModel]] | None = None,
+        agent: AgentLike | SequenceOf[AgentLike] | None = None,
+        prompt: PromptLike | Callable[..., PromptLike] | None = None,
+        run: AnyCallable | None = None,
+        value: object = MISSING,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+
+    # --- Without a model: `run` says what it returns --------------------------------------------------
+
+    @overload
+    def __init__(
+        self: Task[M],
+        id: str,
+        *,
+        run: Callable[..., Awaitable[M]],
+        deps: Deps | None = None,
+        continue_on_fail: Literal[False] = False,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Task[M],
+        id: str,
+        *,
+        run: Callable[..., M],
+        deps: Deps | None = None,
+        continue_on_fail: Literal[False] = False,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Task[M | None],
+        id: str,
+        *,
+        run: Callable[..., Awaitable[M]],
+        continue_on_fail: bool,
+        deps: Deps | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Task[M | None],
+        id: str,
+        *,
+        run: Callable[..., M],
+        continue_on_fail: bool,
+        deps: Deps | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+
+    # --- A named output: any JSON object --------------------------------------------------------------
+
+    @overload
+    def __init__(
+        self: Task[dict[str, Any]],
+        id: str,
+        output: str,
+        *,
+        agent: AgentLike | SequenceOf[AgentLike] | None = None,
+        prompt: PromptLike | Callable[..., PromptLike] | None = None,
+        run: AnyCallable | None = None,
+        value: object = MISSING,
+        deps: Deps | None = None,
+        continue_on_fail: bool = False,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+
+    def __init__(
+        self,
+        id: str,
+        output: type[Any] | str | None = None,
+        *,
+        agent: AgentLike | SequenceOf[AgentLike] | None = None,
+        prompt: PromptLike | AnyCallable | None = None,
+        run: AnyCallable | None = None,
+        value: object = MISSING,
+        deps: Any = None,
+        continue_on_fail: bool = False,
+        **options: Unpack[TaskOptions],
+    ) -> None:
+        place = self.place = here()
+        self.id = check_node_id(id, place)
+        self.mode = _mode(id, agent, prompt, run, value, place)
+        self.agents: tuple[AgentLike, ...] = _chain(agent, options)
+        self.prompt = prompt
+        self.run = run
+        self.value = value
+        self.continue_on_fail = continue_on_fail
+        self.skip_if: bool | Callable[[], bool] = options.get("skip_if", False)
+        self.label = options.get("label")
+        self.meta = options.get("meta")
+        self.needs: Mapping[str, str] = options.get("needs") or {}
+        self.retry_policy = options.get("retry_policy")
+        self.retries: int | None | Missing = options.get("retries", MISSING)
+        self.timeout_ms: int | None = None
+        self.heartbeat_timeout_ms: int | None = None
+        if options:
+            self._take_options(options)
+        if output is None and run is not None:
+            output = _returned(run, id, place)
+        self._take_output(output, options.get("output_schema"))
+        self.deps, self.dep_names = _read_deps(deps, self.needs, id, place)
+        self.edges = self._find_edges(options.get("depends_on"))
+
+    def _take_options(self, options: TaskOptions) -> None:
+        unknown = options.keys() - TaskOptions.__annotations__.keys()
+        if unknown:
+            raise InvalidNode(f"Task {self.id} does not take {', '.join(sorted(unknown))}", place=self.place)
+        if self.retries is not MISSING:
+            check_retries(self.retries)
+        if options.get("no_retry"):
+            self.retries = 0
+        if "timeout" in options:
+            self.timeout_ms = span_ms(options["timeout"], "timeout", self.place)
+        if "heartbeat_timeout" in options:
+            self.heartbeat_timeout_ms = span_ms(options["heartbeat_timeout"], "heartbeat_timeout", self.place)
+        if not isinstance(self.skip_if, bool) and not callable(self.skip_if):
+            raise InvalidNode(f"skip_if={self.skip_if!r} is neither a bool nor a function", place=self.place)
+
+    def _take_output(self, output: type[Any] | str | None, schema: type[BaseModel] | None) -> None:
+        """Fix `model` (what validates), `model_name` (what is stored) and `schema` (what an agent is told)."""
+        if output is None:
+            output = schema
+        if isinstance(output, str):
+            self.model: type[Any] | None = schema
+            self.model_name = output
+        elif output is str:
+            self.model, self.model_name = str, "str"
+        elif isinstance(output, type) and hasattr(output, "model_validate"):
+            self.model, self.model_name = output, output.__name__
+        else:
+            raise MissingOutputModel(
+                f"Task {self.id} is missing output table."
+                if output is None
+                else f"Task {self.id} is missing output table: {output!r} is not a pydantic model",
+                place=self.place,
+            )
+        self.schema = schema if schema is not None else (None if self.model is str else self.model)
+
+    def _find_edges(self, depends_on: object) -> tuple[Edge, ...]:
+        if not self.dep_names and not self.needs and depends_on is None:
+            return ()
+        found: dict[str, Edge] = {name: Edge(name, True) for name in self.dep_names}
+        for target in self.needs.values():
+            found[check_node_id(target, self.place)] = Edge(target, True)
+        named = (depends_on,) if isinstance(depends_on, (str, Node)) else depends_on or ()
+        if not isinstance(named, SequenceOf):
+            raise InvalidNode(f"depends_on={depends_on!r} is not an id or a list of ids", place=self.place)
+        for item in named:
+            target = check_node_id(item.first_id() if isinstance(item, Node) else item, self.place)
+            found.setdefault(target, Edge(target))
+        return tuple(found.values())
+
+    def lower(self, lowering: Lowering) -> PlanNode:
+        return TaskPlan(self.id, self.edges, self.continue_on_fail, self, self.place)
+
+    def first_id(self) -> str | None:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"Task({self.id!r}, {self.model_name})"
+
+
+Deps: TypeAlias = Task[Any] | SequenceOf[Task[Any]] | Mapping[str, type["BaseModel"]]
+
+
+def _mode(
+    id: str, agent: object, prompt: object, run: object, value: object, place: Place | None
+) -> Literal["agent", "run", "value"]:
+    given = [
+        name
+        for name, present in (
+            ("agent", agent is not None),
+            ("run", run is not None),
+            ("value", value is not MISSING),
+        )
+        if present
+    ]
+    if len(given) != 1:
+        what = " and ".join(f"{name}=" for name in given) if given else "none of agent=, run= and value="
+        raise InvalidNode(
+            f"Task {id} has {what}",
+            hint="a task has one mode: agent= with prompt=, run= a function, or value= a plain value",
+            place=place,
+        )
+    mode = given[0]
+    if mode == "agent":
+        if prompt is None:
+            raise InvalidNode(f"Task {id} has an agent but no prompt=", place=place)
+        if isinstance(prompt, str) and not prompt.strip():
+            raise InvalidNode(f"Task {id} has an empty prompt", place=place)
+        return "agent"
+    if prompt is not None:
+        raise InvalidNode(f"Task {id} has a prompt= but no agent=", place=place)
+    if mode == "run":
+        if not callable(run):
+            raise InvalidNode(f"Task {id}: run={run!r} is not a function", place=place)
+        return "run"
+    if inspect.isawaitable(value):
+        raise InvalidNode(
+            f"Task {id}: value= is an awaitable; use run= for what must be awaited", place=place
+        )
+    return "value"
+
+
+def _chain(agent: AgentLike | SequenceOf[AgentLike] | None, options: TaskOptions) -> tuple[AgentLike, ...]:
+    if agent is None:
+        return ()
+    chain = tuple(agent) if isinstance(agent, (list, tuple)) else (agent,)
+    fallback = options.get("fallback_agent")
+    if fallback is not None:
+        chain = (*chain, fallback)
+    for one in chain:
+        if not callable(one) and not callable(getattr(one, "call", None)):
+            raise InvalidNode(
+                f"{one!r} is not an agent", hint="an agent is a callable, or has `name` and `call`"
+            )
+    if not chain:
+        raise InvalidNode("agent=[] has no agent in it")
+    return chain
+
+
+_RETURNS: dict[Any, type[Any] | None] = {}
+
+
+def _returned(run: AnyCallable, id: str, place: Place | None) -> type[Any]:
+    """The output model that `run`'s annotation names."""
+    code = getattr(run, "__code__", run)
+    if code not in _RETURNS:
+        if len(_RETURNS) > 4096:
+            _RETURNS.clear()
+        try:
+            target = run if hasattr(run, "__annotations__") else type(run).__call__
+            _RETURNS[code] = get_type_hints(target).get("return")
+        except (NameError, TypeError):
+            _RETURNS[code] = None
+    found = _RETURNS[code]
+    if found is None or found is type(None):
+        raise MissingOutputModel(
+            f"Task {id} is missing output table.",
+            hint="give the task a model as its second argument, or annotate what its function returns",
+            place=place,
+        )
+    return found
+
+
+def _read_deps(
+    deps: Any, needs: Mapping[str, str], id: str, place: Place | None
+) -> tuple[tuple[Task[Any], ...] | Mapping[str, type[BaseModel]] | None, tuple[str, ...]]:
+    """The `deps` as given, and the ids of the tasks they name."""
+    if deps is None:
+        return None, ()
+    if isinstance(deps, Task):
+        return (deps,), (deps.id,)
+    if isinstance(deps, Mapping):
+        return deps, tuple(needs.get(name, name) for name in deps)
+    tasks = tuple(deps)
+    for task in tasks:
+        if not isinstance(task, Task):
+            raise InvalidNode(
+                f"Task {id}: deps= holds {task!r}, which is not a task",
+                hint="deps= takes a task, a tuple or list of tasks, or a mapping of names to models",
+                place=place,
+            )
+    return tasks, tuple(task.id for task in tasks)

@@ -1,0 +1,43 @@
+"""The commands that help, each spelled in one place."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+START = "smithers up FILE"
+
+
+def resume(run: str) -> str:
+    """Continue a run: keeps what finished, runs the rest."""
+    return f"smithers up --resume {run}"
+
+
+def inspect(run: str) -> str:
+    return f"smithers inspect {run}"
+
+
+def why(run: str, node: str | None = None) -> str:
+    return f"smithers why {run}" + _node(node)
+
+
+def follow(run: str) -> str:
+    return f"smithers logs {run} -f"
+
+
+def output(run: str, node: str | None = None) -> str:
+    return f"smithers output {run}" + _node(node)
+
+
+def cancel(run: str) -> str:
+    return f"smithers cancel {run}"
+
+
+def for_run(hint: str, run: str) -> str:
+    """A hint with this run's name where it says `RUN`."""
+    return re.sub(r"\bRUN\b", lambda _: run, hint)
+
+
+def _node(node: str | None) -> str:
+    # Quoted: shells take the brackets of `draft[1]` for a pattern.
+    return f" {shlex.quote(node)}" if node else ""

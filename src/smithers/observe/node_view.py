@@ -1,0 +1,209 @@
+"""One node in one pass, as people look at it: state, attempts, time, error."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from smithers.ids import NodeKey
+from smithers.observe.tree import LOOP, Place, Tree, pass_order
+from smithers.records import AttemptState, NodeState, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from smithers.observe.snapshot import Snapshot
+    from smithers.records import AttemptRow, NodeRow
+
+SETTLED = frozenset({NodeState.FINISHED, NodeState.FAILED, NodeState.SKIPPED, NodeState.CANCELLED})
+
+CONTINUED = "continued"
+"""Stored reason of a failure that the task's `continue_on_fail` tolerated."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A task in one pass."""
+
+    key: NodeKey
+    shown: str
+    """Its name on a screen: with the pass in brackets where a loop stands around it."""
+    place: Place | None
+    """None: it is not in the tree any more."""
+    state: NodeState
+    reason: str | None
+    generation: int
+    attempts: tuple[AttemptRow, ...]
+    """Of every generation, in order."""
+    due_ms: int | None
+    """When the next attempt may start; None without a back-off."""
+    settled_frame: int | None
+
+    @property
+    def tries(self) -> int:
+        """Attempts in the newest generation."""
+        return sum(1 for row in self.attempts if row.generation == self.generation)
+
+    @property
+    def last(self) -> AttemptRow | None:
+        """The newest attempt of the newest generation."""
+        return next((row for row in reversed(self.attempts) if row.generation == self.generation), None)
+
+    @property
+    def agent(self) -> str | None:
+        return self.last.agent if self.last else None
+
+    @property
+    def error(self) -> Mapping[str, Any] | None:
+        """What its newest attempt died of; None once it has succeeded."""
+        if self.state is NodeState.FINISHED or self.last is None:
+            return None
+        return self.last.error
+
+    @property
+    def is_tolerated(self) -> bool:
+        return self.state is NodeState.FAILED and self.reason == CONTINUED
+
+    @property
+    def started_ms(self) -> int | None:
+        """Start of the first attempt of the newest generation."""
+        return next((row.started_ms for row in self.attempts if row.generation == self.generation), None)
+
+    def took_ms(self, now_ms: int, *, is_driven: bool) -> int | None:
+        """From its first start to its end, or to now while it really runs; None where that is unknown."""
+        if self.started_ms is None or self.last is None:
+            return None
+        if self.last.ended_ms is not None:
+            return self.last.ended_ms - self.started_ms
+        return now_ms - self.started_ms if is_driven else None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopView:
+    """A loop in one pass of the loops around it."""
+
+    key: NodeKey
+    place: Place
+    pass_: int
+    max_iterations: int | None
+    verdict: Verdict | None
+    """How it ended; None while it goes on."""
+
+
+class NodeViews:
+    """All tasks of a run in document order, unmounted ones with rows last."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.tree = Tree(snapshot.mounts, snapshot.passes)
+        finals: dict[NodeKey, NodeRow] = {row.key: row for row in snapshot.nodes}
+        attempts: dict[NodeKey, list[AttemptRow]] = defaultdict(list)
+        for row in snapshot.attempts:
+            attempts[row.key].append(row)
+        dues = {wakeup.key: wakeup.due_ms for wakeup in snapshot.wakeups}
+        keys: dict[str, set[NodeKey]] = defaultdict(set)
+        for key in (*finals, *attempts, *dues):
+            keys[key.node].add(key)
+        self.by_node: dict[str, list[NodeView]] = {}
+        """Views of each task, its passes in order."""
+        for place in self.tree.tasks():
+            found = keys.pop(place.node, set()) | {self.tree.key_now(place)}
+            self.by_node[place.node] = [
+                _view(key, place, finals.get(key), attempts.get(key, []), dues.get(key))
+                for key in sorted(found, key=pass_order)
+            ]
+        for node, found in sorted(keys.items()):
+            if node not in self.tree.by_id:
+                self.by_node[node] = [
+                    _view(key, None, finals.get(key), attempts.get(key, []), dues.get(key))
+                    for key in sorted(found, key=pass_order)
+                ]
+
+    def all(self) -> list[NodeView]:
+        return [view for views in self.by_node.values() for view in views]
+
+    def now(self, place: Place) -> NodeView:
+        """A mounted task in the current pass."""
+        key = self.tree.key_now(place)
+        return next(view for view in self.by_node[place.node] if view.key == key)
+
+    def in_state(self, state: NodeState) -> list[NodeView]:
+        return [view for view in self.all() if view.state is state]
+
+    def progress(self) -> tuple[int, int]:
+        """How many mounted tasks have settled in their current pass, and how many there are."""
+        states = [self.now(place) for place in self.tree.tasks()]
+        return sum(is_settled(view) for view in states), len(states)
+
+    def loops(self) -> list[LoopView]:
+        """Every mounted loop as it stands now, in document order."""
+        found = []
+        for place in self.tree.places:
+            if place.kind == LOOP:
+                key = self.tree.key_now(place)
+                limit = place.spec.get("max_iterations")
+                found.append(
+                    LoopView(
+                        key=key,
+                        place=place,
+                        pass_=self.tree.current_pass(key),
+                        max_iterations=limit if isinstance(limit, int) else None,
+                        verdict=self.tree.verdict(key),
+                    )
+                )
+        return found
+
+
+def is_settled(view: NodeView) -> bool:
+    """Whether nothing more will happen to it by itself. An unhandled failure is not settled."""
+    return view.state in SETTLED and (view.state is not NodeState.FAILED or view.is_tolerated)
+
+
+def shown_name(key: NodeKey, *, is_in_loop: bool) -> str:
+    """`review`, `review[1]` inside a loop, `review[1]@outer=2` inside two."""
+    if not is_in_loop and not key.scope and not key.iteration:
+        return key.node
+    return f"{key.node}[{key.iteration}]" + (f"@{key.scope}" if key.scope else "")
+
+
+def headline(error: Mapping[str, Any] | None) -> str:
+    """An error's code and first line: `[TASK_FAILED] connection refused`."""
+    if not error:
+        return ""
+    lines = str(error.get("message", "")).strip().splitlines()
+    code = error.get("code")
+    return " ".join(part for part in (f"[{code}]" if code else "", lines[0] if lines else "") if part)
+
+
+def _view(
+    key: NodeKey,
+    place: Place | None,
+    final: NodeRow | None,
+    attempts: list[AttemptRow],
+    due_ms: int | None,
+) -> NodeView:
+    attempts = sorted(attempts, key=lambda row: (row.generation, row.attempt))
+    last = attempts[-1] if attempts else None
+    if final is not None and last is not None and last.generation > final.generation:
+        final = None  # it is being run again; the older generation's end says nothing about this one
+    if final is not None:
+        state, generation = final.state, final.generation
+    else:
+        generation = last.generation if last else 0
+        if last is not None and last.state is AttemptState.RUNNING:
+            state = NodeState.RUNNING
+        elif due_ms is not None:
+            state = NodeState.WAITING
+        else:
+            state = NodeState.PENDING
+    return NodeView(
+        key=key,
+        shown=shown_name(key, is_in_loop=place is not None and bool(place.loops)),
+        place=place,
+        state=state,
+        reason=final.reason if final else None,
+        generation=generation,
+        attempts=tuple(attempts),
+        due_ms=due_ms if final is None else None,
+        settled_frame=final.frame if final else None,
+    )

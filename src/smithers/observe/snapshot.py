@@ -1,0 +1,77 @@
+"""The rows of one run, read together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from smithers.records import OwnerHealth, RunState
+
+if TYPE_CHECKING:
+    from smithers.ports import Reader
+    from smithers.records import AttemptRow, MountRow, NodeRow, PassRow, RunRow, Wakeup
+
+_READS = 3
+"""Tries to read all rows between two commits; a run that is busier than that is shown a moment apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the store says about one run."""
+
+    run: RunRow
+    nodes: list[NodeRow]
+    attempts: list[AttemptRow]
+    """All generations, oldest first within a node."""
+    passes: list[PassRow]
+    mounts: list[MountRow]
+    """The tree as it stands, parents before children."""
+    wakeups: list[Wakeup]
+
+
+def take(reader: Reader, name: str) -> Snapshot:
+    """Read a run's rows.
+
+    The reader holds no transaction between calls, so a commit may fall between two of them; `seq` tells.
+
+    Raises:
+        RunNotFound, RunAmbiguous: as `Reader.run`.
+    """
+    run = reader.run(name)
+    for _ in range(_READS):
+        snapshot = Snapshot(
+            run=run,
+            nodes=reader.nodes(run.id),
+            attempts=reader.attempts(run.id),
+            passes=reader.passes(run.id),
+            mounts=reader.mounts(run.id),
+            wakeups=reader.wakeups(run.id),
+        )
+        run = reader.run(snapshot.run.name)
+        if run.seq == snapshot.run.seq:
+            break
+    return snapshot
+
+
+def shown_status(run: RunRow) -> str:
+    """The word people see: the stored state, or what became of it.
+
+    `orphaned`: stored as running, but nobody drives it. `stalled`: its owner has not renewed its lease, and
+    this machine cannot tell whether it lives.
+    """
+    if run.state in (RunState.RUNNING, RunState.WAITING):
+        match run.health:
+            case OwnerHealth.DEAD:
+                return "orphaned"
+            case OwnerHealth.EXPIRED:
+                return "stalled"
+            case OwnerHealth.NONE if run.state is RunState.RUNNING:
+                return "orphaned"
+            case OwnerHealth.NONE | OwnerHealth.ALIVE:
+                pass
+    return run.state.word
+
+
+def is_driven(run: RunRow) -> bool:
+    """Whether a living process drives the run right now."""
+    return not run.state.has_ended and run.health is OwnerHealth.ALIVE

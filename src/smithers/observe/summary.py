@@ -1,0 +1,212 @@
+"""One run in one line: what it does now, or what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from smithers.observe import moment, next_step
+from smithers.observe.node_view import NodeView, NodeViews, headline
+from smithers.observe.snapshot import Snapshot, is_driven, shown_status
+from smithers.records import NodeState, OwnerHealth, RunFilter, RunState
+
+if TYPE_CHECKING:
+    from smithers.ports import Reader
+    from smithers.records import Owner, RunRow
+
+UNFINISHED = (RunState.RUNNING, RunState.WAITING, RunState.PAUSED)
+
+_NAMED = 3
+"""Running tasks named in a line; the rest are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run as a list shows it."""
+
+    run: RunRow
+    status: str
+    """The stored word, or `orphaned` or `stalled`."""
+    settled: int
+    mounted: int
+    """Tasks in the tree, each counted once: in its current pass."""
+    detail: str
+    """What helps to know; empty when the status says it all."""
+    command: str | None
+    """What to type next, when only a person can get it further."""
+
+    def document(self) -> dict[str, Any]:
+        """The line as JSON."""
+        return {
+            "run": self.run.name,
+            "workflow": self.run.workflow,
+            "source": self.run.source,
+            "status": self.run.state.word,
+            "shown": self.status,
+            "progress": {"settled": self.settled, "mounted": self.mounted},
+            "created_at": moment.iso(self.run.created_ms),
+            "started_at": moment.iso(self.run.started_ms),
+            "ended_at": moment.iso(self.run.ended_ms),
+            "owner": owner_document(self.run),
+            "detail": self.detail,
+            "command": self.command,
+            "error": dict(self.run.error) if self.run.error else None,
+        }
+
+
+def select(
+    reader: Reader, *, statuses: Sequence[str] = (), limit: int = 20, is_all: bool = False
+) -> tuple[list[RunRow], bool]:
+    """The runs a list shows, newest first, and whether older ones were left out.
+
+    Args:
+        statuses: stored or shown words; empty for any.
+        limit: the newest so many, besides all that are unfinished.
+        is_all: every run; `limit` does not count then.
+    """
+    states = _states(statuses)
+    open_states = [state for state in UNFINISHED if not states or state in states]
+    unfinished = reader.runs(RunFilter(states=open_states)) if open_states and not is_all else []
+    # One more than can be shown: it tells whether anything was left out.
+    newest = reader.runs(RunFilter(states=states, limit=None if is_all else limit + len(unfinished) + 1))
+    chosen = {run.id: run for run in [*(newest if is_all else newest[:limit]), *unfinished]}
+    left_out = any(run.id not in chosen for run in newest)
+    found = [
+        run for run in chosen.values() if not statuses or {run.state.word, shown_status(run)} & set(statuses)
+    ]
+    return sorted(found, key=lambda run: run.id, reverse=True), left_out
+
+
+def summarize(reader: Reader, run: RunRow, now_ms: int) -> RunSummary:
+    """Read what one line of a list needs."""
+    has_moved = run.state is not RunState.FINISHED
+    snapshot = Snapshot(
+        run=run,
+        nodes=reader.nodes(run.id),
+        # A finished run has nothing to tell but how much it did.
+        attempts=reader.attempts(run.id) if has_moved else [],
+        passes=reader.passes(run.id),
+        mounts=reader.mounts(run.id),
+        wakeups=reader.wakeups(run.id) if has_moved else [],
+    )
+    views = NodeViews(snapshot)
+    settled, mounted = views.progress()
+    detail, command = _detail(run, views, now_ms)
+    return RunSummary(run, shown_status(run), settled, mounted, detail, command)
+
+
+def took_ms(run: RunRow, now_ms: int) -> int | None:
+    """From creation to the end, or to now while somebody drives it; None where that is unknown."""
+    if run.ended_ms is not None:
+        return run.ended_ms - run.created_ms
+    return now_ms - run.created_ms if is_driven(run) else None
+
+
+def owner_document(run: RunRow) -> dict[str, Any] | None:
+    """The owner as JSON; None without one."""
+    if run.owner is None:
+        return None
+    return {
+        "host": run.owner.host,
+        "pid": run.owner.pid,
+        "health": run.health.word,
+        "started_at": moment.iso(run.owner.started_ms),
+        "lease_ends_at": moment.iso(run.owner.expires_wall_ms),
+    }
+
+
+def owner_name(owner: Owner) -> str:
+    return f"process {owner.pid} on {owner.host}"
+
+
+def silence(run: RunRow, now_ms: int) -> str:
+    """What is known of an owner that does not drive its run any more."""
+    if run.owner is None:
+        return "no process drives it"
+    if run.health is OwnerHealth.DEAD:
+        return f"its owner, {owner_name(run.owner)}, has died"
+    return f"its owner, {owner_name(run.owner)}, is silent: {_lease_end(run.owner, now_ms)}"
+
+
+def _silence_in_short(run: RunRow, now_ms: int) -> str:
+    if run.owner is None:
+        return "no process drives it"
+    if run.health is OwnerHealth.DEAD:
+        return f"process {run.owner.pid} has died"
+    return f"process {run.owner.pid} on {run.owner.host} is silent, {_lease_end(run.owner, now_ms)}"
+
+
+def _lease_end(owner: Owner, now_ms: int) -> str:
+    return f"its lease ended {moment.ago(owner.expires_wall_ms, now_ms)}"
+
+
+def cause_of_failure(run: RunRow, views: NodeViews) -> NodeView | None:
+    """The task whose unhandled failure ended the run; None when it was no task's."""
+    failed = [view for view in views.in_state(NodeState.FAILED) if not view.is_tolerated]
+    details = (run.error or {}).get("details")
+    named = details.get("node") if isinstance(details, dict) else None
+    for view in failed:
+        if named in (view.shown, str(view.key)):
+            return view
+    by_id = [view for view in failed if view.key.node == named]
+    # Without a name: the first that failed. A node that has left the tree fails nothing.
+    rest = by_id or [view for view in failed if view.place is not None]
+    return min(rest, key=lambda view: view.settled_frame or 0, default=None)
+
+
+def named(names: Sequence[str]) -> str:
+    """`a, b, c and 4 more`."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def retry_text(view: NodeView, now_ms: int) -> str:
+    """`retries draft in 12s`."""
+    assert view.due_ms is not None
+    return f"retries {view.shown} {moment.due(view.due_ms, now_ms)}"
+
+
+def _states(statuses: Sequence[str]) -> list[RunState]:
+    """The stored states that can show as one of these words."""
+    found = {state for state in RunState if state.word in statuses}
+    if {"orphaned", "stalled"} & set(statuses):
+        found |= {RunState.RUNNING, RunState.WAITING}
+    return sorted(found)
+
+
+def _detail(run: RunRow, views: NodeViews, now_ms: int) -> tuple[str, str | None]:
+    match run.state:
+        case RunState.RUNNING | RunState.WAITING:
+            if shown_status(run) in ("orphaned", "stalled"):
+                return _silence_in_short(run, now_ms), next_step.resume(run.name)
+            text = _doing(views, now_ms)
+            # Parked, with nobody there to wake it.
+            return text, None if is_driven(run) else next_step.resume(run.name)
+        case RunState.PAUSED:
+            return "", next_step.resume(run.name)
+        case RunState.FAILED:
+            cause = cause_of_failure(run, views)
+            text = headline(cause.error) if cause else ""
+            text = text or headline(run.error) or "no error was stored"
+            return (f"{cause.shown}: {text}" if cause else text), next_step.resume(run.name)
+        case RunState.PARTIAL:
+            failed = [view.shown for view in views.in_state(NodeState.FAILED)]
+            return (f"failed: {named(failed)}" if failed else ""), None
+        case RunState.FINISHED | RunState.CANCELLED | RunState.CONTINUED:
+            return "", None
+
+
+def _doing(views: NodeViews, now_ms: int) -> str:
+    running = [
+        f"{view.shown} {moment.span(now_ms - view.last.started_ms)}"
+        for view in views.in_state(NodeState.RUNNING)
+        if view.last is not None
+    ]
+    if running:
+        return named(running)
+    due = sorted(views.in_state(NodeState.WAITING), key=lambda view: view.due_ms or 0)
+    if due:
+        more = f" and {len(due) - 1} more" if len(due) > 1 else ""
+        return retry_text(due[0], now_ms) + more
+    return ""

@@ -1,0 +1,389 @@
+"""Why a run does not progress, or what it is doing; why one node ran, was skipped, or waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from smithers.observe import moment, next_step
+from smithers.observe.node_view import NodeView, NodeViews, headline, is_settled
+from smithers.observe.snapshot import Snapshot, is_driven, shown_status
+from smithers.observe.summary import cause_of_failure, named, owner_name, silence
+from smithers.observe.tree import LOOP, PARALLEL, Place
+from smithers.records import AttemptState, NodeState, RunState, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from smithers.records import AttemptRow, RunRow
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """One thing that is going on, or that stands in the way."""
+
+    kind: str
+    """`running`, `retry-backoff`, `pending`, `dependency`, `failed`, `tolerated`, `skipped`, `interrupted`,
+    `owner-dead`, `owner-silent`, `no-owner`, `paused` or `cancelled`."""
+    text: str
+    """In words."""
+    view: NodeView | None = None
+    since_ms: int | None = None
+    due_ms: int | None = None
+    error: Mapping[str, Any] | None = None
+
+    def document(self) -> dict[str, Any]:
+        key = self.view.key if self.view else None
+        return {
+            "kind": self.kind,
+            "node": key.node if key else None,
+            "scope": key.scope if key else None,
+            "iteration": key.iteration if key else None,
+            "text": self.text,
+            "since": moment.iso(self.since_ms),
+            "due_at": moment.iso(self.due_ms),
+            "error": dict(self.error) if self.error else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The answer to "why?"."""
+
+    run: str
+    status: str
+    """The run's stored word."""
+    summary: str
+    """One sentence."""
+    blockers: list[Blocker] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    """What to type next, most useful first."""
+    node: str | None = None
+    attempts: list[str] = field(default_factory=list)
+    """A line for each attempt, when one node was asked about."""
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `smithers why --json`."""
+        found: dict[str, Any] = {
+            "status": self.status,
+            "run": self.run,
+            "summary": self.summary,
+            "blockers": [blocker.document() for blocker in self.blockers],
+            "commands": self.commands,
+        }
+        if self.node is not None:
+            found |= {"node": self.node, "attempts": self.attempts}
+        return found
+
+
+def why_run(snapshot: Snapshot, now_ms: int) -> Explanation:
+    """Explain a run."""
+    run = snapshot.run
+    views = NodeViews(snapshot)
+    match run.state:
+        case RunState.RUNNING | RunState.WAITING:
+            if shown_status(run) in ("orphaned", "stalled"):
+                return _undriven(run, views, now_ms)
+            return _going_on(run, views, now_ms)
+        case RunState.PAUSED:
+            text = "it was paused; what had finished is kept"
+            return _answer(
+                run, f"{run.name} is paused.", [Blocker("paused", text)], [next_step.resume(run.name)]
+            )
+        case RunState.FINISHED:
+            return _answer(
+                run,
+                f"{run.name} finished{_when(run, now_ms)}; there is nothing to wait for.",
+                [],
+                [next_step.output(run.name)] if run.output else [next_step.inspect(run.name)],
+            )
+        case RunState.PARTIAL:
+            return _partial(run, views, now_ms)
+        case RunState.FAILED:
+            return _failed(run, views, now_ms)
+        case RunState.CANCELLED:
+            text = "it was cancelled; a resume keeps what had finished and runs the rest"
+            return _answer(
+                run,
+                f"{run.name} was cancelled{_when(run, now_ms)}.",
+                [Blocker("cancelled", text)],
+                [next_step.resume(run.name)],
+            )
+        case RunState.CONTINUED:
+            return _answer(run, f"{run.name} went on as a new run.", [], ["smithers ps"])
+
+
+def why_node(snapshot: Snapshot, view: NodeView, now_ms: int) -> Explanation:
+    """Explain one task in one pass."""
+    run = snapshot.run
+    views = NodeViews(snapshot)
+    summary, commands = _node_summary(run, views, view, now_ms)
+    waits = (
+        list(_obstacles(view, views)) if view.state is NodeState.PENDING and not run.state.has_ended else []
+    )
+    return Explanation(
+        run=run.name,
+        status=run.state.word,
+        summary=summary,
+        blockers=waits,
+        commands=commands,
+        node=view.shown,
+        attempts=[_attempt_line(row, now_ms, is_driven=is_driven(run)) for row in view.attempts],
+    )
+
+
+def why_place(snapshot: Snapshot, place: Place, now_ms: int) -> Explanation:
+    """Explain a container: what it holds that has not settled, and for a loop its passes."""
+    run = snapshot.run
+    views = NodeViews(snapshot)
+    tasks = [views.now(task) for task in place.tasks()]
+    open_ = [view for view in tasks if not is_settled(view)]
+    head = f"{place.node} has settled"
+    if place.kind == LOOP:
+        key = views.tree.key_now(place)
+        number = views.tree.current_pass(key) + 1
+        match views.tree.verdict(key):
+            case Verdict.UNTIL:
+                return _about(run, place, f"{place.node} is done: `until` held after pass {number}.", [])
+            case Verdict.MAX_REACHED:
+                return _about(
+                    run, place, f"{place.node} is done: it reached its limit of {number} passes.", []
+                )
+            case Verdict.NEXT | None:
+                head = f"{place.node} is in pass {number}"
+    if not open_:
+        return _about(run, place, f"{head}.", [])
+    text = f"{head}: {len(tasks) - len(open_)} of {len(tasks)} tasks have settled."
+    return _about(run, place, text, [_standing(view, run, now_ms) for view in open_])
+
+
+def _about(run: RunRow, place: Place, summary: str, blockers: list[Blocker]) -> Explanation:
+    return Explanation(run.name, run.state.word, summary, blockers, [next_step.inspect(run.name)], place.node)
+
+
+def _answer(run: RunRow, summary: str, blockers: list[Blocker], commands: list[str]) -> Explanation:
+    return Explanation(run.name, run.state.word, summary, blockers, commands)
+
+
+def _undriven(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
+    is_dead = shown_status(run) == "orphaned"
+    kind = "no-owner" if run.owner is None else "owner-dead" if is_dead else "owner-silent"
+    cut = views.in_state(NodeState.RUNNING)
+    blockers = [Blocker(kind, silence(run, now_ms))]
+    blockers += [
+        Blocker(
+            "interrupted",
+            f"{view.shown} was cut off in attempt {view.tries}; a resume runs it again",
+            view,
+            since_ms=view.last.started_ms if view.last else None,
+        )
+        for view in cut
+    ]
+    return _answer(
+        run, f"{run.name} does not progress: {silence(run, now_ms)}.", blockers, [next_step.resume(run.name)]
+    )
+
+
+def _going_on(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
+    running = views.in_state(NodeState.RUNNING)
+    due = sorted(views.in_state(NodeState.WAITING), key=lambda view: view.due_ms or 0)
+    blockers = [_standing(view, run, now_ms) for view in [*running, *due]]
+    driven = is_driven(run)
+    if not driven:
+        blockers.append(Blocker("no-owner", "no process drives it, so nothing wakes it by itself"))
+    if running:
+        summary = f"{run.name} is working: {named([view.shown for view in running])}."
+    elif due:
+        first = due[0]
+        when = moment.due(first.due_ms or now_ms, now_ms)
+        summary = f"{run.name} waits to try {first.shown} again, {when}."
+    else:
+        pending = [views.now(place) for place in views.tree.tasks()]
+        open_ = [view for view in pending if view.state is NodeState.PENDING]
+        for view in open_:
+            blockers += _obstacles(view, views)
+        names = named([view.shown for view in open_])
+        summary = f"{run.name} is about to start {names}." if open_ else f"{run.name} is about to end."
+        if blockers and open_:
+            summary = f"{run.name} runs nothing right now; still to do: {names}."
+    if driven and run.owner is not None:
+        summary += f" It is driven by {owner_name(run.owner)}."
+    commands = [next_step.follow(run.name)] if driven else [next_step.resume(run.name)]
+    return _answer(run, summary, blockers, commands)
+
+
+def _standing(view: NodeView, run: RunRow, now_ms: int) -> Blocker:
+    """What an unsettled task is doing."""
+    name, last = view.shown, view.last
+    if view.state is NodeState.RUNNING and last is not None:
+        if not is_driven(run):
+            return Blocker("interrupted", f"{name} was cut off in attempt {last.attempt}", view)
+        by = f" with {last.agent}" if last.agent else ""
+        text = f"{name} runs{by}: attempt {last.attempt}, for {moment.span(now_ms - last.started_ms)}"
+        if last.heartbeat is not None:
+            text += f"; it last reported {_short(last.heartbeat)}"
+        return Blocker("running", text, view, since_ms=last.started_ms)
+    if view.state is NodeState.WAITING and view.due_ms is not None:
+        text = f"{name} is tried again {moment.due(view.due_ms, now_ms)}: {_failures(view)}"
+        return Blocker("retry-backoff", text, view, due_ms=view.due_ms, error=view.error)
+    if view.state is NodeState.FAILED:
+        return _failure(view)
+    return Blocker("pending", f"{name} has not started", view)
+
+
+def _failures(view: NodeView) -> str:
+    times = f"attempt {view.tries} failed" if view.tries != 1 else "its first attempt failed"
+    text = headline(view.error)
+    return f"{times} with {text}" if text else times
+
+
+def _failed(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
+    cause = cause_of_failure(run, views)
+    resume = [next_step.resume(run.name)]
+    if cause is None:
+        text = headline(run.error) or "no error was stored"
+        return _answer(
+            run,
+            f"{run.name} failed{_when(run, now_ms)}: {text}.",
+            [Blocker("failed", text, error=run.error)],
+            resume,
+        )
+    tries = "once" if cause.tries == 1 else f"{cause.tries} times"
+    others = [view for view in views.in_state(NodeState.FAILED) if view is not cause]
+    return _answer(
+        run,
+        f"{run.name} failed{_when(run, now_ms)} because {cause.shown} did; it was tried {tries}.",
+        [_failure(cause), *(_failure(view) for view in others)],
+        [*resume, next_step.why(run.name, cause.shown)],
+    )
+
+
+def _failure(view: NodeView) -> Blocker:
+    kind = "tolerated" if view.is_tolerated else "failed"
+    text = headline(view.error) or view.reason or "no error was stored"
+    ended = view.last.ended_ms if view.last else None
+    return Blocker(kind, f"{view.shown}: {text}", view, since_ms=ended, error=view.error)
+
+
+def _partial(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
+    failed = views.in_state(NodeState.FAILED)
+    skipped = [
+        view for view in views.in_state(NodeState.SKIPPED) if (view.reason or "").startswith("upstream")
+    ]
+    names = named([view.shown for view in failed]) or "a task"
+    blockers = [_failure(view) for view in failed]
+    blockers += [Blocker("skipped", f"{view.shown} was skipped: {view.reason}", view) for view in skipped]
+    return _answer(
+        run,
+        f"{run.name} finished in part{_when(run, now_ms)}: the workflow tolerated that {names} failed.",
+        blockers,
+        [next_step.inspect(run.name), next_step.resume(run.name)],
+    )
+
+
+def _node_summary(run: RunRow, views: NodeViews, view: NodeView, now_ms: int) -> tuple[str, list[str]]:
+    name, last = view.shown, view.last
+    match view.state:
+        case NodeState.FINISHED:
+            ended = f" {moment.ago(last.ended_ms, now_ms)}" if last and last.ended_ms else ""
+            frame = f", in frame {view.settled_frame}" if view.settled_frame is not None else ""
+            tries = f" after {view.tries} attempts" if view.tries > 1 else ""
+            return f"{name} finished{ended}{tries}{frame}.", [next_step.output(run.name, name)]
+        case NodeState.FAILED:
+            tail = " The workflow tolerated it." if view.is_tolerated else ""
+            text = headline(view.error) or view.reason or "no error was stored"
+            return f"{name} failed: {text}.{tail}", [next_step.resume(run.name)]
+        case NodeState.SKIPPED:
+            return f"{name} was skipped: {view.reason or 'no reason was stored'}.", [
+                next_step.inspect(run.name)
+            ]
+        case NodeState.CANCELLED:
+            why = f": {view.reason}" if view.reason else ""
+            return f"{name} was cancelled{why}.", [next_step.resume(run.name)]
+        case NodeState.RUNNING | NodeState.WAITING:
+            text = f"{_standing(view, run, now_ms).text}."
+            return text, [next_step.follow(run.name) if is_driven(run) else next_step.resume(run.name)]
+        case NodeState.PENDING:
+            if run.state.has_ended:
+                return (
+                    f"{name} did not start: {run.name} {_ended_word(run)} before its turn.",
+                    [next_step.resume(run.name)],
+                )
+            commands = [next_step.follow(run.name) if is_driven(run) else next_step.resume(run.name)]
+            first = next(_obstacles(view, views), None)
+            if first is not None:
+                return f"{name} waits: {first.text}.", commands
+            return f"{name} is next: nothing stands before it but a free slot.", commands
+
+
+def _obstacles(view: NodeView, views: NodeViews) -> Iterator[Blocker]:
+    """What a task that has not started comes after."""
+    place = view.place
+    if place is None:
+        return
+    for target in _targets(place):
+        other = views.tree.by_id.get(target)
+        if other is None:
+            yield Blocker("dependency", f"it depends on {target}, which is not in the tree", view)
+        elif text := _unsettled(other, views):
+            yield Blocker("dependency", f"it depends on {text}", view)
+    # The outermost sequence that has not come this far is the one to look at: inside it nothing is reached.
+    for around in [*place.ancestors()][::-1]:
+        if around.kind == PARALLEL:
+            continue
+        for sibling in around.children:
+            if sibling is place or sibling in place.ancestors():
+                break
+            if text := _unsettled(sibling, views):
+                yield Blocker("pending", f"it comes after {text}", view)
+                return
+
+
+def _targets(place: Place) -> list[str]:
+    """Ids that a task's edges name."""
+    edges = place.spec.get("edges")
+    if not isinstance(edges, list):
+        return []
+    return [str(edge["target"]) for edge in edges if isinstance(edge, dict) and "target" in edge]
+
+
+def _unsettled(place: Place, views: NodeViews) -> str:
+    """What of a node has not settled, in words; empty when all of it has."""
+    open_ = [view for view in map(views.now, place.tasks()) if not is_settled(view)]
+    if place.is_task and open_:
+        return f"{open_[0].shown} ({open_[0].state.word})"
+    is_open_loop = place.kind == LOOP and views.tree.verdict(views.tree.key_now(place)) is None
+    if not open_ and not is_open_loop:
+        return ""
+    doing = [view.shown for view in open_ if view.state is not NodeState.PENDING] or [
+        view.shown for view in open_
+    ]
+    return f"{place.node} ({named(doing)})" if doing else place.node
+
+
+def _attempt_line(row: AttemptRow, now_ms: int, *, is_driven: bool) -> str:
+    by = f" with {row.agent}" if row.agent else ""
+    rerun = f" of run {row.generation + 1}" if row.generation else ""
+    head = f"attempt {row.attempt}{rerun}{by}"
+    if row.state is AttemptState.RUNNING or row.ended_ms is None:
+        length = moment.span(now_ms - row.started_ms)
+        return f"{head} runs, for {length}" if is_driven else f"{head} was cut off"
+    line = f"{head} {row.state.word} after {moment.span(row.ended_ms - row.started_ms)}"
+    if row.failure is not None:
+        line += f" ({row.failure.word.replace('_', ' ')}{'' if row.counted else ', not counted'})"
+    text = headline(row.error)
+    return f"{line}: {text}" if text else line
+
+
+def _when(run: RunRow, now_ms: int) -> str:
+    return f" {moment.ago(run.ended_ms, now_ms)}" if run.ended_ms is not None else ""
+
+
+def _ended_word(run: RunRow) -> str:
+    return "was cancelled" if run.state is RunState.CANCELLED else run.state.word
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"

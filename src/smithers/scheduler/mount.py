@@ -1,0 +1,169 @@
+"""Turn plan nodes into vertices, and replace a part of the mounted plan by another."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from smithers.errors import DuplicateId, Place, TooDeep
+from smithers.ids import NodeKey
+from smithers.plan import (
+    MAX_DEPTH,
+    BlockPlan,
+    HolePlan,
+    LoopPlan,
+    ParallelPlan,
+    PlanNode,
+    SequencePlan,
+    TaskPlan,
+)
+
+from .facts import Facts, LoopFact, Settled
+from .vertex import (
+    AnyVertex,
+    BlockVertex,
+    Group,
+    HoleVertex,
+    Leaf,
+    LoopVertex,
+    ParallelVertex,
+    Path,
+    Region,
+    SequenceVertex,
+    Vertex,
+)
+
+
+class Mounted:
+    """What stands in the tree now, by id."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.by_id: dict[str, AnyVertex] = {}
+        self.visited = 0
+
+    def mount(
+        self, plan: PlanNode, path: Path, parent: Group | None, region: Region
+    ) -> tuple[AnyVertex, list[Leaf]]:
+        """Build the vertices of `plan`; what has settled by the facts is settled at once.
+
+        Returns:
+            The top vertex, and the leaves in document order.
+        """
+        top = self._make(plan, path, parent, region)
+        leaves: list[Leaf] = []
+        order: list[AnyVertex] = []
+        stack: list[AnyVertex] = [top]
+        while stack:
+            vertex = stack.pop()
+            order.append(vertex)
+            if isinstance(vertex, Leaf):
+                leaves.append(vertex)
+            else:
+                stack.extend(self._make_children(vertex))
+        # Children come after their parent in `order`, so walking back settles from the leaves up.
+        for vertex in reversed(order):
+            self._settle_by_facts(vertex)
+        return top, leaves
+
+    def unmount(self, vertices: list[AnyVertex]) -> None:
+        """Take vertices out of the tree; facts stay."""
+        for vertex in vertices:
+            vertex.is_mounted = False
+            name = vertex.key.node
+            if self.by_id.get(name) is vertex:
+                del self.by_id[name]
+
+    def _make_children(self, group: Group) -> list[AnyVertex]:
+        """Build the children of a fresh group; returned last first, ready to be stacked."""
+        path = group.path
+        match group:
+            case SequenceVertex(plan=plan) | ParallelVertex(plan=plan):
+                region = group.region
+                group.children = [
+                    self._make(child, (*path, index), group, region)
+                    for index, child in enumerate(plan.children)
+                ]
+            case LoopVertex(plan=loop):
+                group.children = [self._make(loop.body, (*path, 0), group, group.region)]
+            case BlockVertex(plan=block, inside=inside):
+                group.children = [self._make(block.body, (*path, 0), group, inside)]
+            case _:
+                return []
+        return group.children[::-1]
+
+    def _make(self, plan: PlanNode, path: Path, parent: Group | None, region: Region) -> AnyVertex:
+        self.visited += 1
+        if len(path) > MAX_DEPTH:
+            raise TooDeep(f"the tree is nested more than {MAX_DEPTH} levels deep", place=plan.place)
+        loop, scope, iteration = None, "", 0
+        if parent is not None:
+            if isinstance(parent, LoopVertex):
+                loop = parent
+                scope, iteration = parent.inner_place()
+            else:
+                loop, scope, iteration = parent.loop, parent.key.scope, parent.key.iteration
+        key = NodeKey(plan.id or "", scope, iteration)
+        vertex: AnyVertex
+        match plan:
+            case TaskPlan():
+                vertex = Leaf(plan, key, path, parent, region)
+            case SequencePlan():
+                vertex = SequenceVertex(plan, key, path, parent, region)
+            case ParallelPlan():
+                vertex = ParallelVertex(plan, key, path, parent, region)
+            case LoopPlan():
+                fact = self.facts.loops.setdefault(key, LoopFact())
+                vertex = LoopVertex(plan, key, path, parent, region, fact)
+            case BlockPlan():
+                vertex = BlockVertex(plan, key, path, parent, region)
+            case HolePlan():
+                vertex = HoleVertex(plan, key, path, parent, region)
+            case _:
+                assert_never(plan)
+        vertex.loop = loop
+        if parent is not None:
+            vertex.caps = parent.caps
+            if isinstance(parent, ParallelVertex) and parent.plan.cap is not None:
+                vertex.caps = (*parent.caps, (parent, vertex))
+        if plan.id is not None:
+            self._register(vertex)
+        return vertex
+
+    def _register(self, vertex: AnyVertex) -> None:
+        other = self.by_id.setdefault(vertex.key.node, vertex)
+        if other is not vertex:
+            first, second = other.plan.place, vertex.plan.place
+            raise DuplicateId(
+                f"Duplicate Task id detected: {vertex.key.node}" + _both_places(first, second),
+                place=second,
+                id=vertex.key.node,
+                places=[str(place) for place in (first, second) if place],
+            )
+
+    def _settle_by_facts(self, vertex: AnyVertex) -> None:
+        match vertex:
+            case Leaf():
+                fact = self.facts.nodes.get(vertex.key)
+                vertex.is_settled = isinstance(fact, Settled) and fact is not Settled.FAILED
+            case LoopVertex():
+                vertex.is_settled = vertex.fact.done and not vertex.fact.failed
+            case BlockVertex():
+                vertex.is_settled = vertex.key in self.facts.blocks
+            case HoleVertex():
+                pass
+            case SequenceVertex() | ParallelVertex():
+                vertex.open = sum(not child.is_settled for child in vertex.children)
+                vertex.is_settled = vertex.open == 0
+            case _:
+                assert_never(vertex)
+
+
+def _both_places(first: Place | None, second: Place | None) -> str:
+    if first is None or second is None:
+        return ""
+    return f", at {first} and again"
+
+
+def is_below(vertex: Vertex, top: Vertex) -> bool:
+    """Whether `vertex` is `top` or stands under it."""
+    return vertex.path[: len(top.path)] == top.path

@@ -1,0 +1,250 @@
+"""The mounted plan: one mutable vertex per plan node, in the current pass of every loop around it."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import TypeAlias
+
+from smithers.ids import NodeKey
+from smithers.plan import BlockPlan, Edge, HolePlan, LoopPlan, ParallelPlan, PlanNode, SequencePlan, TaskPlan
+
+from .facts import LoopFact
+
+Path: TypeAlias = tuple[int, ...]
+"""Child indexes from the root: compares in document order, and survives a subtree being replaced."""
+
+
+class Region:
+    """The smallest part of a plan that a failure stops: the run, or the body of a block."""
+
+    __slots__ = ("cause", "parent")
+
+    def __init__(self, parent: Region | None) -> None:
+        self.parent = parent
+        self.cause: tuple[Path, NodeKey] | None = None
+        """First unhandled failure in document order; set once the region unwinds."""
+
+    def fail(self, path: Path, key: NodeKey) -> None:
+        if self.cause is None or (path, key) < self.cause:
+            self.cause = (path, key)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether this region, or one around it, unwinds: nothing new starts here."""
+        region: Region | None = self
+        while region is not None:
+            if region.cause is not None:
+                return True
+            region = region.parent
+        return False
+
+
+class Vertex:
+    """What all vertices have."""
+
+    __slots__ = (
+        "caps",
+        "is_active",
+        "is_mounted",
+        "is_settled",
+        "key",
+        "loop",
+        "parent",
+        "path",
+        "region",
+        "running",
+        "waiters",
+    )
+
+    def __init__(self, key: NodeKey, path: Path, parent: Group | None, region: Region) -> None:
+        self.key = key
+        self.path = path
+        self.parent = parent
+        self.region = region
+        self.loop: LoopVertex | None = None
+        """Innermost loop around it."""
+        self.caps: tuple[tuple[ParallelVertex, Vertex], ...] = ()
+        """Capped containers above it, outermost first, each with its child on the way down to here."""
+        self.is_active = False
+        """Reached: everything before it in the sequences around it has settled."""
+        self.is_settled = False
+        self.is_mounted = True
+        self.running = 0
+        """Running attempts at or below it."""
+        self.waiters: list[tuple[Leaf, Edge]] | None = None
+        """Tasks with an edge here, from the moment they are reached until this settles."""
+
+    def loops(self) -> list[LoopVertex]:
+        """The loops around it, outermost first."""
+        found: list[LoopVertex] = []
+        loop = self.loop
+        while loop is not None:
+            found.append(loop)
+            loop = loop.loop
+        found.reverse()
+        return found
+
+    def __lt__(self, other: Vertex) -> bool:
+        return self.path < other.path
+
+
+class Leaf(Vertex):
+    """A task in one pass."""
+
+    __slots__ = ("doom", "plan", "unmet")
+
+    def __init__(
+        self, plan: TaskPlan, key: NodeKey, path: Path, parent: Group | None, region: Region
+    ) -> None:
+        super().__init__(key, path, parent, region)
+        self.plan = plan
+        self.unmet = 0
+        """Edges that are not satisfied yet; counted from the moment it is reached."""
+        self.doom: str | None = None
+        """Why it can never have an output that it needs."""
+
+
+class Group(Vertex):
+    """A vertex with children; `open` counts those that have not settled."""
+
+    __slots__ = ("children", "open")
+
+    def __init__(self, key: NodeKey, path: Path, parent: Group | None, region: Region) -> None:
+        super().__init__(key, path, parent, region)
+        self.children: list[AnyVertex] = []
+        self.open = 0
+
+
+class SequenceVertex(Group):
+    """One child after another; `cursor` is the first that has not settled."""
+
+    __slots__ = ("cursor", "plan")
+
+    def __init__(
+        self, plan: SequencePlan, key: NodeKey, path: Path, parent: Group | None, region: Region
+    ) -> None:
+        super().__init__(key, path, parent, region)
+        self.plan = plan
+        self.cursor = 0
+
+    def advance(self) -> AnyVertex | None:
+        """Move past settled children; the one to reach next, or None at the end."""
+        children = self.children
+        while self.cursor < len(children) and children[self.cursor].is_settled:
+            self.cursor += 1
+        return children[self.cursor] if self.cursor < len(children) else None
+
+
+class ParallelVertex(Group):
+    """All children at once; with a cap, at most `cap` of them are in flight."""
+
+    __slots__ = ("in_flight", "order", "parked", "plan")
+
+    def __init__(
+        self, plan: ParallelPlan, key: NodeKey, path: Path, parent: Group | None, region: Region
+    ) -> None:
+        super().__init__(key, path, parent, region)
+        self.plan = plan
+        self.in_flight = 0
+        """Children with a running attempt somewhere below them."""
+        self.parked: dict[Path, list[Leaf]] = {}
+        """Candidates that found the cap reached, by the child they stand under."""
+        self.order: list[Path] = []
+        """Heap of the keys of `parked`."""
+
+    @property
+    def is_full(self) -> bool:
+        return self.plan.cap is not None and self.in_flight >= self.plan.cap
+
+    def park(self, child: Vertex, leaf: Leaf) -> None:
+        group = self.parked.get(child.path)
+        if group is None:
+            self.parked[child.path] = [leaf]
+            heappush(self.order, child.path)
+        else:
+            group.append(leaf)
+
+    def unpark(self) -> list[Leaf]:
+        """Take out the candidates below the first parked child, in document order of children."""
+        while self.order:
+            group = self.parked.pop(heappop(self.order), None)
+            if group:
+                return group
+        return []
+
+    def unpark_below(self, child: Vertex) -> list[Leaf]:
+        """Take out the candidates below `child`: it is in flight now and needs no slot any more."""
+        return self.parked.pop(child.path, [])
+
+
+class LoopVertex(Group):
+    """A body in its current pass."""
+
+    __slots__ = ("fact", "plan")
+
+    def __init__(
+        self, plan: LoopPlan, key: NodeKey, path: Path, parent: Group | None, region: Region, fact: LoopFact
+    ) -> None:
+        super().__init__(key, path, parent, region)
+        self.plan = plan
+        self.fact = fact
+
+    def inner_place(self) -> tuple[str, int]:
+        """Scope and iteration of what stands directly in the current pass."""
+        scope = self.key.scope
+        if self.loop is not None:
+            outer = f"{self.loop.key.node}={self.key.iteration}"
+            scope = f"{scope},{outer}" if scope else outer
+        return scope, self.fact.pass_
+
+
+class BlockVertex(Group):
+    """An error boundary: its body is a region of its own."""
+
+    __slots__ = ("inside", "plan")
+
+    def __init__(
+        self, plan: BlockPlan, key: NodeKey, path: Path, parent: Group | None, region: Region
+    ) -> None:
+        super().__init__(key, path, parent, region)
+        self.plan = plan
+        self.inside = Region(region)
+
+
+class HoleVertex(Group):
+    """A body that is made when it is reached."""
+
+    __slots__ = ("plan",)
+
+    def __init__(
+        self, plan: HolePlan, key: NodeKey, path: Path, parent: Group | None, region: Region
+    ) -> None:
+        super().__init__(key, path, parent, region)
+        self.plan = plan
+        self.open = 1
+
+
+AnyVertex: TypeAlias = Leaf | SequenceVertex | ParallelVertex | LoopVertex | BlockVertex | HoleVertex
+
+
+def subtree(top: AnyVertex) -> list[AnyVertex]:
+    """`top` and everything below it, in document order."""
+    found: list[AnyVertex] = []
+    stack: list[AnyVertex] = [top]
+    while stack:
+        vertex = stack.pop()
+        found.append(vertex)
+        if isinstance(vertex, Group):
+            stack.extend(reversed(vertex.children))
+    return found
+
+
+def body_of(plan: PlanNode) -> tuple[PlanNode, ...]:
+    """The children a plan node declares; a hole declares none."""
+    match plan:
+        case TaskPlan() | HolePlan():
+            return ()
+        case SequencePlan(children=children) | ParallelPlan(children=children):
+            return children
+        case LoopPlan(body=body) | BlockPlan(body=body):
+            return (body,)

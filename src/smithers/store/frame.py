@@ -1,0 +1,254 @@
+"""The statements of one frame: the hot path. Every run's cost per task is what happens here."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from smithers.errors import BugError, LeaseLost
+from smithers.ids import NodeKey
+from smithers.records import AttemptEnd, FrameWrite, HeartbeatRow, RunChange
+from smithers.store.blob import Blobs
+from smithers.store.inbox import MessagesWaiting
+from smithers.store.names import Names, Specs
+from smithers.store.queries import statements
+
+Value: TypeAlias = int | str | bytes | None
+Row: TypeAlias = tuple[Value, ...]
+
+_MANY_MOUNTS = 8
+"""From here on, looking words up together is quicker than one by one."""
+
+
+class FrameStatements:
+    """Writes frames within a transaction that somebody else begins and ends.
+
+    States, types and flags are turned into plain ints: binding a subclass of `int` costs sqlite3 a
+    microsecond, which is as much as finding the row.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, names: Names, specs: Specs, blobs: Blobs) -> None:
+        self._connection = connection
+        self._names = names
+        self._specs = specs
+        self._blobs = blobs
+        sql = statements("frame")
+        self._sql = sql
+        self._enter = sql["enter"]
+        self._add_frame = sql["add_frame"]
+        self._close_attempt = sql["close_attempt"]
+        self._settle_node = sql["settle_node"]
+        self._add_output = sql["add_output"]
+        self._open_attempt = sql["open_attempt"]
+        self._add_event = sql["add_event"]
+
+    def move_large_outputs(self, frame: FrameWrite) -> dict[NodeKey, bytes] | None:
+        """Put large bodies into blobs, before the transaction: their fsyncs must not hold the write lock.
+
+        Returns:
+            The hash of each body that was moved; None without one, which is nearly always.
+        Raises:
+            StoreError: a blob could not be written.
+        """
+        moved = None
+        for row in frame.outputs:
+            if self._blobs.is_large(row.body):
+                moved = moved or {}
+                moved[row.key] = self._blobs.put(row.body)
+        return moved
+
+    def write(self, frame: FrameWrite, moved: Mapping[NodeKey, bytes] | None) -> None:
+        """Write all of one frame.
+
+        Args:
+            moved: what `move_large_outputs` said.
+        Raises:
+            LeaseLost: the run has a newer owner.
+            MessagesWaiting: the frame gives the run up, and a message that it does not take has arrived.
+            BugError: it does not fit what is stored.
+            sqlite3.Error: as it came. Whatever was raised, the caller rolls back.
+        """
+        created_ms = self._fence(frame)
+        run, number, execute = frame.run, frame.frame, self._connection.execute
+        execute(
+            self._add_frame,
+            (
+                run,
+                number,
+                frame.parent,
+                frame.seq + frame.used,
+                frame.at_ms - created_ms,
+                int(frame.rendered),
+            ),
+        )
+        # Begun before ended: a static value's attempt is both in one frame.
+        if frame.started:
+            self._start_attempts(frame, created_ms)
+        if frame.ended:
+            self._end_attempts(frame, created_ms)
+        if frame.settled:
+            self._settle(frame)
+        if frame.outputs:
+            self._store_outputs(frame, moved or {})
+        self._rarer_rows(frame)
+        if frame.events:
+            self._log(frame, created_ms)
+        if frame.run_change is not None:
+            self._change_run(frame, frame.run_change)
+
+    def beat(self, rows: Sequence[tuple[int, int, HeartbeatRow]]) -> None:
+        """Write heartbeat data: (run, fence, row) each."""
+        name = self._names.id
+        values: list[Row] = [
+            (beat.data, run, name(beat.key.node), name(beat.key.scope), beat.key.iteration, beat.generation,
+             beat.attempt, fence)
+            for run, fence, beat in rows
+        ]  # fmt: skip
+        self._store(self._sql["beat"], values)
+
+    def _store(self, sql: str, rows: Sequence[Row]) -> int:
+        """Run a statement for each row; returns how many database rows it changed."""
+        # `execute` keeps its statement prepared and skips the machinery of a batch.
+        if len(rows) == 1:
+            return self._connection.execute(sql, rows[0]).rowcount
+        return self._connection.executemany(sql, rows).rowcount
+
+    def _fence(self, frame: FrameWrite) -> int:
+        """Enter the run, which is the first statement of each frame, and return its `created_ms`."""
+        change = frame.run_change
+        values: Row = (frame.used, frame.frame, frame.run, frame.fence)
+        sql = self._enter
+        if change is not None:
+            sql = self._sql["enter_and_change"]
+            ended_ms = frame.at_ms if change.state.has_ended else None
+            values = (frame.used, frame.frame, int(change.state), change.error, ended_ms, int(change.release),
+                      frame.run, frame.fence)  # fmt: skip
+        # All rows are fetched: a statement that still stands on one would keep the commit from ending.
+        found = self._connection.execute(sql, values).fetchall()
+        if not found:
+            raise LeaseLost(
+                f"run {frame.run} has a newer owner; nothing was written", run=frame.run, fence=frame.fence
+            )
+        if found[0][0] != frame.seq + frame.used:
+            at = found[0][0] - frame.used
+            raise BugError(
+                f"frame {frame.frame} of run {frame.run} starts at seq {frame.seq}, the store is at {at}",
+                run=frame.run,
+                frame=frame.frame,
+            )
+        return int(found[0][1])
+
+    def _change_run(self, frame: FrameWrite, change: RunChange) -> None:
+        if change.output is not None:
+            (node, scope, iteration), generation = change.output
+            values = (self._names.id(node), self._names.id(scope), iteration, generation, frame.run)
+            self._connection.execute(self._sql["name_output"], values)
+        # A run that has ended needs no message any more; one that only parks would leave its sender waiting.
+        parks = change.release and not change.state.has_ended
+        if parks and self._connection.execute(self._sql["has_open_message"], (frame.run,)).fetchone():
+            raise MessagesWaiting("a message arrived while the run was about to park", run=frame.run)
+
+    def _end_attempts(self, frame: FrameWrite, created_ms: int) -> None:
+        run, number, name = frame.run, frame.frame, self._names.id
+        rows: list[Row] = [
+            (int(state), number, at_ms - created_ms, None if failure is None else int(failure), int(counted),
+             error, prompt, run, name(node), name(scope), iteration, generation, attempt)
+            for (node, scope, iteration), generation, attempt, state, at_ms, failure, counted, error, prompt
+            in frame.ended
+        ]  # fmt: skip
+        if self._store(self._close_attempt, rows) != len(rows):
+            for row, end in zip(rows, frame.ended, strict=True):
+                self._check_closed(row, end)
+
+    def _check_closed(self, row: Row, end: AttemptEnd) -> None:
+        """Let a repeated settlement pass, and nothing else."""
+        found = self._connection.execute(self._sql["attempt_state"], row[-6:]).fetchone()
+        if found is None or found[0] != end.state:
+            raise BugError(
+                f"attempt {end.attempt} of {end.key} cannot end as {end.state.word}", node=str(end.key)
+            )
+
+    def _settle(self, frame: FrameWrite) -> None:
+        run, number, name = frame.run, frame.frame, self._names.id
+        rows: list[Row] = [
+            (run, name(node), name(scope), iteration, generation, int(state), number, attempt, reason)
+            for (node, scope, iteration), generation, state, attempt, reason in frame.settled
+        ]
+        if self._store(self._settle_node, rows) != len(rows):
+            raise BugError(
+                f"frame {number} of run {run} settles a node that has settled in another way", run=run
+            )
+
+    def _store_outputs(self, frame: FrameWrite, moved: Mapping[NodeKey, bytes]) -> None:
+        run, number, name = frame.run, frame.frame, self._names.id
+        rows: list[Row] = []
+        for key, generation, seq, model, body in frame.outputs:
+            blob = moved.get(key)
+            kept = body if blob is None else ""
+            node, scope, iteration = key
+            rows.append(
+                (run, name(node), name(scope), iteration, generation, seq, number, name(model), kept, blob)
+            )
+        if self._store(self._add_output, rows) != len(rows):
+            raise BugError(f"frame {number} of run {run} gives a node another output than it has", run=run)
+
+    def _start_attempts(self, frame: FrameWrite, created_ms: int) -> None:
+        run, number, name = frame.run, frame.frame, self._names.id
+        rows: list[Row] = []
+        for key, generation, attempt, start_seq, at_ms, agent, fingerprint in frame.started:
+            node, scope, iteration = key
+            by = None if agent is None else name(agent)
+            rows.append(
+                (run, name(node), name(scope), iteration, generation, attempt, number, start_seq,
+                 at_ms - created_ms, by, fingerprint)
+            )  # fmt: skip
+        self._store(self._open_attempt, rows)
+
+    def _log(self, frame: FrameWrite, created_ms: int) -> None:
+        run, name = frame.run, self._names.id
+        rows: list[Row] = []
+        for seq, kind, at_ms, key, attempt, data in frame.events:
+            if key is None:
+                rows.append((run, seq, int(kind), 0, 0, 0, attempt, at_ms - created_ms, data))
+            else:
+                node, scope, iteration = key
+                where = (name(node), name(scope), iteration)
+                rows.append((run, seq, int(kind), *where, attempt, at_ms - created_ms, data))
+        self._store(self._add_event, rows)
+
+    def _rarer_rows(self, frame: FrameWrite) -> None:
+        run, number, name = frame.run, frame.frame, self._names.id
+        if frame.passes:
+            passes: list[Row] = [
+                (run, name(loop.node), name(loop.scope), loop.iteration, pass_, int(verdict), number)
+                for loop, pass_, verdict in frame.passes
+            ]
+            self._store(self._sql["end_pass"], passes)
+        if frame.unmounted:
+            self._store(self._sql["unmount"], [(number - 1, run, name(node)) for node in frame.unmounted])
+        if frame.mounted:
+            self._mount(frame)
+        if frame.woken:
+            woken: list[Row] = [
+                (run, name(key.node), name(key.scope), key.iteration, kind) for key, kind, _ in frame.woken
+            ]
+            self._store(self._sql["remove_wakeup"], woken)
+        if frame.wakeups:
+            wakeups: list[Row] = [
+                (run, name(key.node), name(key.scope), key.iteration, kind, due_ms)
+                for key, kind, due_ms in frame.wakeups
+            ]
+            self._store(self._sql["add_wakeup"], wakeups)
+        if frame.inbox_taken:
+            self._store(self._sql["take_message"], [(number, run, message) for message in frame.inbox_taken])
+
+    def _mount(self, frame: FrameWrite) -> None:
+        run, number, name, spec = frame.run, frame.frame, self._names.id, self._specs.id
+        if len(frame.mounted) >= _MANY_MOUNTS:
+            self._names.intern_all(mount.node for mount in frame.mounted)
+        rows: list[Row] = [
+            (run, name(node), number, 0 if parent is None else name(parent), position, spec(body))
+            for node, parent, position, body in frame.mounted
+        ]
+        self._store(self._sql["mount"], rows)

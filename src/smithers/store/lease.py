@@ -1,0 +1,146 @@
+"""Leases: who drives what, for how long, and who may take over."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from threading import Lock
+
+from smithers.clock import Clock
+from smithers.errors import LeaseLost, RunNotFound, RunOwned
+from smithers.records import Owner, OwnerHealth
+from smithers.store.connection import begin, commit, patiently, roll_back
+from smithers.store.identity import Identity, health, this_process
+from smithers.store.queries import statements
+from smithers.store.refusal import refusal
+
+
+class SqliteLeases:
+    """Implements `ports.Leases`. From any thread: the one that renews is not the one that claims."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        clock: Clock,
+        *,
+        here: Identity | None = None,
+        random: Random | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Take over a connection whose busy timeout is 0: waiting is done here.
+
+        Args:
+            here: the process that leases are for; the default is this one.
+        """
+        self._connection = connection
+        self._path = path
+        self._clock = clock
+        self._here = here
+        self._random = random or Random()
+        self._pause = pause
+        self._lock = Lock()
+        self._sql = statements("owner")
+
+    def register_owner(self, ttl_ms: int) -> Owner:
+        """Insert this process as an owner whose lease ends in `ttl_ms`."""
+        here = self._here or this_process()
+        now, wall, monotonic = self._clock.now_ms(), *self._ends(ttl_ms)
+        values = (here.host, here.boot, here.namespace, here.pid, here.ticks, now, wall, monotonic)
+        with self._transaction() as execute:
+            owner = execute(self._sql["add_owner"], values).lastrowid
+        assert owner is not None  # an INSERT always has a rowid
+        return Owner(owner, *values)
+
+    def renew_owner(self, owner: int, ttl_ms: int) -> bool:
+        """Move the lease's end; False: the row is gone, and so is everything it held."""
+        with self._transaction() as execute:
+            # Read under the lock: a wait for it must not shorten the lease.
+            return execute(self._sql["renew_owner"], (*self._ends(ttl_ms), owner)).rowcount == 1
+
+    def end_owner(self, owner: int) -> None:
+        """Forget an owner that leaves cleanly; runs it still held have no owner then."""
+        with self._transaction() as execute:
+            execute(self._sql["disown_runs"], (owner,))
+            execute(self._sql["remove_owner"], (owner,))
+
+    def claim(self, run: int, owner: int) -> int:
+        """Take a run over and return its new fence. The run's state stays as it is.
+
+        Raises:
+            RunOwned: a live owner's lease has not ended; says which and since when.
+            LeaseLost: `owner` itself is no longer on record.
+            RunNotFound: there is no such run.
+        """
+        with self._transaction() as execute:
+            found = execute(self._sql["holder"], (run,)).fetchone()
+            if found is None:
+                raise RunNotFound(f"no run with number {run}", run=run)
+            name, since_ms, *row = found
+            holder = Owner(*row) if row[0] is not None else None
+            if health(holder, self._clock, self._here) is OwnerHealth.ALIVE:
+                assert holder is not None  # nobody is not alive
+                raise _owned(name, holder, since_ms, self._clock.now_ms())
+            if execute(self._sql["has_owner"], (owner,)).fetchone() is None:
+                raise LeaseLost("this process' lease was taken over", owner=owner)
+            claimed = execute(self._sql["claim"], (owner, self._clock.now_ms(), run)).fetchall()
+            if holder is not None:
+                execute(self._sql["remove_idle_owner"], {"owner": holder.id})
+            return int(claimed[0][0])
+
+    def release(self, run: int, fence: int) -> None:
+        """Give a claimed run back, unchanged; silently nothing if a newer owner has it."""
+        with self._transaction() as execute:
+            execute(self._sql["release"], (run, fence))
+
+    def close(self) -> None:
+        """Close the connection; what is held stays held until its lease ends."""
+        with self._lock:
+            self._connection.close()
+
+    def _ends(self, ttl_ms: int) -> tuple[int, int]:
+        return self._clock.now_ms() + ttl_ms, self._clock.monotonic_ms() + ttl_ms
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        connection = self._connection
+        with self._lock:
+            try:
+                patiently(lambda: begin(connection), self._clock, random=self._random, pause=self._pause)
+                yield connection.execute
+                commit(connection)
+            except BaseException as error:
+                roll_back(connection)
+                if isinstance(error, sqlite3.Error):
+                    raise refusal(error, self._path) from error
+                raise
+
+
+def _owned(run: str, holder: Owner, since_ms: int, now_ms: int) -> RunOwned:
+    age_ms = max(0, now_ms - since_ms)
+    since = (
+        datetime.fromtimestamp(since_ms / 1000, UTC)
+        .astimezone()
+        .strftime("%H:%M:%S" if age_ms < 86_400_000 else "%Y-%m-%d %H:%M")
+    )
+    return RunOwned(
+        f"{run} is driven by process {holder.pid} on {holder.host} since {since} ({_span(age_ms)})",
+        hint=f"watch it with `smithers logs {run} -f`, or end it with `smithers cancel {run}`",
+        pid=holder.pid,
+        host=holder.host,
+        age_ms=age_ms,
+    )
+
+
+def _span(span_ms: int) -> str:
+    """`4 s`, `12 min`, `3 h`, `2 d`: the two largest units would say more than anybody asks."""
+    seconds = span_ms // 1000
+    for unit, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= unit:
+            return f"{seconds // unit} {name}"
+    return f"{seconds} s"

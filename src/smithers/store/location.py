@@ -1,0 +1,71 @@
+"""Where a project's store is, and where a new one goes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+FOLDER = ".smithers"
+FILE = "smithers.db"
+
+
+def find_store(start: Path, explicit: str | None = None) -> Path | None:
+    """The database file a command works on, or None if there is none.
+
+    Args:
+        start: the workflow's folder, else the current directory; the search goes upwards from here, and not
+            above the git root or the user's home.
+        explicit: what the user named instead; taken as it is, whether or not it exists.
+    """
+    if explicit is not None:
+        return Path(explicit).expanduser().absolute()
+    for folder in _upwards(start):
+        store = folder / FOLDER / FILE
+        if _is_ours(store):
+            return store
+    return None
+
+
+def place_store(workflow_file: Path | None, cwd: Path) -> Path:
+    """Where a new database file goes: at the git root, else beside the workflow, else in `cwd`.
+
+    Creates the `.smithers` folder around it, for its owner alone; the file itself is left to `open_store`.
+    """
+    base = workflow_file.absolute().parent if workflow_file is not None else cwd.absolute()
+    root = next((folder for folder in _upwards(base) if _is_git_root(folder)), base)
+    folder = root / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / FILE
+
+
+def project_root(store: Path) -> Path:
+    """The folder that workflow paths are stored relative to: the one around `.smithers`.
+
+    A store that the user put elsewhere counts from its own folder.
+    """
+    folder = store.absolute().parent
+    return folder.parent if folder.name == FOLDER else folder
+
+
+def _upwards(start: Path) -> Iterator[Path]:
+    """`start` and the folders above it, up to and including the git root or the home folder."""
+    home = Path.home()
+    here = start.absolute()
+    for folder in (here, *here.parents):
+        yield folder
+        if folder == home or _is_git_root(folder):
+            return
+
+
+def _is_git_root(folder: Path) -> bool:
+    # A file in linked worktrees and submodules, a folder elsewhere.
+    return (folder / ".git").exists()
+
+
+def _is_ours(store: Path) -> bool:
+    """Whether it is a file of this user: what somebody else left in a shared folder above is not followed."""
+    try:
+        return store.is_file() and store.stat().st_uid == os.geteuid()
+    except OSError:
+        return False

@@ -1,0 +1,130 @@
+"""What people and programs look at."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from smithers.clock import Clock
+from smithers.errors import RunAmbiguous, RunNotFound
+from smithers.records import (
+    AttemptRow,
+    EventRow,
+    FrameRow,
+    MountRow,
+    NodeRow,
+    OutputRow,
+    PassRow,
+    RunFilter,
+    RunRow,
+    Wakeup,
+)
+from smithers.store.blob import Blobs
+from smithers.store.connection import roll_back
+from smithers.store.fact import StoredFacts
+from smithers.store.names import Names, Specs
+from smithers.store.queries import statements
+from smithers.store.refusal import refusal
+
+_LAST_CHARACTER = "\U0010ffff"
+
+
+class SqliteReader:
+    """Implements `ports.Reader`. From one thread at a time; each call sees one moment and keeps nothing."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
+        """Take over a connection of `open_readable`."""
+        self._connection = connection
+        self._path = path
+        blobs = Blobs(path.parent / "blobs")
+        self._facts = StoredFacts(connection, Names(connection), Specs(connection), blobs, clock)
+
+    def runs(self, where: RunFilter) -> list[RunRow]:
+        """Newest first."""
+        with self._moment():
+            return self._facts.runs(workflow=where.workflow, states=where.states, limit=where.limit)
+
+    def run(self, name: str) -> RunRow:
+        """By exact id, else by unique prefix.
+
+        Raises:
+            RunNotFound: neither; the empty text is no prefix.
+            RunAmbiguous: several runs begin like this; details name the first.
+        """
+        with self._moment():
+            found = self._find(name)
+            return self._facts.runs(low=found, high=found)[0]
+
+    def nodes(self, run: int) -> list[NodeRow]:
+        """Settled nodes, in their newest generation."""
+        with self._moment():
+            return self._facts.nodes(run, self._facts.raised(run))
+
+    def attempts(self, run: int) -> list[AttemptRow]:
+        """All attempts of all generations."""
+        with self._moment():
+            return self._facts.attempts(run)
+
+    def outputs(self, run: int) -> list[OutputRow]:
+        """Outputs of the newest generation, in `seq` order."""
+        with self._moment():
+            return self._facts.outputs(run, self._facts.raised(run))
+
+    def passes(self, run: int) -> list[PassRow]:
+        """Judged passes of loops."""
+        with self._moment():
+            return self._facts.passes(run)
+
+    def frames(self, run: int) -> list[FrameRow]:
+        """Frames, oldest first."""
+        with self._moment():
+            return self._facts.frames(run)
+
+    def mounts(self, run: int, frame: int | None = None) -> list[MountRow]:
+        """The tree at a frame (default: now), parents before children, siblings in order."""
+        with self._moment():
+            return self._facts.mounts_at(run, frame)
+
+    def wakeups(self, run: int) -> list[Wakeup]:
+        """Deadlines, the earliest first."""
+        with self._moment():
+            return self._facts.wakeups(run)
+
+    def events(self, run: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
+        """Events with `seq > after`, in order."""
+        with self._moment():
+            return self._facts.events(run, after, limit)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _find(self, name: str) -> int:
+        sql, execute = statements("run"), self._connection.execute
+        exact = execute(sql["run_named"], (name,)).fetchone()
+        if exact is not None:
+            return int(exact[0])
+        rows = execute(sql["runs_named_like"], (name, name + _LAST_CHARACTER)).fetchall() if name else []
+        if not rows:
+            raise RunNotFound(
+                f"no run named {name}" if name else "no run is named by an empty text", run=name
+            )
+        if len(rows) > 1:
+            names = [row[1] for row in rows]
+            raise RunAmbiguous(
+                f"several runs begin with {name}: {', '.join(names)}", run=name, candidates=names
+            )
+        return int(rows[0][0])
+
+    @contextmanager
+    def _moment(self) -> Iterator[None]:
+        """One read transaction, so that several statements agree with each other."""
+        try:
+            self._connection.execute("BEGIN")
+            yield
+        except sqlite3.Error as error:
+            raise refusal(error, self._path) from error
+        finally:
+            roll_back(self._connection)

@@ -1,0 +1,57 @@
+-- What is read back.
+
+-- name: raised
+-- Keys whose newest generation is not 0. An open attempt counts: it makes its node's older rows history.
+SELECT node, scope, iteration, MAX(generation) FROM (
+    SELECT node, scope, iteration, generation FROM smithers_attempts WHERE run = ?1 AND generation > 0
+    UNION ALL
+    SELECT node, scope, iteration, generation FROM smithers_nodes WHERE run = ?1 AND generation > 0
+    UNION ALL
+    SELECT node, scope, iteration, generation FROM smithers_outputs WHERE run = ?1 AND generation > 0
+)
+GROUP BY node, scope, iteration;
+
+-- name: nodes
+SELECT node, scope, iteration, generation, state, frame, attempt, reason FROM smithers_nodes WHERE run = ?;
+
+-- name: outputs
+SELECT node, scope, iteration, generation, seq, model, body, blob FROM smithers_outputs WHERE run = ?;
+
+-- name: attempts
+SELECT node, scope, iteration, generation, attempt, state, from_frame, to_frame, start_seq, started_ms, ended_ms,
+       agent, failure, counted, error, heartbeat
+FROM smithers_attempts WHERE run = ?
+ORDER BY node, scope, iteration, generation, attempt;
+
+-- name: unsettled_attempts
+-- A finished attempt (state 3) settles its node in the same frame, so most rows need no second look.
+SELECT node, scope, iteration, generation, attempt, state, from_frame, to_frame, start_seq, started_ms, ended_ms,
+       agent, failure, counted, error, heartbeat
+FROM smithers_attempts a
+WHERE run = ? AND state <> 3 AND NOT EXISTS (
+    SELECT 1 FROM smithers_nodes n
+    WHERE n.run = a.run AND n.node = a.node AND n.scope = a.scope AND n.iteration = a.iteration
+      AND n.generation = a.generation
+)
+ORDER BY node, scope, iteration, generation, attempt;
+
+-- name: passes
+SELECT node, scope, iteration, pass, verdict, frame FROM smithers_passes WHERE run = ?
+ORDER BY node, scope, iteration, pass;
+
+-- name: frames
+SELECT frame, parent, seq, at_ms, rendered FROM smithers_frames WHERE run = ? ORDER BY frame;
+
+-- name: open_mounts
+SELECT node, parent, position, spec, from_frame, to_frame FROM smithers_mounts WHERE run = ? AND to_frame IS NULL;
+
+-- name: mounts_at
+SELECT node, parent, position, spec, from_frame, to_frame FROM smithers_mounts
+WHERE run = :run AND from_frame <= :frame AND (to_frame IS NULL OR to_frame >= :frame);
+
+-- name: wakeups
+SELECT node, scope, iteration, kind, due_ms FROM smithers_wakeups WHERE run = ? ORDER BY due_ms;
+
+-- name: events
+SELECT seq, type, at_ms, node, scope, iteration, attempt, data FROM smithers_events
+WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?;

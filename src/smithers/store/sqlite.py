@@ -1,0 +1,69 @@
+"""The store in one SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from smithers.clock import Clock
+from smithers.store.connection import Durability, open_readable, open_writable
+from smithers.store.identity import Identity
+from smithers.store.inbox import SqliteOutsider
+from smithers.store.lease import SqliteLeases
+from smithers.store.reader import SqliteReader
+from smithers.store.writer import SqliteWriter
+
+
+class Store:
+    """A database file and the four things that can be done with it, each on a connection of its own."""
+
+    def __init__(self, path: Path, *, durability: Durability, clock: Clock) -> None:
+        self.path = path
+        """Absolute."""
+        self.durability = durability
+        self.clock = clock
+
+    def writer(self, factory: type[sqlite3.Connection] = sqlite3.Connection) -> SqliteWriter:
+        """The engine's writer. One thread uses it.
+
+        Args:
+            factory: class of its connection; a test passes one that fails.
+        """
+        connection = open_writable(
+            self.path, self.clock, durability=self.durability, create=False, factory=factory
+        )
+        return SqliteWriter(connection, self.path, self.clock)
+
+    def reader(self) -> SqliteReader:
+        """A reader; it can change nothing."""
+        return SqliteReader(open_readable(self.path, self.clock), self.path, self.clock)
+
+    def leases(self, here: Identity | None = None) -> SqliteLeases:
+        """The leases of a process, which is this one unless a test says otherwise."""
+        return SqliteLeases(self._patient_connection(), self.path, self.clock, here=here)
+
+    def outsider(self) -> SqliteOutsider:
+        """What a process that does not own a run may do to it."""
+        return SqliteOutsider(self._patient_connection(), self.path, self.clock)
+
+    def _patient_connection(self) -> sqlite3.Connection:
+        """A connection for those who wait for the busy writer's gaps by themselves."""
+        return open_writable(
+            self.path, self.clock, durability=self.durability, create=False, busy_timeout_ms=0
+        )
+
+
+def open_store(path: Path, *, durability: Durability = "full", clock: Clock, create: bool = True) -> Store:
+    """Find or make the database file and bring it to the present schema.
+
+    Args:
+        path: of the file; its folder is made too.
+        durability: `full`: an acknowledged frame survives a power loss; `normal`: it survives our own death.
+        create: False: a missing file is an error, and an older one is still brought up to date.
+    Raises:
+        StoreError: the family says why it cannot be used: `StoreNotFound`, `NotAStore`, `StoreTooNew`,
+            `StoreReadOnly`, `StoreCorrupt`, …
+    """
+    path = path.absolute()
+    open_writable(path, clock, durability=durability, create=create).close()
+    return Store(path, durability=durability, clock=clock)

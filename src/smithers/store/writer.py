@@ -1,0 +1,257 @@
+"""The one connection of an engine that changes run state."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from smithers.clock import Clock
+from smithers.errors import LeaseLost, RunExists, SmithersError, StoreError
+from smithers.records import FrameWrite, HeartbeatRow, InboxRow, NewRun, RunRow, StoredRun
+from smithers.store.blob import Blobs
+from smithers.store.connection import begin, commit, roll_back
+from smithers.store.fact import StoredFacts
+from smithers.store.frame import FrameStatements
+from smithers.store.inbox import open_messages
+from smithers.store.names import Names, Specs
+from smithers.store.queries import statements
+from smithers.store.refusal import refusal
+
+_BURST_COMMITS: Final = 64
+_BURST_MS: Final = 5
+_GAP_MS: Final = 2
+"""The writer gives way for 1 ms after so many commits, or so long, with no gap of this length between."""
+
+
+_REFUSABLE: Final = (SmithersError, sqlite3.Error, OSError, ValueError, TypeError, ArithmeticError)
+"""What one frame can be at fault for; the built-in ones come from values that a database cannot hold."""
+
+
+class SqliteWriter:
+    """Implements `ports.Writer`. From one thread at a time."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        clock: Clock,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Take over a connection of `open_writable`.
+
+        Args:
+            pause: sleeps, in seconds.
+        """
+        self._connection = connection
+        self._path = path
+        self._clock = clock
+        self._pause = pause
+        self._names, self._specs, self._blobs = (
+            Names(connection),
+            Specs(connection),
+            Blobs(path.parent / "blobs"),
+        )
+        self._frames = FrameStatements(connection, self._names, self._specs, self._blobs)
+        self._facts = StoredFacts(connection, self._names, self._specs, self._blobs, clock)
+        self._data_version = self._read_data_version()
+        self._burst_commits, self._burst_from_ms, self._committed_ms = 0, 0, 0
+
+    # --- Writing ---
+
+    def create_run(self, new: NewRun, owner: int, first: FrameWrite) -> RunRow:
+        """Store a run and its first frame in one transaction. `first.run` and `.fence` are filled in.
+
+        Raises:
+            RunExists: the name is taken; nothing was written.
+            LeaseLost: `owner` is no longer on record; nothing was written.
+            CommitUnknown: the commit itself raised.
+            StoreError: the family says why not; nothing was written.
+        """
+        sql = statements("run")
+        with self._refusals():
+            moved = self._frames.move_large_outputs(first)
+            begin(self._connection)
+            execute = self._connection.execute
+            if execute(sql["has_run_named"], (new.name,)).fetchone():
+                raise RunExists(f"there is a run {new.name} already", run=new.name)
+            if execute(statements("owner")["has_owner"], (owner,)).fetchone() is None:
+                raise LeaseLost("this process' lease was taken over", owner=owner)
+            run = execute(
+                sql["add_run"], (new.name, new.workflow, owner, new.created_ms, new.created_ms)
+            ).lastrowid
+            assert run is not None  # an INSERT always has a rowid
+            config = json.dumps(dict(new.config), ensure_ascii=False, separators=(",", ":"))
+            execute(sql["add_input"], (run, new.source, config, new.input))
+            first.run, first.fence = run, 1
+            self._frames.write(first, moved)
+            self._commit()
+            return self._facts.runs(low=run, high=run)[0]
+
+    def commit(self, frames: Sequence[FrameWrite]) -> list[Exception | None]:
+        """Store frames of several runs in one transaction, one savepoint each.
+
+        Returns:
+            One entry a frame: None when it is durable, else why it alone was not stored: `LeaseLost`,
+            `MessagesWaiting`, `BugError`, or a `StoreError`.
+        Raises:
+            CommitUnknown: the commit itself raised; any of it may or may not be there.
+        """
+        if not frames:
+            return []
+        self._give_way()
+        if len(frames) == 1:
+            results = [self._commit_alone(frames[0])]
+        else:
+            # What broke the group may concern one of its frames only: the others must not stop for it.
+            results = self._commit_group(frames) or [self._commit_alone(frame) for frame in frames]
+        self._committed_ms = self._clock.monotonic_ms()
+        return results
+
+    def heartbeats(self, rows: Sequence[tuple[int, int, HeartbeatRow]]) -> None:
+        """Store heartbeat data of running attempts: (run, fence, row) each; stale fences are ignored."""
+        if not rows:
+            return
+        with self._refusals():
+            begin(self._connection)
+            self._frames.beat(rows)
+            self._commit()
+
+    # --- Reading ---
+
+    def load(self, run: int) -> StoredRun:
+        """Everything needed to continue a run, as of one moment.
+
+        Raises:
+            RunNotFound: there is no such run.
+        """
+        with self._refusals():
+            return self._facts.load(run)
+
+    def has_changed(self) -> bool:
+        """Whether another connection has committed since the last call."""
+        with self._refusals():
+            before, self._data_version = self._data_version, self._read_data_version()
+        return before != self._data_version
+
+    def inbox(self, runs: Sequence[int]) -> Mapping[int, Sequence[InboxRow]]:
+        """Untaken messages of these runs, oldest first; runs without any are left out."""
+        with self._refusals():
+            return open_messages(self._connection, runs)
+
+    # --- Rest ---
+
+    def idle(self) -> None:
+        """Checkpoint as far as readers allow, while nothing else wants the file."""
+        with self._refusals():
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def close(self) -> None:
+        """Checkpoint and close; the file is complete without its `-wal` afterwards, unless others use it."""
+        roll_back(self._connection)
+        try:
+            self._connection.execute("PRAGMA busy_timeout = 100")  # a reader in the way is no reason to wait
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error:
+            pass  # everything acknowledged is in the log, and whoever opens the file next moves it over
+        finally:
+            self._connection.close()
+
+    # --- Inside ---
+
+    def _commit_alone(self, frame: FrameWrite) -> Exception | None:
+        try:
+            moved = self._frames.move_large_outputs(frame)
+            begin(self._connection)
+            self._frames.write(frame, moved)
+        except _REFUSABLE as error:
+            self._undo()
+            return refusal(error, self._path)
+        except BaseException:
+            self._undo()
+            raise
+        self._commit()
+        return None
+
+    def _commit_group(self, frames: Sequence[FrameWrite]) -> list[Exception | None]:
+        """All frames at once; an empty list if the group broke, and nothing of it was stored."""
+        execute, results = self._connection.execute, list[Exception | None]()
+        try:
+            moved = [self._frames.move_large_outputs(frame) for frame in frames]
+        except StoreError:
+            return []
+        try:
+            begin(self._connection)
+        except sqlite3.Error as error:
+            # Nobody gets the lock: asking for it once a frame would wait once a frame.
+            return [refusal(error, self._path)] * len(frames)
+        try:
+            for frame, bodies in zip(frames, moved, strict=True):
+                execute("SAVEPOINT frame")
+                names, specs = self._names.mark(), self._specs.mark()
+                try:
+                    self._frames.write(frame, bodies)
+                    results.append(None)
+                except _REFUSABLE as error:
+                    # A fault of the store ends the group, any other one only its frame.
+                    refused = refusal(error, self._path)
+                    if isinstance(refused, StoreError):
+                        raise refused from error
+                    execute("ROLLBACK TO frame")
+                    self._names.forget(names)
+                    self._specs.forget(specs)
+                    results.append(refused)
+                execute("RELEASE frame")
+        except (sqlite3.Error, StoreError):
+            self._undo()
+            return []
+        except BaseException:
+            self._undo()
+            raise
+        self._commit()
+        return results
+
+    def _commit(self) -> None:
+        try:
+            commit(self._connection)
+        except BaseException:
+            self._undo()
+            raise
+        self._names.keep()
+        self._specs.keep()
+
+    def _undo(self) -> None:
+        roll_back(self._connection)
+        self._names.forget()
+        self._specs.forget()
+
+    def _give_way(self) -> None:
+        """Leave a gap for outsiders, who ask for the lock every 0.5 to 2 ms, after a burst without one."""
+        now = self._clock.monotonic_ms()
+        if now - self._committed_ms >= _GAP_MS:
+            self._burst_commits, self._burst_from_ms = 0, now
+        elif self._burst_commits >= _BURST_COMMITS or now - self._burst_from_ms >= _BURST_MS:
+            self._pause(0.001)
+            self._burst_commits, self._burst_from_ms = 0, self._clock.monotonic_ms()
+        self._burst_commits += 1
+
+    def _read_data_version(self) -> int:
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Turn SQLite's errors into ours, and leave no transaction behind."""
+        try:
+            yield
+        except BaseException as error:
+            self._undo()
+            if isinstance(error, Exception):
+                refused = refusal(error, self._path)
+                if refused is not error:
+                    raise refused from error
+            raise

@@ -1,0 +1,392 @@
+"""`@workflow`: the author's function as something that can be run, resumed and looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import inspect
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Generic, Literal, get_args, get_origin, get_type_hints, overload
+
+from typing_extensions import TypeVar
+
+from smithers.agents import RehearsalAgent, as_agent
+from smithers.context import Context
+from smithers.engine.definition import Definition
+from smithers.engine.drive import Drive, Terms
+from smithers.engine.encode import encode_input
+from smithers.engine.handle import Handle, RunEnd
+from smithers.engine.host import Claim, Host, check_same_input, config_of, find_resumable
+from smithers.engine.memory import Memory
+from smithers.engine.message import New, Resume
+from smithers.errors import InvalidNode, Place
+from smithers.ids import check_run_id
+from smithers.nodes import Task
+from smithers.plan import PlanNode
+from smithers.ports import Agent
+from smithers.records import RunState
+from smithers.store import find_store, place_store
+
+In = TypeVar("In", default=Any)
+Out = TypeVar("Out", default=Any)
+M = TypeVar("M")
+
+DEFAULT_LIMIT = 16
+"""Running attempts of one run, unless it says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult(Generic[Out]):
+    """How a run came back."""
+
+    run_id: str
+    status: str
+    """`finished`, `partial`, `failed`, `cancelled`, `paused` or `waiting`."""
+    output: Out | None
+    """The run's own output: the newest row of `@workflow(output=Model)`, else the newest output of all."""
+    error: Mapping[str, Any] | None = None
+    """`code`, `message`, `hint`, … of what ended a failed run."""
+    waits: tuple[Mapping[str, Any], ...] = ()
+    cost: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Workflow(Generic[In, Out]):
+    """A function from state to a tree, with what is needed to run it. Made by `@workflow`."""
+
+    def __init__(
+        self,
+        function: Callable[[Context[In]], object],
+        *,
+        name: str | None = None,
+        output: type[Out] | None = None,
+        outputs: Mapping[str, type[Any]] | None = None,
+        durability: Literal["full", "normal"] = "full",
+        max_concurrency: int | None = None,
+    ) -> None:
+        self.function = function
+        self.name = name or function.__name__.replace("_", "-")
+        self.output = output
+        code = function.__code__
+        self.place = Place(code.co_filename, code.co_firstlineno)
+        if durability not in ("full", "normal"):
+            raise InvalidNode(f'durability={durability!r} is not "full" or "normal"', place=self.place)
+        self.definition = Definition(
+            name=self.name,
+            function=function,
+            place=self.place,
+            input_model=_input_model(function, self.place),
+            output_model=None if output is None else ("str" if output is str else output.__name__),
+            outputs=dict(outputs or {}),
+            durability=durability,
+            max_concurrency=max_concurrency,
+        )
+        self.__doc__ = function.__doc__
+        self.__name__ = function.__name__
+        self.__module__ = function.__module__
+
+    def __repr__(self) -> str:
+        return f"<workflow {self.name} at {self.place}>"
+
+    # --- Running --------------------------------------------------------------------------------
+
+    async def run(
+        self,
+        input: In | Mapping[str, Any] | None = None,
+        *,
+        run_id: str | None = None,
+        resume: bool = False,
+        store: str | Path | None = None,
+        max_concurrency: int | None = None,
+        rehearse: bool = False,
+    ) -> RunResult[Out]:
+        """Run to the end, or resume.
+
+        Args:
+            input: the input model, or JSON that fits it; on a resume left out, or the same.
+            run_id: default: a short readable one; on a resume: the newest unfinished run of this workflow.
+            resume: go on with a stored run instead of starting one.
+            store: database file; default: the nearest `.smithers/smithers.db` upwards from the workflow's file.
+            max_concurrency: attempts that may run at once; default 16.
+            rehearse: every agent is played by a rehearsal agent, which costs nothing.
+        Raises:
+            RefusedError, AuthoringError: nothing was changed.
+            StoreError: the database cannot be used; the run continues when the cause is gone.
+        """
+        handle = await asyncio.to_thread(
+            self._launch, input, run_id, resume, store, max_concurrency, rehearse
+        )
+        if isinstance(handle, RunResult):
+            return handle
+        try:
+            return self.result(await asyncio.wrap_future(handle.ended))
+        except asyncio.CancelledError:
+            handle.pause()
+            raise
+
+    def run_sync(
+        self,
+        input: In | Mapping[str, Any] | None = None,
+        *,
+        run_id: str | None = None,
+        resume: bool = False,
+        store: str | Path | None = None,
+        max_concurrency: int | None = None,
+        rehearse: bool = False,
+    ) -> RunResult[Out]:
+        """The same for code that does not await; also inside a running event loop."""
+        handle = self._launch(input, run_id, resume, store, max_concurrency, rehearse)
+        if isinstance(handle, RunResult):
+            return handle
+        try:
+            return self.result(_wait(handle.ended))
+        except KeyboardInterrupt:
+            handle.pause()
+            _wait(handle.ended)
+            raise
+
+    def _launch(
+        self,
+        input: In | Mapping[str, Any] | None,
+        run_id: str | None,
+        resume: bool,
+        store: str | Path | None,
+        max_concurrency: int | None,
+        rehearse: bool,
+    ) -> Handle | RunResult[Out]:
+        host = host_for(self._store_path(store), str(self.definition.durability))
+        if not resume:
+            return self.start(host, input, run_id=run_id, max_concurrency=max_concurrency, rehearse=rehearse)
+        row = find_resumable(host.store, run_id, self.source(host.project) if run_id is None else None)
+        if input is not None:
+            check_same_input(row, _plain(input))
+        if row.state is RunState.FINISHED:
+            return self.stored_result(host, row.name)
+        claim = host.claim(row)
+        return self.resume(host, claim, max_concurrency=max_concurrency, rehearse=rehearse)
+
+    def start(
+        self,
+        host: Host,
+        input: Any = None,
+        *,
+        run_id: str | None = None,
+        max_concurrency: int | None = None,
+        rehearse: bool = False,
+    ) -> Handle:
+        """Start a run on an open host and wait until its first frame is stored. For the rim."""
+        if run_id is not None:
+            check_run_id(run_id)
+        text = encode_input(self.definition.input_model, input, self.name)
+        limit = max_concurrency or self.definition.max_concurrency or DEFAULT_LIMIT
+        config = config_of(
+            _plain(input), {"max_concurrency": limit, "durability": self.definition.durability}
+        )
+        if rehearse:
+            config["rehearse"] = True
+        engine = host.engine
+        handle = engine.handle()
+        terms = self._terms(host, limit, rehearse)
+        engine.post(New(self.definition, run_id, text, config, terms, handle))
+        _wait(handle.started)
+        return handle
+
+    def resume(
+        self, host: Host, claim: Claim, *, max_concurrency: int | None = None, rehearse: bool = False
+    ) -> Handle:
+        """Drive a claimed run; it is given back if the file does not let it go on. For the rim."""
+        limit = max_concurrency or int(claim.row.config.get("max_concurrency") or DEFAULT_LIMIT)
+        rehearse = rehearse or bool(claim.row.config.get("rehearse"))
+        engine = host.engine
+        handle = engine.handle()
+        terms = self._terms(host, limit, rehearse)
+        engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle))
+        try:
+            _wait(handle.started)
+        except Exception:
+            host.release(claim)
+            raise
+        return handle
+
+    def _terms(self, host: Host, limit: int, rehearse: bool) -> Terms:
+        rehearsal = RehearsalAgent() if rehearse else None
+
+        def agents(task: Task[Any]) -> tuple[Agent, ...]:
+            if rehearsal is not None:
+                return (rehearsal,)
+            return tuple(as_agent(agent) for agent in task.agents)
+
+        return Terms(self.source(host.project), limit, host.project, agents)
+
+    def result(self, end: RunEnd) -> RunResult[Out]:
+        """A run's end as its caller sees it."""
+        output = None if end.output is None else self._decode(end.output, end.output_model)
+        return RunResult(end.run_id, end.state.word, output, end.error)
+
+    def stored_result(self, host: Host, run_id: str) -> RunResult[Out]:
+        """The result of a run that has ended, from its rows."""
+        reader = host.store.reader()
+        try:
+            row = reader.run(run_id)
+            found = None
+            if row.output is not None:
+                wanted = row.output
+                found = next((one for one in reader.outputs(row.id) if one.key == wanted.key), None)
+        finally:
+            reader.close()
+        output = None if found is None else self._decode(found.body, found.model)
+        return RunResult(row.name, row.state.word, output, row.error)
+
+    def _decode(self, text: str, model: str | None) -> Any:
+        if self.output is not None and self.output is not str:
+            return self.output.model_validate_json(text)  # type: ignore[attr-defined]
+        value = json.loads(text)
+        return value["text"] if model == "str" else value
+
+    # --- Looking --------------------------------------------------------------------------------
+
+    def graph(self, input: In | Mapping[str, Any] | None = None) -> PlanNode:
+        """The tree of the first frame, without running anything.
+
+        Raises:
+            AuthoringError: what a run would be refused for.
+        """
+        text = encode_input(self.definition.input_model, input, self.name)
+        memory = Memory("graph", text, self.definition.input_model)
+        terms = Terms("", None, None, lambda task: ())
+        drive = Drive(self.definition, memory, terms, Random(0))
+        return drive.preview()
+
+    # --- Where ----------------------------------------------------------------------------------
+
+    def source(self, project: Path) -> str:
+        """How to load this workflow again: relative to the project where it lies in it."""
+        file = Path(self.place.file).resolve()
+        shown = file.relative_to(project) if file.is_relative_to(project) else file
+        return f"{shown.as_posix()}:{self.__name__}"
+
+    def _store_path(self, store: str | Path | None) -> Path:
+        if store is not None:
+            return Path(store)
+        file = Path(self.place.file)
+        start = file.parent if file.exists() else Path.cwd()
+        found = find_store(start)
+        return found if found is not None else place_store(file if file.exists() else None, Path.cwd())
+
+
+@overload
+def workflow(function: Callable[[Context[In]], object], /) -> Workflow[In, Any]: ...
+@overload
+def workflow(
+    *,
+    output: type[M],
+    name: str | None = None,
+    outputs: Mapping[str, type[Any]] | None = None,
+    durability: Literal["full", "normal"] = "full",
+    max_concurrency: int | None = None,
+) -> Callable[[Callable[[Context[In]], object]], Workflow[In, M]]: ...
+@overload
+def workflow(
+    *,
+    name: str | None = None,
+    outputs: Mapping[str, type[Any]] | None = None,
+    durability: Literal["full", "normal"] = "full",
+    max_concurrency: int | None = None,
+) -> Callable[[Callable[[Context[In]], object]], Workflow[In, Any]]: ...
+def workflow(function: Any = None, /, **options: Any) -> Any:
+    """Make a workflow of a function that takes `ctx` and returns a tree.
+
+    Args:
+        name: shown to people and stored with runs; default: the function's name, with dashes.
+        output: model whose newest row is the run's own output.
+        outputs: models of named outputs.
+        durability: `"full"`: an acknowledged result survives a power loss; `"normal"`: it survives our own
+            death, at a fraction of the disk's time.
+        max_concurrency: running attempts of one run; default 16.
+    """
+    if function is None:
+        return lambda found: Workflow(found, **options)
+    if not callable(function):
+        raise InvalidNode(f"@workflow is for functions, not for {function!r}")
+    return Workflow(function)
+
+
+def _input_model(function: Callable[..., Any], place: Place) -> type[Any] | None:
+    """The input model that `ctx: Context[Model]` names; None: any JSON object."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if len(parameters) != 1:
+        raise InvalidNode(
+            f"a workflow takes one parameter, ctx; {function.__name__} takes {len(parameters)}", place=place
+        )
+    if parameters[0].annotation is inspect.Parameter.empty:
+        return None
+    try:
+        hint = get_type_hints(function).get(parameters[0].name)
+    except NameError as error:
+        # Annotations are text here, and name something local to the enclosing function: look there too.
+        hint = _resolve_locally(function, parameters[0].name, error, place)
+    if get_origin(hint) is not Context:
+        return None
+    (model,) = get_args(hint)
+    return model if isinstance(model, type) and hasattr(model, "model_validate") else None
+
+
+def _resolve_locally(function: Callable[..., Any], name: str, error: NameError, place: Place) -> Any:
+    frame = inspect.currentframe()
+    while frame is not None:
+        try:
+            return get_type_hints(function, localns=dict(frame.f_locals)).get(name)
+        except NameError:
+            frame = frame.f_back
+    raise InvalidNode(f"the annotation of {name} cannot be read: {error}", place=place)
+
+
+def _plain(input: Any) -> Any:
+    """An input as JSON, to compare it with another."""
+    if input is None:
+        return {}
+    return input.model_dump(mode="json") if hasattr(input, "model_dump") else input
+
+
+def _wait(future: Future[Any]) -> Any:
+    """Wait for a future so that Ctrl+C still reaches the main thread."""
+    while True:
+        try:
+            return future.result(
+                timeout=0.5 if threading.current_thread() is threading.main_thread() else None
+            )
+        except TimeoutError:
+            if future.done():
+                raise
+
+
+# --- Hosts of this process ----------------------------------------------------------------------
+
+_hosts: dict[tuple[int, Path], Host] = {}
+_hosts_lock = threading.Lock()
+
+
+def host_for(path: Path, durability: str = "full") -> Host:
+    """The host of a store in this process; a fork gets its own."""
+    key = (os.getpid(), path.absolute())
+    with _hosts_lock:
+        host = _hosts.get(key)
+        if host is None:
+            host = _hosts[key] = Host(path, durability=durability)
+        return host
+
+
+@atexit.register
+def close_hosts() -> None:
+    """Leave every store that this process opened."""
+    with _hosts_lock:
+        mine = [key for key in _hosts if key[0] == os.getpid()]
+        hosts = [_hosts.pop(key) for key in mine]
+    for host in hosts:
+        host.close()

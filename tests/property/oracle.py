@@ -1,0 +1,471 @@
+"""What the scheduler should say, worked out from nothing each time.
+
+The oracle is the rules written down as plainly as they can be: mount the whole tree over the facts, ask each
+place a question, answer. It remembers nothing between two answers but the cancels it has asked for, shares no
+code with the scheduler, and is as slow as that makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TypeAlias, assert_never
+
+from smithers.ids import NodeKey
+from smithers.plan import (
+    BlockPlan,
+    Edge,
+    HolePlan,
+    LoopPlan,
+    ParallelPlan,
+    PlanNode,
+    SequencePlan,
+    TaskPlan,
+)
+from smithers.scheduler.decision import (
+    Cancel,
+    Deadlock,
+    Decision,
+    Execute,
+    Fail,
+    Finish,
+    Judge,
+    Skip,
+    Wait,
+)
+from smithers.scheduler.facts import Blocked, Due, Facts, LoopFact, Running, Settled
+
+NOT_REACHED = "not reached"
+
+Region: TypeAlias = "Spot | None"
+"""A block, or None for the run itself."""
+
+
+@dataclass(eq=False, slots=True)
+class Spot:
+    """One mounted node."""
+
+    plan: PlanNode
+    path: tuple[int, ...]
+    """Child indexes from the root: sorting by it is document order."""
+    above: tuple[Spot, ...]
+    """Ancestors, outermost first."""
+    loops: tuple[tuple[str, int], ...]
+    """Loops around it and the pass each is in, outermost first."""
+    reached: bool
+    children: list[Spot] = field(default_factory=list)
+
+    @property
+    def id(self) -> str | None:
+        return self.plan.id
+
+    @property
+    def key(self) -> NodeKey:
+        """Only for what has an id."""
+        assert self.id is not None
+        return key_at(self.id, self.loops)
+
+    def below(self) -> Iterator[Spot]:
+        """Itself and everything under it, in document order."""
+        yield self
+        for child in self.children:
+            yield from child.below()
+
+
+def key_at(node: str, loops: tuple[tuple[str, int], ...]) -> NodeKey:
+    """The key of `node` standing directly inside `loops`."""
+    scope = ",".join(f"{loop}={number}" for loop, number in loops[:-1])
+    return NodeKey(node, scope, loops[-1][1] if loops else 0)
+
+
+class View:
+    """One tree over one set of facts, mounted whole."""
+
+    def __init__(self, tree: PlanNode, facts: Facts) -> None:
+        self.facts = facts
+        self.root = self._mount(tree, (), (), (), reached=True)
+        self.spots = list(self.root.below())
+        self.tasks = [spot for spot in self.spots if isinstance(spot.plan, TaskPlan)]
+        self.by_id = {spot.id: spot for spot in self.spots if spot.id is not None}
+
+    def _mount(
+        self,
+        plan: PlanNode,
+        path: tuple[int, ...],
+        above: tuple[Spot, ...],
+        loops: tuple[tuple[str, int], ...],
+        *,
+        reached: bool,
+    ) -> Spot:
+        spot = Spot(plan, path, above, loops, reached)
+        inner = (*above, spot)
+        match plan:
+            case TaskPlan():
+                pass
+            case SequencePlan(children=children):
+                for index, child in enumerate(children):
+                    spot.children.append(self._mount(child, (*path, index), inner, loops, reached=reached))
+                    reached = reached and self.is_settled(spot.children[-1])
+            case ParallelPlan(children=children):
+                for index, child in enumerate(children):
+                    spot.children.append(self._mount(child, (*path, index), inner, loops, reached=reached))
+            case LoopPlan(body=body):
+                around = (*loops, (plan.id, self.loop_fact(spot).pass_))
+                spot.children.append(self._mount(body, (*path, 0), inner, around, reached=reached))
+            case BlockPlan(body=body):
+                spot.children.append(self._mount(body, (*path, 0), inner, loops, reached=reached))
+            case HolePlan():
+                if reached:
+                    body = plan.expand(spot.key)
+                    spot.children.append(self._mount(body, (*path, 0), inner, loops, reached=True))
+            case _:
+                assert_never(plan)
+        return spot
+
+    # --- What has happened ----------------------------------------------------------------------
+
+    def loop_fact(self, loop: Spot) -> LoopFact:
+        return self.facts.loops.get(loop.key, LoopFact())
+
+    def is_settled(self, spot: Spot) -> bool:
+        match spot.plan:
+            case TaskPlan():
+                return is_settled_fact(self.facts.nodes.get(spot.key))
+            case SequencePlan() | ParallelPlan():
+                return all(self.is_settled(child) for child in spot.children)
+            case LoopPlan():
+                fact = self.loop_fact(spot)
+                return fact.done and not fact.failed
+            case BlockPlan():
+                return spot.key in self.facts.blocks
+            case HolePlan():
+                return bool(spot.children) and self.is_settled(spot.children[0])
+            case _:
+                assert_never(spot.plan)
+
+    def is_running(self, spot: Spot) -> bool:
+        """Whether an attempt runs at or below `spot`."""
+        return any(
+            isinstance(self.facts.nodes.get(task.key), Running)
+            for task in spot.below()
+            if isinstance(task.plan, TaskPlan)
+        )
+
+    def is_closed(self, spot: Spot) -> bool:
+        """Whether it stands in a loop that is done or a block that has ended: nothing there happens again."""
+        return any(
+            isinstance(around.plan, LoopPlan | BlockPlan) and self.has_ended(around) for around in spot.above
+        )
+
+    def has_ended(self, spot: Spot) -> bool:
+        return self.loop_fact(spot).done if isinstance(spot.plan, LoopPlan) else self.is_settled(spot)
+
+    # --- Regions --------------------------------------------------------------------------------
+
+    def regions(self, spot: Spot) -> list[Region]:
+        """The run and the blocks strictly around `spot`, outermost first."""
+        return [None, *self.blocks_around(spot)]
+
+    def blocks_around(self, spot: Spot) -> list[Spot]:
+        return [around for around in spot.above if isinstance(around.plan, BlockPlan)]
+
+    def has_failed(self, spot: Spot) -> bool:
+        if isinstance(spot.plan, TaskPlan):
+            return self.facts.nodes.get(spot.key) is Settled.FAILED
+        return isinstance(spot.plan, LoopPlan) and self.loop_fact(spot).failed
+
+    def failures(self) -> list[tuple[Spot, Region]]:
+        """Each unhandled failure with the region it unwinds; what an ended block holds is handled."""
+        return [
+            (spot, self.regions(spot)[-1])
+            for spot in self.spots
+            if self.has_failed(spot) and not any(map(self.is_settled, self.blocks_around(spot)))
+        ]
+
+    def unwinding(self) -> set[Region]:
+        return {region for _, region in self.failures()}
+
+    def is_unwinding(self, spot: Spot) -> bool:
+        """Whether a region around `spot` unwinds."""
+        return not self.unwinding().isdisjoint(self.regions(spot))
+
+    def may_act(self, spot: Spot) -> bool:
+        """Reached, nothing around it has ended, and no region around it unwinds."""
+        return spot.reached and not self.is_closed(spot) and not self.is_unwinding(spot)
+
+    # --- Edges ----------------------------------------------------------------------------------
+
+    def edges(self, task: Spot) -> tuple[Edge, ...]:
+        assert isinstance(task.plan, TaskPlan)
+        fact = self.facts.nodes.get(task.key)
+        blocked = (Edge(fact.target, needs_output=True),) if isinstance(fact, Blocked) else ()
+        return task.plan.edges + blocked
+
+    def target_outcome(self, task: Spot, target: str) -> Settled | None:
+        """How the target of an edge settled, as the task sees it; None: it has not."""
+        spot = self.by_id.get(target)
+        if spot is None:
+            return self._unmounted_outcome(task, target)
+        own = {loop for loop, _ in task.loops}
+        foreign = [
+            around for around in spot.above if isinstance(around.plan, LoopPlan) and around.id not in own
+        ]
+        if not self.is_settled(foreign[0] if foreign else spot):
+            return None
+        return self._outcome(spot)
+
+    def _unmounted_outcome(self, task: Spot, target: str) -> Settled | None:
+        """Its settled fact at the task's own place, else at the nearest place around that."""
+        for depth in range(len(task.loops), -1, -1):
+            fact = self.facts.nodes.get(key_at(target, task.loops[:depth]))
+            if isinstance(fact, Settled) and fact is not Settled.FAILED:
+                return fact
+        return None
+
+    def _outcome(self, spot: Spot) -> Settled:
+        """What a target offers once whatever it is waited for by has settled."""
+        if isinstance(spot.plan, TaskPlan):
+            fact = self.facts.nodes.get(spot.key)
+            # A loop can be done over a task that never ran in it: an edit put it there.
+            return fact if isinstance(fact, Settled) else Settled.SKIPPED
+        return Settled.FINISHED  # only a task can lack an output
+
+    def unmet(self, task: Spot) -> list[str]:
+        """Targets of edges that keep `task` from starting, in edge order."""
+        return [edge.target for edge in self.edges(task) if not self._is_met(task, edge)]
+
+    def _is_met(self, task: Spot, edge: Edge) -> bool:
+        outcome = self.target_outcome(task, edge.target)
+        return outcome is not None and (outcome.has_output or not edge.needs_output)
+
+    def doom(self, task: Spot) -> str | None:
+        """Why `task` can never start: the first edge whose target settled without the output it needs."""
+        for edge in self.edges(task):
+            outcome = self.target_outcome(task, edge.target)
+            if edge.needs_output and outcome is not None and not outcome.has_output:
+                failed = outcome in (Settled.TOLERATED, Settled.FAILED)
+                return f"upstream {'failed' if failed else 'skipped'}: {edge.target}"
+        return None
+
+    # --- Who could start ------------------------------------------------------------------------
+
+    def is_open(self, task: Spot) -> bool:
+        """Neither settled nor failed nor running."""
+        return not isinstance(self.facts.nodes.get(task.key), Settled | Running)
+
+    def startable(self) -> list[Spot]:
+        """Tasks that only time or a cap can keep from starting."""
+        return [
+            task for task in self.tasks if self.is_open(task) and self.may_act(task) and not self.unmet(task)
+        ]
+
+    def state(self, task: Spot) -> str:
+        fact = self.facts.nodes.get(task.key)
+        if isinstance(fact, Settled):
+            return fact.name.lower()
+        if isinstance(fact, Running):
+            return "running"
+        if not task.reached or self.is_closed(task):
+            return "idle"
+        if self.unmet(task):
+            return "blocked"
+        return "due" if isinstance(fact, Due) else "ready"
+
+
+def is_settled_fact(fact: object) -> bool:
+    return isinstance(fact, Settled) and fact is not Settled.FAILED
+
+
+# --- The answers ------------------------------------------------------------------------------------
+
+
+def settle_without_running(tree: PlanNode, facts: Facts) -> list[tuple[NodeKey, str]]:
+    """End blocks and skip tasks until nothing more can be known; `facts` is changed."""
+    skipped: dict[NodeKey, tuple[tuple[int, ...], str]] = {}
+    while True:
+        view = View(tree, facts)
+        # What settled comes before what failed: a block whose body has settled is never taken down with the
+        # region around it.
+        if ended := finished_blocks(view):
+            facts.blocks.update(dict.fromkeys(ended, Settled.FINISHED))
+        elif found := skips(view):
+            for task, reason in found:
+                facts.nodes[task.key] = Settled.SKIPPED if reason == NOT_REACHED else Settled.UPSTREAM
+                skipped[task.key] = (task.path, reason)
+        elif ended := unwound_blocks(view):
+            facts.blocks.update(dict.fromkeys(ended, Settled.FAILED))
+        else:
+            return [(key, reason) for key, (_, reason) in sorted(skipped.items(), key=lambda kv: kv[1])]
+
+
+def open_blocks(view: View) -> list[Spot]:
+    return [
+        spot
+        for spot in view.spots
+        if isinstance(spot.plan, BlockPlan) and not view.is_settled(spot) and not view.is_closed(spot)
+    ]
+
+
+def finished_blocks(view: View) -> list[NodeKey]:
+    return [block.key for block in open_blocks(view) if block.reached and view.is_settled(block.children[0])]
+
+
+def unwound_blocks(view: View) -> list[NodeKey]:
+    unwinding = view.unwinding()
+    return [
+        block.key
+        for block in open_blocks(view)
+        if block in unwinding and not view.is_running(block) and not view.is_unwinding(block)
+    ]
+
+
+def skips(view: View) -> list[tuple[Spot, str]]:
+    found = []
+    for task in filter(view.is_open, view.tasks):
+        if any(view.facts.blocks.get(block.key) is Settled.FAILED for block in view.blocks_around(task)):
+            found.append((task, NOT_REACHED))
+        elif view.may_act(task) and (reason := view.doom(task)) is not None:
+            found.append((task, reason))
+    return found
+
+
+def cancels(view: View, asked: set[NodeKey]) -> list[NodeKey]:
+    """Running tasks below a parallel that cancels, between a failure and the edge of its region."""
+    cancelling = {
+        around
+        for failed, region in view.failures()
+        for around in failed.above[0 if region is None else failed.above.index(region) + 1 :]
+        if isinstance(around.plan, ParallelPlan) and around.plan.cancel_on_failure
+    }
+    return [
+        task.key
+        for task in view.tasks
+        if view.is_running(task) and task.key not in asked and not cancelling.isdisjoint(task.above)
+    ]
+
+
+def ended_passes(view: View) -> list[NodeKey]:
+    return [
+        loop.key
+        for loop in view.spots
+        if isinstance(loop.plan, LoopPlan)
+        and not view.loop_fact(loop).done
+        and view.is_settled(loop.children[0])
+        and view.may_act(loop)
+    ]
+
+
+def starts(view: View, limit: int | None, now_ms: int) -> list[NodeKey]:
+    running = len(list(view.facts.running()))
+    busy = {spot for spot in view.spots if view.is_running(spot)}
+    found = []
+    for task in view.startable():
+        fact = view.facts.nodes.get(task.key)
+        if isinstance(fact, Due) and fact.at_ms > now_ms:
+            continue
+        if limit is not None and running >= limit:
+            break
+        line = (*task.above, task)
+        if all(has_room(parent, child, busy) for parent, child in pairwise(line)):
+            found.append(task.key)
+            running += 1
+            busy.update(line)
+    return found
+
+
+def has_room(parent: Spot, child: Spot, busy: set[Spot]) -> bool:
+    if not isinstance(parent.plan, ParallelPlan) or parent.plan.cap is None or child in busy:
+        return True
+    return sum(other in busy for other in parent.children) < parent.plan.cap
+
+
+def earliest_due(view: View, now_ms: int) -> int | None:
+    """When time alone next lets something start."""
+    due = [view.facts.nodes.get(task.key) for task in view.startable()]
+    return min((fact.at_ms for fact in due if isinstance(fact, Due) and fact.at_ms > now_ms), default=None)
+
+
+def is_partial(view: View) -> bool:
+    mounted = {task.id for task in view.tasks}
+    return any(
+        key.node in mounted and fact in (Settled.TOLERATED, Settled.UPSTREAM)
+        for key, fact in view.facts.nodes.items()
+    )
+
+
+def decide(tree: PlanNode, facts: Facts, *, now_ms: int, limit: int | None, asked: set[NodeKey]) -> Decision:
+    """What to do now. `facts` receives what the answer itself settles or starts.
+
+    Args:
+        asked: running tasks whose cancel was already asked for; grows with the answer.
+    """
+    if skipped := settle_without_running(tree, facts):
+        return Skip(tuple(skipped))
+    view = View(tree, facts)
+    if found := cancels(view, asked):
+        asked.update(found)
+        return Cancel(tuple(found))
+    has_running = any(True for _ in facts.running())
+    causes = [spot for spot, region in view.failures() if region is None]
+    if causes:
+        return Wait(None, has_running=True) if has_running else Fail(causes[0].key)
+    if loops := ended_passes(view):
+        return Judge(tuple(loops))
+    if found := starts(view, limit, now_ms):
+        facts.nodes.update({key: Running() for key in found})
+        return Execute(tuple(found))
+    if view.is_settled(view.root) and not has_running:
+        return Finish(is_partial(view))
+    due_ms = earliest_due(view, now_ms)
+    if has_running or due_ms is not None:
+        return Wait(due_ms, has_running)
+    waiting = [task for task in view.tasks if view.is_open(task) and view.may_act(task) and view.unmet(task)]
+    return Deadlock(tuple((task.key, tuple(view.unmet(task))) for task in waiting))
+
+
+def judge(tree: PlanNode, facts: Facts, loop: NodeKey, *, until: bool) -> None:
+    """End the current pass of `loop`."""
+    plan = next(spot.plan for spot in View(tree, facts).spots if spot.id is not None and spot.key == loop)
+    assert isinstance(plan, LoopPlan)
+    fact = facts.loops.setdefault(loop, LoopFact())
+    if until:
+        fact.done = True
+    elif plan.max_iterations is not None and fact.pass_ + 1 >= plan.max_iterations:
+        fact.done = True
+        fact.failed = plan.fail_on_max
+    else:
+        fact.pass_ += 1
+
+
+class OracleSchedule:
+    """The oracle behind the scheduler's own interface."""
+
+    def __init__(self, tree: PlanNode, facts: Facts, *, limit: int | None = 16) -> None:
+        self.tree = tree
+        self.facts = facts
+        self.limit = limit
+        self._asked: set[NodeKey] = set()
+
+    def settle(self, key: NodeKey, outcome: Settled | Due | Blocked | None) -> None:
+        self._asked.discard(key)
+        if outcome is None:
+            del self.facts.nodes[key]
+        else:
+            self.facts.nodes[key] = outcome
+
+    def judge(self, loop: NodeKey, until: bool) -> None:
+        judge(self.tree, self.facts, loop, until=until)
+
+    def refill(self, hole: NodeKey) -> None:
+        """Nothing to forget: every answer expands every hole."""
+
+    def decide(self, now_ms: int) -> Decision:
+        return decide(self.tree, self.facts, now_ms=now_ms, limit=self.limit, asked=self._asked)
+
+    def snapshot(self) -> dict[NodeKey, str]:
+        view = View(self.tree, self.facts)
+        return {task.key: view.state(task) for task in view.tasks}
+
+    def view(self) -> View:
+        return View(self.tree, self.facts)

@@ -1,0 +1,270 @@
+"""Random plans, and random events for them.
+
+Everything is drawn from one `random.Random`, so a plain seed and a hypothesis strategy grow the same trees.
+Ids come from small pools: a second tree grown for the same run meets the facts of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from hypothesis import strategies as st
+
+from smithers.ids import NodeKey
+from smithers.plan import (
+    BlockPlan,
+    Edge,
+    HolePlan,
+    LoopPlan,
+    ParallelPlan,
+    PlanNode,
+    SequencePlan,
+    TaskPlan,
+)
+from smithers.scheduler.facts import Blocked, Due, Settled
+
+MAX_LOOPS = 3
+"""Loops inside one another."""
+LIMITS = (None, 1, 2, 16)
+
+# One value at several places: a scheduler that tells nodes apart by identity mixes them up.
+NOTHING = SequencePlan()
+NOTHING_TWICE = ParallelPlan((NOTHING, NOTHING))
+
+
+@dataclass(frozen=True)
+class Variants:
+    """What a hole expands to: one of several bodies, by pass and by how often it was refilled."""
+
+    bodies: tuple[PlanNode, ...]
+    versions: dict[NodeKey, int]
+
+    def __call__(self, key: NodeKey) -> PlanNode:
+        return self.bodies[(key.iteration + self.versions.get(key, 0)) % len(self.bodies)]
+
+
+@dataclass
+class Grower:
+    """Grows one tree in document order.
+
+    Args:
+        versions: how often each hole was refilled; shared by all trees of a run.
+        size: about how many tasks the tree has.
+    """
+
+    random: Random
+    versions: dict[NodeKey, int] = field(default_factory=dict)
+    size: int = 12
+    ids: list[str] = field(default_factory=list)
+    """Ids given out so far, in document order; what an edge names without closing a circle."""
+    counts: dict[str, int] = field(default_factory=dict)
+    loops: int = 0
+
+    def tree(self) -> PlanNode:
+        return self.group(depth=0)
+
+    def chance(self, probability: float) -> bool:
+        return self.random.random() < probability
+
+    def new_id(self, kind: str) -> str:
+        number = self.counts.get(kind, 0)
+        self.counts[kind] = number + 1
+        return f"{kind}{number}"
+
+    def name(self, kind: str) -> str | None:
+        return self.new_id(kind) if self.chance(0.3) else None
+
+    def made(self, plan: PlanNode) -> PlanNode:
+        if plan.id is not None:
+            self.ids.append(plan.id)
+        return plan
+
+    def node(self, depth: int) -> PlanNode:
+        kinds = ["task"] * 9
+        if depth < 6 and self.counts.get("t", 0) < self.size:
+            kinds += ["group"] * 6 + ["block"] * 2 + ["hole"] * 2 + ["pair"]
+            kinds += ["loop"] * (3 if self.loops < MAX_LOOPS else 0)
+        match self.random.choice(kinds):
+            case "group":
+                return self.group(depth)
+            case "loop":
+                return self.loop(depth)
+            case "block":
+                return self.made(BlockPlan(self.new_id("b"), self.node(depth + 1)))
+            case "hole":
+                return self.hole(depth)
+            case "pair":
+                return self.pair(depth)
+            case _:
+                return self.task()
+
+    def task(self) -> PlanNode:
+        name = self.new_id("t")
+        count = self.random.choice((0, 0, 0, 1, 1, 2))
+        edges = tuple(Edge(self.target(), self.chance(0.5)) for _ in range(count))
+        return self.made(TaskPlan(name, edges, continue_on_fail=self.chance(0.2)))
+
+    def target(self) -> str:
+        """Mostly something written before; now and then anything, also what is nowhere."""
+        if self.ids and not self.chance(0.05):
+            return self.random.choice(self.ids)
+        return f"{self.random.choice('ttttlghb')}{self.random.randrange(self.size)}"
+
+    def group(self, depth: int) -> PlanNode:
+        children = tuple(self.node(depth + 1) for _ in range(self.random.choice((1, 2, 2, 3, 3, 4))))
+        if self.chance(0.1):
+            children += (NOTHING, NOTHING_TWICE)
+        if self.chance(0.5):
+            return self.made(SequencePlan(children, self.name("g")))
+        cap = self.random.choice((None, None, 1, 2))
+        return self.made(ParallelPlan(children, cap, cancel_on_failure=self.chance(0.4), id=self.name("g")))
+
+    def loop(self, depth: int) -> PlanNode:
+        name = self.new_id("l")
+        self.loops += 1
+        body = self.node(depth + 1)
+        self.loops -= 1
+        most = self.random.choice((None, 1, 2, 3))
+        return self.made(LoopPlan(name, body, most, fail_on_max=self.chance(0.2)))
+
+    def hole(self, depth: int) -> PlanNode:
+        """Bodies of one hole share ids: a refill unmounts some of them and brings others back."""
+        name = self.new_id("h")
+        before, highest = dict(self.counts), dict(self.counts)
+        bodies = []
+        for _ in range(self.random.choice((1, 2, 3))):
+            self.counts = dict(before)
+            bodies.append(self.node(depth + 1))
+            highest = {kind: max(highest.get(kind, 0), count) for kind, count in self.counts.items()} | {
+                kind: count for kind, count in highest.items() if kind not in self.counts
+            }
+        self.counts = highest
+        return self.made(HolePlan(name, Variants(tuple(bodies), self.versions)))
+
+    def pair(self, depth: int) -> PlanNode:
+        """One component used twice, under other ids the second time."""
+        body = self.node(depth + 1)
+        again = renamed(body, self.new_id("x"))
+        self.ids.extend(ids_of(again))
+        return ParallelPlan((body, again))
+
+
+def renamed(plan: PlanNode, suffix: str) -> PlanNode:
+    """The same component under other ids; its inner edges follow, its outer ones stay."""
+    own = set(ids_of(plan))
+
+    def rename(node: PlanNode) -> PlanNode:
+        match node:
+            case TaskPlan():
+                edges = tuple(
+                    replace(edge, target=edge.target + suffix) if edge.target in own else edge
+                    for edge in node.edges
+                )
+                return replace(node, id=node.id + suffix, edges=edges)
+            case SequencePlan() | ParallelPlan():
+                children = tuple(map(rename, node.children))
+                return replace(node, id=node.id and node.id + suffix, children=children)
+            case LoopPlan() | BlockPlan():
+                return replace(node, id=node.id + suffix, body=rename(node.body))
+            case HolePlan(expand=Variants() as variants):
+                bodies = tuple(map(rename, variants.bodies))
+                return replace(node, id=node.id + suffix, expand=replace(variants, bodies=bodies))
+            case HolePlan():
+                raise TypeError(f"cannot look into {node.id}")
+
+    return rename(plan)
+
+
+def nodes_of(plan: PlanNode) -> Iterator[PlanNode]:
+    """Every node that can be mounted, parents first, all variants of a hole included."""
+    yield plan
+    match plan:
+        case TaskPlan():
+            inner: tuple[PlanNode, ...] = ()
+        case SequencePlan(children=children) | ParallelPlan(children=children):
+            inner = children
+        case LoopPlan(body=body) | BlockPlan(body=body):
+            inner = (body,)
+        case HolePlan(expand=Variants(bodies=bodies)):
+            inner = bodies
+        case HolePlan():
+            raise TypeError(f"cannot look into {plan.id}")
+    for child in inner:
+        yield from nodes_of(child)
+
+
+def ids_of(plan: PlanNode) -> list[str]:
+    return list(dict.fromkeys(node.id for node in nodes_of(plan) if node.id is not None))
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A tree with the memory its holes share."""
+
+    tree: PlanNode
+    versions: dict[NodeKey, int]
+    limit: int | None
+
+
+def grow(random: Random, size: int = 12) -> Grown:
+    """A random tree and run limit."""
+    grower = Grower(random, size=size)
+    return Grown(grower.tree(), grower.versions, random.choice(LIMITS))
+
+
+def trees(size: int = 12) -> st.SearchStrategy[Grown]:
+    """`grow`, shrinking towards small trees."""
+    return st.randoms(use_true_random=False).map(lambda random: grow(random, size))
+
+
+@dataclass
+class Events:
+    """What happens to a run, drawn as it goes.
+
+    Wild for `wild` steps, then calm: tasks finish, passes are the last, nobody edits, so that it ends.
+    """
+
+    random: Random
+    wild: int
+
+    def is_wild(self) -> bool:
+        return self.wild > 0
+
+    def tick(self) -> None:
+        self.wild -= 1
+
+    def happens(self, probability: float) -> bool:
+        """Whether something rare happens now; never once it is calm."""
+        return self.is_wild() and self.random.random() < probability
+
+    def some(self, keys: tuple[NodeKey, ...]) -> list[NodeKey]:
+        """At least one of them, in any order."""
+        return self.random.sample(keys, self.random.randint(1, len(keys)))
+
+    def until(self) -> bool:
+        return not self.is_wild() or self.random.random() < 0.3
+
+    def outcome(self, task: TaskPlan | None, now_ms: int, ids: list[str]) -> Settled | Due | Blocked | None:
+        """How a running attempt ends. `task` is None where the tree no longer has it."""
+        if not self.is_wild():
+            return Settled.FINISHED
+        random = self.random
+        match random.choices(
+            ("finished", "skipped", "failed", "due", "blocked", "open", "cancelled"), (60, 6, 14, 10, 3, 4, 3)
+        )[0]:
+            case "finished":
+                return Settled.FINISHED
+            case "skipped":
+                return Settled.SKIPPED
+            case "failed":
+                return Settled.TOLERATED if task is not None and task.continue_on_fail else Settled.FAILED
+            case "due":
+                return Due(now_ms + random.randrange(5))
+            case "blocked":
+                return Blocked(random.choice(ids))
+            case "open":
+                return None
+            case _:
+                return Settled.CANCELLED

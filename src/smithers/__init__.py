@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from smithers.ports import AgentReply as AgentReply
     from smithers.ports import AgentRequest as AgentRequest
     from smithers.prompt import Prompt as Prompt
-    from smithers.workflow import RunResult as RunResult
-    from smithers.workflow import Workflow as Workflow
-    from smithers.workflow import workflow as workflow
+    from smithers.authoring import RunResult as RunResult
+    from smithers.authoring import Workflow as Workflow
+    from smithers.authoring import workflow as workflow
 
 _HOMES = {
     "Agent": "smithers.ports",
@@ -52,13 +52,13 @@ _HOMES = {
     "Place": "smithers.errors",
     "Prompt": "smithers.prompt",
     "RetryPolicy": "smithers.nodes",
-    "RunResult": "smithers.workflow",
+    "RunResult": "smithers.authoring",
     "Sequence": "smithers.nodes",
     "SmithersError": "smithers.errors",
     "Task": "smithers.nodes",
-    "Workflow": "smithers.workflow",
+    "Workflow": "smithers.authoring",
     "current": "smithers.context",
-    "workflow": "smithers.workflow",
+    "workflow": "smithers.authoring",
 }
 """Where each public name lives. A fixed table: a typo fails at import, as it should."""
 

@@ -108,7 +108,7 @@ class Grower:
 
     def target(self) -> str:
         """Mostly something written before; now and then anything, also what is nowhere."""
-        if self.ids and not self.chance(0.05):
+        if self.ids and not self.chance(0.03):
             return self.random.choice(self.ids)
         return f"{self.random.choice('ttttlghb')}{self.random.randrange(self.size)}"
 
@@ -180,23 +180,37 @@ def renamed(plan: PlanNode, suffix: str) -> PlanNode:
 def nodes_of(plan: PlanNode) -> Iterator[PlanNode]:
     """Every node that can be mounted, parents first, all variants of a hole included."""
     yield plan
+    for child in inside(plan):
+        yield from nodes_of(child)
+
+
+def inside(plan: PlanNode) -> tuple[PlanNode, ...]:
     match plan:
         case TaskPlan():
-            inner: tuple[PlanNode, ...] = ()
+            return ()
         case SequencePlan(children=children) | ParallelPlan(children=children):
-            inner = children
+            return children
         case LoopPlan(body=body) | BlockPlan(body=body):
-            inner = (body,)
+            return (body,)
         case HolePlan(expand=Variants(bodies=bodies)):
-            inner = bodies
+            return bodies
         case HolePlan():
             raise TypeError(f"cannot look into {plan.id}")
-    for child in inner:
-        yield from nodes_of(child)
 
 
 def ids_of(plan: PlanNode) -> list[str]:
     return list(dict.fromkeys(node.id for node in nodes_of(plan) if node.id is not None))
+
+
+def outline(plan: PlanNode, depth: int = 0) -> str:
+    """The tree as an indented list, for a failing test to show."""
+    facts = {
+        name: value
+        for name in ("edges", "cap", "cancel_on_failure", "max_iterations", "fail_on_max", "continue_on_fail")
+        if (value := getattr(plan, name, None)) not in (None, (), False)
+    }
+    line = f"{'  ' * depth}{type(plan).__name__} {plan.id or '-'} {facts or ''}".rstrip()
+    return "\n".join([line, *(outline(child, depth + 1) for child in inside(plan))])
 
 
 @dataclass(frozen=True)

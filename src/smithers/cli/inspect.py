@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from smithers.records import RunRow
 
 _UNSHOWN = frozenset({"sequence", "body"})
-"""Containers that only say what follows what, or what was rendered apart: the order of the lines says enough."""
+"""Containers that only say what follows what, or what was rendered apart: the lines' order says enough."""
 
 _CONTAINER_GLYPHS = {LOOP: "↻"}
 _INTERRUPTED = "◌"

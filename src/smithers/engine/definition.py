@@ -1,4 +1,4 @@
-"""What the engine needs to know of a workflow; `smithers.workflow` makes it from the author's function."""
+"""What the engine needs to know of a workflow; `smithers.authoring` makes it from the author's function."""
 
 from __future__ import annotations
 

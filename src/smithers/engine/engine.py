@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from queue import Empty, SimpleQueue
 from random import Random
@@ -84,9 +84,16 @@ class Engine:
     def post(self, message: Message) -> None:
         self._mailbox.put(message)
 
-    def handle(self) -> Handle:
-        """A handle for a run that is about to be asked for with `New` or `Resume`."""
-        return Handle(lambda handle, state: self._mailbox.put(StopRun(handle, state)))
+    def handle(self, watch: Callable[[FrameWrite], None] | None = None) -> Handle:
+        """A handle for a run that is about to be asked for with `New` or `Resume`.
+
+        Args:
+            watch: called on the engine's thread after each commit, with what was stored.
+        """
+        handle = Handle(lambda handle, state: self._mailbox.put(StopRun(handle, state)))
+        if watch is not None:
+            handle.watchers.append(watch)
+        return handle
 
     def close(self, timeout_s: float = 10.0) -> None:
         """End the engine's thread, release the lease and checkpoint. Runs it still drives stay resumable."""

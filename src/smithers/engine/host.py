@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 
     from .engine import Engine
 
+__all__ = [
+    "Claim",
+    "Host",
+    "check_same_input",
+    "config_of",
+    "find_resumable",
+    "mark_of_input",
+    "project_root",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from smithers.errors import TaskFailed
 from smithers.observe import moment, next_step
 from smithers.observe.node_view import NodeView, NodeViews, headline
 from smithers.observe.snapshot import Snapshot, is_driven, shown_status
@@ -143,8 +144,11 @@ def _lease_end(owner: Owner, now_ms: int) -> str:
 
 def cause_of_failure(run: RunRow, views: NodeViews) -> NodeView | None:
     """The task whose unhandled failure ended the run; None when it was no task's."""
+    error = run.error or {}
+    if error.get("code", TaskFailed.code) != TaskFailed.code:
+        return None  # a limit of a loop, a deadlock, the workflow's own function
     failed = [view for view in views.in_state(NodeState.FAILED) if not view.is_tolerated]
-    details = (run.error or {}).get("details")
+    details = error.get("details")
     named = details.get("node") if isinstance(details, dict) else None
     for view in failed:
         if named in (view.shown, str(view.key)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from smithers.errors import (
     StoreNotFound,
     StoreTooNew,
 )
-from smithers.store.filesystem import network_file_system
+from smithers.store.filesystem import MOUNT_TABLE, network_file_system
 from smithers.store.migration import SCHEMA_VERSION, migrate
 from smithers.store.refusal import family, os_error, sqlite_name, store_error
 
@@ -59,14 +58,19 @@ def open_writable(
         StoreError: the family says why it cannot be used.
     """
     _check_place(path)
-    if create:
-        _create_file(path)
-    elif not path.is_file():
+    is_new = not path.exists()
+    if is_new and not create:
         raise StoreNotFound(f"no database at {path}", path=str(path))
-    connection = _connect(path, "mode=rw", busy_timeout_ms, factory)
+    if is_new:
+        _make_folder(path.parent)
+    connection = _connect(path, "mode=rwc" if create else "mode=rw", busy_timeout_ms, factory)
+    if is_new:
+        # Before its `-wal` and `-shm` are made: they take their mode from it. By name, because closing a
+        # handle of our own would drop the locks that other connections of this process hold on the file.
+        path.chmod(0o600)
     try:
-        # Any of it may meet a lock that SQLite's own timeout does not wait for: somebody makes the file, changes
-        # its mode, or was the last to leave and tidies up.
+        # Any of it may meet a lock that SQLite's own timeout does not wait for: somebody makes the file,
+        # changes its mode, or was the last to leave and tidies up.
         patiently(lambda: _prepare(connection, path, durability), clock)
     except BaseException as error:
         connection.close()
@@ -127,8 +131,8 @@ def _connect(
         raise store_error(error, path) from error
 
 
-def _check_place(path: Path) -> None:
-    kind = network_file_system(path.resolve())
+def _check_place(path: Path, mount_table: Path = MOUNT_TABLE) -> None:
+    kind = network_file_system(path.resolve(), mount_table)
     if kind is not None:
         raise StoreError(
             f"{path} lies on a network file system ({kind}), where SQLite cannot share a database safely",
@@ -139,26 +143,24 @@ def _check_place(path: Path) -> None:
         raise NotAStore(f"{path} is a folder", path=str(path))
 
 
-def _create_file(path: Path) -> None:
-    """Make the file before SQLite does: its `-wal` and `-shm` take their mode from it."""
+def _make_folder(folder: Path) -> None:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise os_error(error, path) from error
+        raise os_error(error, folder) from error
 
 
 def _check_header(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse other people's databases, and those of a later version of ours."""
+    """Refuse other people's databases, those of a later version of ours, and damaged ones."""
     try:
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        # Reads the whole schema, so that damage there is found before anything is written.
+        is_empty = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
     except sqlite3.DatabaseError as error:
         if family(error) == "NOTADB":
             raise NotAStore(f"{path} is not a database", path=str(path)) from error
         raise
-    if application == 0 and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+    if is_empty:
         return  # new, or being made by another process right now
-    # Read again: another process may have made it in between.
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise NotAStore(f"{path} is a database of another program", path=str(path))
     version = connection.execute("PRAGMA user_version").fetchone()[0]

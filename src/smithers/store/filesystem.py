@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Final
 
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "9p", "fuse.sshfs"})
-_MOUNT_TABLE = Path("/proc/self/mountinfo")
+MOUNT_TABLE: Final = Path("/proc/self/mountinfo")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-def network_file_system(path: Path, mount_table: Path = _MOUNT_TABLE) -> str | None:
+def network_file_system(path: Path, mount_table: Path = MOUNT_TABLE) -> str | None:
     """The type of the network file system that `path` lies on (`nfs4`, `cifs`, …), or None.
 
     Args:

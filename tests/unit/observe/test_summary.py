@@ -88,6 +88,15 @@ def test_a_run_that_failed_without_a_failed_task_shows_its_own_error() -> None:
     assert found.detail == "[DEPENDENCY_DEADLOCK] a waits for b"
 
 
+def test_a_failure_that_was_caught_is_not_blamed_for_another_error_of_the_run() -> None:
+    error = {"code": "LOOP_MAX_REACHED", "message": "loop:a made 5 passes"}
+    story = Story(state=RunState.FAILED, health=OwnerHealth.NONE, error=error)
+    story.mount("try", kind="block")
+    story.mount("a", "try")
+    story.fail("a", "boom")
+    assert summary(story).detail == "[LOOP_MAX_REACHED] loop:a made 5 passes"
+
+
 def test_how_long_a_run_took_is_unknown_when_nobody_can_say_when_it_stopped() -> None:
     assert took_ms(Story(health=OwnerHealth.DEAD).run, NOW) is None
     assert took_ms(Story().run, NOW) == 60_000

@@ -31,7 +31,7 @@ from smithers.ids import check_run_id
 from smithers.nodes import Task
 from smithers.plan import PlanNode
 from smithers.ports import Agent
-from smithers.records import RunState
+from smithers.records import FrameWrite, RunState
 from smithers.store import find_store, place_store
 
 In = TypeVar("In", default=Any)
@@ -179,6 +179,7 @@ class Workflow(Generic[In, Out]):
         run_id: str | None = None,
         max_concurrency: int | None = None,
         rehearse: bool = False,
+        watch: Callable[[FrameWrite], None] | None = None,
     ) -> Handle:
         """Start a run on an open host and wait until its first frame is stored. For the rim."""
         if run_id is not None:
@@ -191,20 +192,26 @@ class Workflow(Generic[In, Out]):
         if rehearse:
             config["rehearse"] = True
         engine = host.engine
-        handle = engine.handle()
+        handle = engine.handle(watch)
         terms = self._terms(host, limit, rehearse)
         engine.post(New(self.definition, run_id, text, config, terms, handle))
         _wait(handle.started)
         return handle
 
     def resume(
-        self, host: Host, claim: Claim, *, max_concurrency: int | None = None, rehearse: bool = False
+        self,
+        host: Host,
+        claim: Claim,
+        *,
+        max_concurrency: int | None = None,
+        rehearse: bool = False,
+        watch: Callable[[FrameWrite], None] | None = None,
     ) -> Handle:
         """Drive a claimed run; it is given back if the file does not let it go on. For the rim."""
         limit = max_concurrency or int(claim.row.config.get("max_concurrency") or DEFAULT_LIMIT)
         rehearse = rehearse or bool(claim.row.config.get("rehearse"))
         engine = host.engine
-        handle = engine.handle()
+        handle = engine.handle(watch)
         terms = self._terms(host, limit, rehearse)
         engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle))
         try:

@@ -1,0 +1,356 @@
+"""`smithers up`: run a workflow, or resume a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from smithers.cli import terminal
+from smithers.cli.given import read_input
+from smithers.cli.load import Target, load, locate
+from smithers.cli.options import json_option, store_option
+from smithers.errors import RunExists, RunNotFound, UsageRefused
+from smithers.ids import check_run_id
+from smithers.records import RunFilter, RunState
+
+if TYPE_CHECKING:
+    from smithers.engine.handle import Handle, RunEnd
+    from smithers.engine.host import Claim, Host
+    from smithers.records import FrameWrite, RunRow
+
+EXIT_CODES = {
+    RunState.FINISHED: 0,
+    RunState.FAILED: 1,
+    RunState.CANCELLED: 2,
+    RunState.WAITING: 3,
+    RunState.PAUSED: 3,
+    RunState.PARTIAL: 5,
+}
+TICK_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asked for."""
+
+    file: str
+    given: Any
+    run_id: str | None
+    resume: str | None
+    """None: start; `""`: the newest unfinished run, or `run_id`; else a run id."""
+    limit: int | None
+    rehearse: bool
+    is_json: bool
+    store: str | None
+
+
+@click.command()
+@click.argument("file", metavar="[FILE]", required=False)
+@click.option("--input", "-i", "given", metavar="JSON|@FILE|-", help="The run's input.")
+@click.option("--run-id", "-r", metavar="ID", help="Name of the run; default: a short one.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="true",
+    metavar="[true|ID]",
+    help="Continue a run: --run-id's, the one named here, or this workflow's newest unfinished.",
+)
+@click.option(
+    "--max-concurrency", "-c", "limit", type=click.IntRange(1), metavar="N", help="Tasks at once; default 16."
+)
+@click.option("--rehearse", is_flag=True, help="Play every agent by a rehearsal: no key, no cost.")
+@click.option("--detach", "-d", is_flag=True, help="Run in the background; print its id, pid and log.")
+@json_option
+@store_option
+def up(
+    file: str | None,
+    given: str | None,
+    run_id: str | None,
+    resume: str | None,
+    limit: int | None,
+    rehearse: bool,
+    detach: bool,
+    is_json: bool,
+    store: str | None,
+) -> int:
+    """Run the workflow in FILE, or resume a run of it.
+
+    FILE is flow.py, flow.py:name or package.module:name; a resume that names its run needs none. Progress goes
+    to stderr, the run's output to stdout.
+
+    \b
+    Exit codes: 0 finished, 1 failed, 2 cancelled, 3 paused or waiting, 4 refused (nothing
+    was changed), 5 partial, 130 interrupted.
+    """
+    word = _resume_word(resume, run_id)
+    if run_id is not None:
+        check_run_id(run_id)
+    if file is None:
+        file = _file_of(word, store)
+    wanted = Wanted(file, read_input(given), run_id, word, limit, rehearse, is_json, store)
+    target = locate(file)
+    path = _store_path(target, wanted)
+    if detach:
+        from smithers.cli.detach import start_detached
+
+        return start_detached(path, is_json)
+    return _resume(target, path, wanted) if wanted.resume is not None else _start(target, path, wanted)
+
+
+def _resume_word(resume: str | None, run_id: str | None) -> str | None:
+    """`--resume`, `--resume true`, `--resume ID`; `--resume false` is as if it were not there."""
+    if resume is None or resume == "false":
+        return None
+    if resume in ("true", ""):
+        return run_id or ""
+    if Path(resume).exists():
+        raise UsageRefused(
+            f"--resume took {resume!r}, which is a file, for a run id",
+            hint=f"put the file first: `smithers up {resume} --resume`",
+        )
+    if run_id is not None and run_id != resume:
+        raise UsageRefused(f"--run-id {run_id} and --resume {resume} name two runs")
+    return resume
+
+
+def _file_of(resume: str | None, store: str | None) -> str:
+    """The workflow of the run that is to be resumed, as the run remembers it."""
+    from smithers.cli.project import open_project
+    from smithers.observe import lookup
+    from smithers.store import find_store, project_root
+
+    if not resume:
+        raise UsageRefused("name a workflow file, or a run to resume", hint="see `smithers up --help`")
+    path = find_store(Path.cwd(), store)
+    with open_project(store) as project:
+        if project is None or path is None:
+            raise RunNotFound("there are no runs yet", hint="start one: `smithers up FILE`")
+        row = project.reader.run(lookup.run_name(project.reader, resume))
+    file, _, name = row.source.rpartition(":")
+    return f"{os.path.relpath(project_root(path) / file)}:{name}" if file.endswith(".py") else row.source
+
+
+def _store_path(target: Target, wanted: Wanted) -> Path:
+    from smithers.store import find_store, place_store
+
+    found = find_store(target.folder, wanted.store)
+    if found is not None:
+        return found
+    if wanted.resume is not None:
+        raise RunNotFound("there are no runs yet", hint=f"start one: `smithers up {wanted.file}`")
+    return place_store(target.file, Path.cwd())
+
+
+def _start(target: Target, path: Path, wanted: Wanted) -> int:
+    if wanted.run_id is not None and path.exists():
+        _refuse_taken(path, wanted.run_id, wanted.file)
+    workflow = load(target)
+    from smithers.engine.host import Host
+
+    host = Host(path, durability=str(workflow.definition.durability))
+    try:
+        handle, frames = _watched(
+            lambda watch: workflow.start(
+                host,
+                wanted.given,
+                run_id=wanted.run_id,
+                max_concurrency=wanted.limit,
+                rehearse=wanted.rehearse,
+                watch=watch,
+            )
+        )
+        return _follow(handle, frames, wanted, None, host)
+    finally:
+        host.close()
+
+
+def _refuse_taken(path: Path, run_id: str, file: str) -> None:
+    """Before anything of the author's is imported: the name may be taken."""
+    from smithers.clock import SystemClock
+    from smithers.store import open_store
+
+    reader = open_store(path, clock=SystemClock(), create=False).reader()
+    try:
+        taken = any(row.name == run_id for row in reader.runs(RunFilter()))
+    finally:
+        reader.close()
+    if taken:
+        raise RunExists(
+            f"there is a run {run_id} already",
+            hint=f"continue it: `smithers up {file} --run-id {run_id} --resume`, or choose another --run-id",
+        )
+
+
+def _resume(target: Target, path: Path, wanted: Wanted) -> int:
+    from smithers.engine.host import Host, check_same_input, find_resumable, project_root
+
+    source = target.source(project_root(path))
+    host = Host(path)
+    try:
+        row = find_resumable(host.store, _run_name(host, wanted.resume), source)
+        if wanted.given is not None:
+            check_same_input(row, wanted.given)
+        if row.state is RunState.FINISHED:
+            return _already_finished(host, row, wanted)
+        # Claimed before anything is imported: the losers of a race are told at once.
+        claim = host.claim(row)
+        return _drive(host, claim, target, wanted)
+    finally:
+        host.close()
+
+
+def _run_name(host: Host, word: str | None) -> str | None:
+    """The run that a word means: an id, the beginning of one, `@last`; None: the newest unfinished."""
+    from contextlib import closing
+
+    from smithers.observe import lookup
+
+    if not word:
+        return None
+    with closing(host.store.reader()) as reader:
+        return lookup.run_name(reader, word)
+
+
+def _drive(host: Host, claim: Claim, target: Target, wanted: Wanted) -> int:
+    try:
+        workflow = load(target)
+        _check_workflow(claim.row, workflow.name)
+        handle, frames = _watched(
+            lambda watch: workflow.resume(
+                host, claim, max_concurrency=wanted.limit, rehearse=wanted.rehearse, watch=watch
+            )
+        )
+    except BaseException:
+        host.release(claim)
+        raise
+    return _follow(handle, frames, wanted, claim.row, host)
+
+
+def _check_workflow(row: RunRow, name: str) -> None:
+    if row.workflow != name:
+        raise UsageRefused(
+            f"{row.name} is a run of {row.workflow}, not of {name}",
+            hint=f"resume it with its own file: `smithers up {row.source} --resume {row.name}`",
+        )
+
+
+def _already_finished(host: Host, row: RunRow, wanted: Wanted) -> int:
+    reader = host.store.reader()
+    try:
+        body = next(
+            (one.body for one in reader.outputs(row.id) if row.output and one.key == row.output.key), None
+        )
+    finally:
+        reader.close()
+    if not wanted.is_json:
+        terminal.note(f"{row.name} is finished already; nothing was run")
+    _print_result(row.name, RunState.FINISHED, body, None, wanted.is_json)
+    return 0
+
+
+# --- Watching -------------------------------------------------------------------------------------
+
+
+def _watched(
+    begin: Callable[[Callable[[FrameWrite], None]], Handle],
+) -> tuple[Handle, SimpleQueue[FrameWrite]]:
+    """Begin a run whose committed frames arrive in a queue, from the first on."""
+    frames: SimpleQueue[FrameWrite] = SimpleQueue()
+    return begin(frames.put), frames
+
+
+def _follow(
+    handle: Handle,
+    frames: SimpleQueue[FrameWrite],
+    wanted: Wanted,
+    resumed: RunRow | None,
+    host: Host,
+) -> int:
+    """Show the run until it leaves this process; returns the exit code."""
+    from smithers.cli.display import display_for
+
+    name = handle.started.result()
+    caught: list[int] = []
+    restore = _catch_signals(handle, caught)
+    display = display_for(name, resumed, host)
+    try:
+        while not handle.ended.done():
+            try:
+                display.frame(frames.get(timeout=TICK_S))
+                while not frames.empty():
+                    display.frame(frames.get_nowait())
+            except Empty:
+                pass
+            display.tick()
+        while not frames.empty():
+            display.frame(frames.get_nowait())
+    finally:
+        display.close()
+        restore()
+    end = handle.ended.result()
+    _say_end(end, wanted)
+    _print_result(end.run_id, end.state, end.output, end.error, wanted.is_json)
+    if caught and end.state is RunState.PAUSED:
+        return 128 + caught[0]
+    return EXIT_CODES[end.state]
+
+
+def _catch_signals(handle: Handle, caught: list[int]) -> Callable[[], None]:
+    """First SIGINT or SIGTERM: pause. Second: leave at once."""
+
+    def catch(number: int, _: object) -> None:
+        if caught:
+            os._exit(128 + number)
+        caught.append(number)
+        terminal.note("pausing: what runs is being ended; once more leaves at once")
+        handle.pause()
+
+    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    return restore
+
+
+def _say_end(end: RunEnd, wanted: Wanted) -> None:
+    """The last lines on stderr: how it ended, and what to type next."""
+    colour = terminal.STATE_COLOURS.get(end.state.word)
+    word = terminal.style(end.state.word, colour, stream=sys.stderr)
+    store = f" --store {wanted.store}" if wanted.store else ""
+    terminal.note(f"{word} {end.run_id}")
+    if end.error:
+        place = f" ({end.error['place']})" if end.error.get("place") else ""
+        terminal.note(f"[{end.error.get('code')}] {end.error.get('message')}{place}")
+        if end.error.get("hint"):
+            terminal.note(f"  hint: {end.error['hint']}")
+    if end.state in (RunState.FAILED, RunState.PAUSED, RunState.CANCELLED, RunState.PARTIAL):
+        terminal.note(f"  resume: smithers up {wanted.file} --run-id {end.run_id} --resume{store}")
+    if end.state in (RunState.FAILED, RunState.PARTIAL):
+        terminal.note(f"  why:    smithers why {end.run_id}{store}")
+
+
+def _print_result(run_id: str, state: RunState, body: str | None, error: Any, is_json: bool) -> None:
+    """The one thing on stdout."""
+    if is_json:
+        result = {
+            "status": state.word,
+            "run": run_id,
+            "output": None if body is None else json.loads(body),
+            "error": None if error is None else dict(error),
+        }
+        print(json.dumps(result, ensure_ascii=False, default=str))
+    elif body is not None and state in (RunState.FINISHED, RunState.PARTIAL):
+        indent = 2 if terminal.is_terminal() else None
+        print(json.dumps(json.loads(body), ensure_ascii=False, indent=indent))
+    sys.stdout.flush()

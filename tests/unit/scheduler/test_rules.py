@@ -1,0 +1,901 @@
+"""The rules of planning and scheduling, one test a sentence, on the smallest tree that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from smithers.errors import TooDeep
+from smithers.ids import NodeKey
+from smithers.plan import (
+    MAX_DEPTH,
+    BlockPlan,
+    Edge,
+    HolePlan,
+    LoopPlan,
+    ParallelPlan,
+    PlanNode,
+    SequencePlan,
+    TaskPlan,
+)
+from smithers.scheduler import (
+    Blocked,
+    Cancel,
+    Deadlock,
+    Decision,
+    Due,
+    Execute,
+    Facts,
+    Fail,
+    Finish,
+    Judge,
+    LoopFact,
+    NodeFact,
+    Running,
+    Schedule,
+    Settled,
+    Skip,
+    Wait,
+)
+
+UNSETTLED: list[Due | Blocked | None] = [Due(50), Blocked("nowhere"), None]
+
+
+def task(name: str, *after: str, needs: tuple[str, ...] = ()) -> TaskPlan:
+    """A task with ordering edges to `after` and edges that need an output to `needs`."""
+    edges = [Edge(target) for target in after] + [Edge(target, needs_output=True) for target in needs]
+    return TaskPlan(name, tuple(edges))
+
+
+def node(child: PlanNode | str) -> PlanNode:
+    return task(child) if isinstance(child, str) else child
+
+
+def seq(*children: PlanNode | str) -> SequencePlan:
+    return SequencePlan(tuple(map(node, children)))
+
+
+def par(*children: PlanNode | str, cap: int | None = None, cancel: bool = False) -> ParallelPlan:
+    return ParallelPlan(tuple(map(node, children)), cap, cancel_on_failure=cancel)
+
+
+def loop(name: str, body: PlanNode | str, most: int | None = None, *, fails: bool = False) -> LoopPlan:
+    return LoopPlan(name, node(body), most, fail_on_max=fails)
+
+
+def block(name: str, body: PlanNode | str) -> BlockPlan:
+    return BlockPlan(name, node(body))
+
+
+def facts(**nodes: NodeFact) -> Facts:
+    """Facts of nodes that stand in no loop."""
+    return Facts({NodeKey(name): fact for name, fact in nodes.items()})
+
+
+def key(name: str | NodeKey) -> NodeKey:
+    return name if isinstance(name, NodeKey) else NodeKey(name)
+
+
+class Play:
+    """A schedule and the clock beside it."""
+
+    def __init__(self, tree: PlanNode, known: Facts | None = None, limit: int | None = 16) -> None:
+        self.schedule = Schedule(tree, known or Facts(), limit=limit)
+        self.now_ms = 0
+
+    @property
+    def facts(self) -> Facts:
+        return self.schedule.facts
+
+    def decide(self) -> Decision:
+        return self.schedule.decide(self.now_ms)
+
+    def next(self) -> Decision:
+        """The next decision that is not a skip."""
+        while isinstance(decision := self.decide(), Skip):
+            pass
+        return decision
+
+    def starts(self) -> list[str]:
+        """What starts now, in order; empty if something else is to be done."""
+        decision = self.next()
+        return [str(started) for started in decision.starts] if isinstance(decision, Execute) else []
+
+    def skips(self) -> dict[str, str]:
+        """What settles without running now, and why."""
+        found: dict[str, str] = {}
+        while isinstance(decision := self.decide(), Skip):
+            found.update({str(skipped): reason for skipped, reason in decision.skipped})
+        return found
+
+    def settle(self, name: str | NodeKey, outcome: Settled | Due | Blocked | None = Settled.FINISHED) -> None:
+        self.schedule.settle(key(name), outcome)
+
+    def judge(self, name: str | NodeKey, *, until: bool) -> None:
+        self.schedule.judge(key(name), until)
+
+    def state(self, name: str | NodeKey) -> str:
+        return self.schedule.snapshot()[key(name)]
+
+
+def waits(decision: Decision) -> bool:
+    return isinstance(decision, Wait) and decision.has_running
+
+
+# --- No plan diff -----------------------------------------------------------------------------------
+
+
+def test_finished_work_is_found_by_key_and_not_by_position() -> None:
+    play = Play(seq("new", par("b", "a")), facts(a=Settled.FINISHED))
+    assert play.starts() == ["new"]
+    play.settle("new")
+    assert play.starts() == ["b"]
+
+
+def test_after_any_settlements_the_schedule_equals_one_built_anew() -> None:
+    tree = seq(par("a", "b", cap=1), loop("l", seq("c", task("d", needs=("c",)))), "e")
+    play = Play(tree)
+    for name in ("a", "b", "c"):
+        assert play.starts() == [name]
+        play.settle(name, Settled.SKIPPED if name == "c" else Settled.FINISHED)
+    again = Play(tree, play.facts.copy())
+    assert play.next() == again.next() == Judge((NodeKey("l"),))
+    assert play.schedule.snapshot() == again.schedule.snapshot()
+    assert play.facts == again.facts
+
+
+def test_a_loop_never_steps_backwards_because_the_tree_changed() -> None:
+    known = Facts(loops={NodeKey("l"): LoopFact(pass_=2)})
+    play = Play(loop("l", seq("other"), most=2), known)
+    assert play.starts() == ["other[2]"]
+    play.settle(NodeKey("other", iteration=2))
+    play.next()
+    play.judge("l", until=False)
+    assert play.facts.loops[NodeKey("l")] == LoopFact(pass_=2, done=True)
+
+
+def test_a_block_that_has_ended_stays_ended_when_the_tree_changes() -> None:
+    known = facts(a=Settled.FAILED)
+    known.blocks[NodeKey("b")] = Settled.FAILED
+    play = Play(seq(block("b", seq("new", "a")), "after"), known)
+    assert play.starts() == ["after"]
+    play.settle("after")
+    assert play.next() == Finish(is_partial=False)
+    assert play.facts.blocks == {NodeKey("b"): Settled.FAILED}
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_what_settled_and_what_failed_is_known_before_anything_new_starts(order: tuple[str, str]) -> None:
+    play = Play(par(seq("a", "c"), "b"))
+    assert play.starts() == ["a", "b"]
+    for name in order:
+        play.settle(name, Settled.FAILED if name == "b" else Settled.FINISHED)
+    assert play.next() == Fail(NodeKey("b"))
+
+
+# --- Settled ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", [how for how in Settled if how is not Settled.FAILED])
+def test_finished_skipped_cancelled_and_tolerated_are_settled(outcome: Settled) -> None:
+    play = Play(seq("a", "b"))
+    assert play.starts() == ["a"]
+    play.settle("a", outcome)
+    assert play.starts() == ["b"]
+
+
+@pytest.mark.parametrize("outcome", UNSETTLED)
+def test_a_wait_or_a_retry_is_not_settled(outcome: Due | Blocked | None) -> None:
+    play = Play(seq("a", "b"))
+    play.next()
+    play.settle("a", outcome)
+    play.next()
+    assert play.state("b") == "idle"
+
+
+def test_a_failure_is_not_settled() -> None:
+    play = Play(par(seq("a", "b"), "c"))
+    play.next()
+    play.settle("a", Settled.FAILED)
+    assert waits(play.next())
+    assert play.state("b") == "idle"
+
+
+def test_work_in_a_region_known_not_to_run_settles_as_not_reached() -> None:
+    play = Play(seq(block("b", seq("a", par("c", block("inner", "d")))), "after"))
+    play.next()
+    play.settle("a", Settled.FAILED)
+    assert play.skips() == {"c": "not reached", "d": "not reached"}
+    assert play.facts.nodes[NodeKey("d")] is Settled.SKIPPED
+    assert play.facts.nodes[NodeKey("a")] is Settled.FAILED
+
+
+def test_an_empty_group_is_settled() -> None:
+    assert Play(seq(SequencePlan(), ParallelPlan(), block("b", SequencePlan()), "a")).starts() == ["a"]
+
+
+# --- Loops ------------------------------------------------------------------------------------------
+
+
+def test_a_pass_ends_when_its_body_is_settled_and_never_in_mid_pass() -> None:
+    play = Play(loop("l", par("a", "b")))
+    assert play.starts() == ["a", "b"]
+    play.settle("a")
+    assert waits(play.next())
+    play.settle("b")
+    assert play.next() == Judge((NodeKey("l"),))
+
+
+def test_until_is_never_judged_before_the_first_pass() -> None:
+    assert Play(loop("l", "a", most=1)).starts() == ["a"]
+
+
+def test_a_pass_that_is_judged_false_is_followed_by_a_fresh_one() -> None:
+    play = Play(loop("l", seq("a", "b")))
+    for name in ("a", "b"):
+        play.next()
+        play.settle(name)
+    play.next()
+    play.judge("l", until=False)
+    assert play.starts() == ["a[1]"]
+    assert play.schedule.snapshot() == {
+        NodeKey("a", iteration=1): "running",
+        NodeKey("b", iteration=1): "idle",
+    }
+
+
+def test_a_done_loop_never_reopens() -> None:
+    known = facts(a=Settled.FINISHED)
+    known.loops[NodeKey("l")] = LoopFact(done=True)
+    play = Play(seq(loop("l", seq("a", "new")), "after"), known)
+    assert play.starts() == ["after"]
+    play.settle("after")
+    assert play.next() == Finish(is_partial=False)
+    assert NodeKey("new") not in play.facts.nodes
+
+
+def test_a_loop_advances_even_while_other_nodes_wait() -> None:
+    play = Play(par("slow", "later", loop("l", "a")))
+    play.next()
+    play.settle("later", Due(1_000))
+    play.settle("a")
+    assert play.next() == Judge((NodeKey("l"),))
+    play.judge("l", until=False)
+    assert play.starts() == ["a[1]"]
+
+
+def test_loops_nest_directly_and_without_limit() -> None:
+    depth = 60
+    tree: PlanNode = task("a")
+    for level in reversed(range(depth)):
+        tree = loop(f"l{level}", tree)
+    play = Play(tree)
+    scope = ",".join(f"l{level}=0" for level in range(depth - 1))
+    assert play.next() == Execute((NodeKey("a", scope),))
+    play.settle(NodeKey("a", scope))
+    for level in reversed(range(depth)):
+        inner = NodeKey(f"l{level}", ",".join(f"l{outer}=0" for outer in range(level - 1)))
+        assert play.next() == Judge((inner,))
+        play.judge(inner, until=True)
+    assert play.next() == Finish(is_partial=False)
+
+
+def test_the_scope_is_the_path_of_the_outer_loops() -> None:
+    known = Facts(
+        loops={
+            NodeKey("outer"): LoopFact(2),
+            NodeKey("mid", "", 2): LoopFact(1),
+            NodeKey("inner", "outer=2", 1): LoopFact(3),
+        }
+    )
+    play = Play(loop("outer", loop("mid", par("b", loop("inner", "a")))), known)
+    assert play.next() == Execute((NodeKey("b", "outer=2", 1), NodeKey("a", "outer=2,mid=1", 3)))
+
+
+def test_a_loop_ends_after_its_last_pass_even_if_until_is_false() -> None:
+    play = Play(seq(loop("l", "a", most=2), "after"))
+    for number in (0, 1):
+        play.next()
+        play.settle(NodeKey("a", iteration=number))
+        assert play.next() == Judge((NodeKey("l"),))
+        play.judge("l", until=False)
+    assert play.starts() == ["after"]
+
+
+def test_a_loop_that_must_not_reach_its_last_pass_fails_its_region() -> None:
+    play = Play(seq(block("b", seq(loop("l", "a", most=1, fails=True), "never")), "after"))
+    play.next()
+    play.settle("a")
+    play.next()
+    play.judge("l", until=False)
+    assert play.skips() == {"never": "not reached"}
+    assert play.facts.loops[NodeKey("l")] == LoopFact(0, done=True, failed=True)
+    assert play.state("after") == "running"
+
+
+def test_a_loop_that_fails_outside_any_block_is_the_cause_of_the_runs_failure() -> None:
+    play = Play(loop("l", "a", most=1, fails=True))
+    play.next()
+    play.settle("a")
+    play.next()
+    play.judge("l", until=False)
+    assert play.next() == Fail(NodeKey("l"))
+
+
+# --- Regions ----------------------------------------------------------------------------------------
+
+
+def test_nothing_new_starts_in_a_region_that_unwinds() -> None:
+    play = Play(par("a", seq("b", "c"), seq("b2", block("inner", "d")), "f", cap=3))
+    assert play.starts() == ["a", "b", "b2"]
+    play.settle("a", Settled.FAILED)
+    for name in ("b", "b2"):
+        assert waits(play.next())
+        play.settle(name)
+    assert play.next() == Fail(NodeKey("a"))
+
+
+def test_retries_stop_in_a_region_that_unwinds() -> None:
+    play = Play(par("a", "b", "slow"))
+    play.next()
+    play.settle("b", Due(5))
+    play.settle("a", Settled.FAILED)
+    play.now_ms = 10
+    assert play.next() == Wait(None, has_running=True)
+    play.settle("slow")
+    assert play.next() == Fail(NodeKey("a"))
+
+
+def test_running_tasks_of_an_unwinding_region_end_by_themselves() -> None:
+    play = Play(par("a", "b"))
+    play.next()
+    play.settle("a", Settled.FAILED)
+    assert play.next() == Wait(None, has_running=True)
+    play.settle("b")
+    assert play.next() == Fail(NodeKey("a"))
+    assert play.state("b") == "finished"
+
+
+def test_a_parallel_that_cancels_ends_what_runs_below_it_once() -> None:
+    play = Play(par("outside", par("a", "b", seq("c"), cancel=True)))
+    play.next()
+    play.settle("a", Settled.FAILED)
+    assert play.next() == Cancel((NodeKey("b"), NodeKey("c")))
+    assert waits(play.next())
+
+
+def test_a_parallel_around_the_region_does_not_cancel() -> None:
+    play = Play(par("a", block("b", par("c", "d")), cancel=True))
+    play.next()
+    play.settle("c", Settled.FAILED)
+    assert waits(play.next())
+
+
+def test_a_cancelled_task_whose_attempt_did_not_count_is_cancelled_again_when_it_runs_again() -> None:
+    bodies = [par("a", "b", cancel=True), par("b", cancel=True), par("a", "b", cancel=True)]
+    play = Play(HolePlan("h", lambda _: bodies[0]))
+    play.next()
+    play.settle("a", Settled.FAILED)
+    assert play.next() == Cancel((NodeKey("b"),))
+    play.settle("b", None)
+    assert play.next() == Fail(NodeKey("a"))
+    bodies.pop(0)
+    play.schedule.refill(NodeKey("h"))
+    assert play.starts() == ["b"]
+    bodies.pop(0)
+    play.schedule.refill(NodeKey("h"))
+    assert play.next() == Cancel((NodeKey("b"),))
+
+
+def test_a_region_is_judged_when_nothing_in_it_runs() -> None:
+    play = Play(par(block("b", par("a", "slow")), "elsewhere"))
+    play.next()
+    play.settle("a", Settled.FAILED)
+    play.next()
+    assert NodeKey("b") not in play.facts.blocks
+    play.settle("slow")
+    play.next()
+    assert play.facts.blocks == {NodeKey("b"): Settled.FAILED}
+
+
+def test_a_failure_in_a_block_unwinds_only_the_block() -> None:
+    play = Play(seq(block("b", seq("a", "c")), "after"))
+    play.next()
+    play.settle("a", Settled.FAILED)
+    assert play.starts() == ["after"]
+    play.settle("after")
+    assert play.next() == Finish(is_partial=False)
+
+
+def test_a_block_whose_body_settles_ends_finished() -> None:
+    play = Play(seq(block("b", "a"), "after"))
+    play.next()
+    play.settle("a")
+    assert play.starts() == ["after"]
+    assert play.facts.blocks == {NodeKey("b"): Settled.FINISHED}
+
+
+def test_a_block_inside_an_unwinding_region_does_not_end_by_its_own_failure() -> None:
+    play = Play(par("a", block("b", "c")))
+    play.next()
+    play.settle("c", Settled.FAILED)
+    play.settle("a", Settled.FAILED)
+    assert play.next() == Fail(NodeKey("a"))
+    assert play.facts.blocks == {}
+
+
+def test_no_loop_in_an_unwinding_region_is_judged() -> None:
+    play = Play(par(loop("l", "a"), "b"))
+    play.next()
+    play.settle("b", Settled.FAILED)
+    play.settle("a")
+    assert play.next() == Fail(NodeKey("b"))
+
+
+def test_no_doomed_task_in_an_unwinding_region_is_skipped() -> None:
+    play = Play(par("a", task("b", needs=("c",)), "c"))
+    play.next()
+    play.settle("a", Settled.FAILED)
+    play.settle("c", Settled.SKIPPED)
+    assert play.next() == Fail(NodeKey("a"))
+    assert play.state("b") == "blocked"
+
+
+def test_the_cause_is_the_first_failure_of_the_run_in_document_order() -> None:
+    play = Play(par(block("b", par("inner", "slow")), "first", "second"))
+    play.next()
+    for name in ("second", "inner", "first"):
+        play.settle(name, Settled.FAILED)
+    assert waits(play.next())
+    play.settle("slow")
+    assert play.next() == Fail(NodeKey("first"))
+
+
+def test_a_handled_failure_stays_handled_when_the_run_is_loaded_again() -> None:
+    tree = seq(block("b", par("a", "c")), "after")
+    play = Play(tree)
+    play.next()
+    play.settle("a", Settled.FAILED)
+    play.settle("c")
+    assert play.starts() == ["after"]
+    again = Play(tree, play.facts.copy())
+    assert waits(again.next())
+    again.settle("after")
+    assert again.next() == Finish(is_partial=False)
+
+
+# --- Edges ------------------------------------------------------------------------------------------
+
+
+def test_an_edge_means_the_same_pass_where_both_share_the_loop() -> None:
+    known = facts(a=Settled.FINISHED)
+    known.loops[NodeKey("l")] = LoopFact(1)
+    play = Play(loop("l", par(task("b", "a"), "a")), known)
+    assert play.starts() == ["a[1]"]
+    assert play.state(NodeKey("b", iteration=1)) == "blocked"
+    play.settle(NodeKey("a", iteration=1))
+    assert play.starts() == ["b[1]"]
+
+
+def test_an_edge_into_loops_waits_until_the_outermost_is_done() -> None:
+    play = Play(par(task("d", "u"), loop("outer", loop("inner", "u"))))
+    play.next()
+    play.settle(NodeKey("u", "outer=0"))
+    play.next()
+    play.judge(NodeKey("inner"), until=True)
+    assert play.next() == Judge((NodeKey("outer"),))
+    assert play.state("d") == "blocked"
+    play.judge("outer", until=True)
+    assert play.starts() == ["d"]
+
+
+def test_an_edge_to_a_loop_waits_until_it_is_done() -> None:
+    play = Play(par(task("d", "l"), loop("l", "a")))
+    play.next()
+    play.settle("a")
+    play.next()
+    play.judge("l", until=False)
+    assert play.starts() == ["a[1]"]
+    play.settle(NodeKey("a", iteration=1))
+    play.next()
+    play.judge("l", until=True)
+    assert play.starts() == ["d"]
+
+
+@pytest.mark.parametrize("outcome", [how for how in Settled if how is not Settled.FAILED])
+def test_an_ordering_edge_is_satisfied_by_any_settlement(outcome: Settled) -> None:
+    play = Play(par("a", task("b", "a")))
+    play.next()
+    play.settle("a", outcome)
+    assert play.starts() == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "word"),
+    [
+        (Settled.SKIPPED, "skipped"),
+        (Settled.UPSTREAM, "skipped"),
+        (Settled.CANCELLED, "skipped"),
+        (Settled.TOLERATED, "failed"),
+    ],
+)
+def test_a_task_that_needs_an_output_is_skipped_without_it_and_says_why(outcome: Settled, word: str) -> None:
+    play = Play(par("a", task("b", needs=("a",))))
+    play.next()
+    play.settle("a", outcome)
+    assert play.skips() == {"b": f"upstream {word}: a"}
+    assert play.facts.nodes[NodeKey("b")] is Settled.UPSTREAM
+
+
+def test_the_dependants_of_a_skipped_task_are_skipped_with_it() -> None:
+    play = Play(par("a", task("b", needs=("a",)), task("c", needs=("b",)), task("d", "c")))
+    play.next()
+    play.settle("a", Settled.SKIPPED)
+    assert play.skips() == {"b": "upstream skipped: a", "c": "upstream skipped: b"}
+    assert play.state("d") == "running"
+
+
+def test_one_missing_output_is_enough_while_other_edges_wait() -> None:
+    play = Play(par("a", "slow", task("b", "slow", needs=("a",))))
+    play.next()
+    play.settle("a", Settled.SKIPPED)
+    assert play.skips() == {"b": "upstream skipped: a"}
+
+
+def test_the_reason_names_the_first_missing_output_in_edge_order() -> None:
+    play = Play(par("a", "b", task("c", needs=("b", "a"))))
+    play.next()
+    play.settle("a", Settled.TOLERATED)
+    play.settle("b", Settled.SKIPPED)
+    assert play.skips() == {"c": "upstream skipped: b"}
+
+
+def test_a_task_is_not_skipped_before_it_is_reached() -> None:
+    play = Play(par("a", seq("slow", task("b", needs=("a",)))))
+    play.next()
+    play.settle("a", Settled.SKIPPED)
+    assert play.skips() == {}
+    play.settle("slow")
+    assert play.skips() == {"b": "upstream skipped: a"}
+
+
+def test_a_task_that_lost_its_input_while_it_ran_is_skipped_instead_of_retried() -> None:
+    play = Play(par(task("b", needs=("a",)), "a"), facts(a=Settled.SKIPPED, b=Running()))
+    assert waits(play.next())
+    play.settle("b", Due(0))
+    assert play.skips() == {"b": "upstream skipped: a"}
+
+
+def test_an_id_that_is_not_mounted_is_waited_for_while_anything_runs() -> None:
+    play = Play(par("a", task("b", "later"), seq("slow", HolePlan("h", lambda _: task("later")))))
+    assert play.starts() == ["a", "slow"]
+    play.settle("a")
+    assert waits(play.next())
+    play.settle("slow")
+    assert play.starts() == ["later"]
+    play.settle("later")
+    assert play.starts() == ["b"]
+
+
+def test_an_id_that_is_nowhere_is_a_deadlock_that_names_both() -> None:
+    play = Play(par("a", task("b", "a", "nowhere", "neither")))
+    play.next()
+    play.settle("a")
+    assert play.next() == Deadlock(((NodeKey("b"), ("nowhere", "neither")),))
+
+
+def test_a_deadlock_does_not_list_a_failure_that_a_block_has_handled() -> None:
+    known = facts(a=Settled.FAILED)
+    known.blocks[NodeKey("b")] = Settled.FAILED
+    play = Play(par(block("b", task("a", "nowhere")), task("c", "nowhere")), known)
+    assert play.next() == Deadlock(((NodeKey("c"), ("nowhere",)),))
+
+
+def test_an_id_that_is_no_longer_mounted_is_satisfied_by_what_it_left() -> None:
+    assert Play(task("b", "gone"), facts(gone=Settled.SKIPPED)).starts() == ["b"]
+
+
+def test_an_unmounted_id_is_looked_up_in_the_own_pass_and_then_around_it() -> None:
+    known = facts(around=Settled.FINISHED)
+    known.nodes[NodeKey("own", "", 1)] = Settled.FINISHED
+    known.nodes[NodeKey("elsewhere", "", 0)] = Settled.FINISHED
+    known.loops[NodeKey("l")] = LoopFact(1)
+    known.nodes[NodeKey("other", "", 7)] = Settled.FINISHED
+    play = Play(loop("l", par(task("a", "own"), task("b", "around"), task("c", "other"))), known)
+    assert play.starts() == ["a[1]", "b[1]"]
+
+
+def test_a_target_that_moves_into_a_loop_is_waited_for_there() -> None:
+    bodies: list[PlanNode] = [par("u", "slow"), par(loop("l", "u"), "slow")]
+    play = Play(par(HolePlan("h", lambda _: bodies[0]), task("d", "u")), limit=2)
+    assert play.starts() == ["u", "slow"]
+    play.settle("u")
+    bodies.pop(0)
+    play.schedule.refill(NodeKey("h"))
+    assert play.next() == Judge((NodeKey("l"),))
+    assert play.state("d") == "blocked"
+    play.judge("l", until=True)
+    assert play.starts() == ["d"]
+
+
+def test_a_target_that_is_unmounted_still_counts_by_what_it_left() -> None:
+    bodies: list[PlanNode] = [par("u", "slow"), task("slow")]
+    play = Play(par(HolePlan("h", lambda _: bodies[0]), task("d", "u")), limit=2)
+    assert play.starts() == ["u", "slow"]
+    bodies.pop(0)
+    play.schedule.refill(NodeKey("h"))
+    assert waits(play.next())
+    play.settle("u")
+    assert play.starts() == ["d"]
+
+
+def test_a_callable_that_reads_what_is_not_there_waits_for_it() -> None:
+    play = Play(par("a", seq("slow", "b")))
+    play.next()
+    play.settle("a", Blocked("b"))
+    play.settle("slow")
+    assert play.starts() == ["b"]
+    assert play.state("a") == "blocked"
+    play.settle("b")
+    assert play.starts() == ["a"]
+
+
+# --- Caps -------------------------------------------------------------------------------------------
+
+
+def test_a_child_of_a_capped_container_is_in_flight_while_an_attempt_below_it_runs() -> None:
+    play = Play(par(par("a", "b"), seq("c", "d"), "e", cap=2))
+    assert play.starts() == ["a", "b", "c"]
+    play.settle("a")
+    assert waits(play.next())
+    play.settle("b")
+    assert play.starts() == ["e"]
+
+
+def test_a_back_off_holds_no_slot() -> None:
+    play = Play(par("a", "b", cap=1))
+    play.next()
+    play.settle("a", Due(50))
+    assert play.starts() == ["b"]
+
+
+def test_a_wait_and_an_unmet_edge_hold_no_slot() -> None:
+    play = Play(par(task("a", "c"), "b", "c", cap=1))
+    assert play.starts() == ["b"]
+    play.settle("b", Blocked("c"))
+    assert play.starts() == ["c"]
+
+
+def test_caps_nest() -> None:
+    play = Play(par(par("a", "b", cap=1), par("c", "d", cap=1), "e", cap=2))
+    assert play.starts() == ["a", "c"]
+    play.settle("c")
+    assert play.starts() == ["d"]
+    play.settle("a")
+    assert play.starts() == ["b"]
+    play.settle("d")
+    assert play.starts() == ["e"]
+
+
+def test_among_candidates_document_order_decides() -> None:
+    play = Play(par("a", seq("b", "c"), "d"), limit=1)
+    assert play.starts() == ["a"]
+    play.settle("a")
+    assert play.starts() == ["b"]
+    play.settle("b")
+    assert play.starts() == ["c"]
+    play.settle("c")
+    assert play.starts() == ["d"]
+
+
+def test_a_freed_limit_wakes_one() -> None:
+    play = Play(par("a", "b", "c", "d", cap=2))
+    assert play.starts() == ["a", "b"]
+    play.settle("b")
+    assert play.starts() == ["c"]
+    assert waits(play.next())
+
+
+def test_per_run_the_default_cap_is_sixteen() -> None:
+    schedule = Schedule(par(*(f"t{number}" for number in range(20))), Facts())
+    decision = schedule.decide(0)
+    assert isinstance(decision, Execute)
+    assert len(decision.starts) == 16
+
+
+def test_an_unmounted_running_task_counts_for_the_runs_limit_only() -> None:
+    play = Play(par("a", "b", cap=1), facts(gone=Running()), limit=2)
+    assert play.starts() == ["a"]
+    play.settle("a")
+    assert play.starts() == ["b"]
+    assert not isinstance(play.next(), Finish)
+
+
+def test_a_back_off_ends_at_its_instant_and_not_before() -> None:
+    play = Play(task("a"), facts(a=Due(50)))
+    assert play.next() == Wait(50, has_running=False)
+    play.now_ms = 49
+    assert play.next() == Wait(50, has_running=False)
+    play.now_ms = 50
+    assert play.starts() == ["a"]
+
+
+# --- Unmounting -------------------------------------------------------------------------------------
+
+
+def test_a_pending_task_that_is_unmounted_is_forgotten() -> None:
+    play = Play(seq("a"), facts(a=Settled.FINISHED))
+    assert play.next() == Finish(is_partial=False)
+    assert play.schedule.snapshot() == {NodeKey("a"): "finished"}
+
+
+def test_a_waiting_task_that_returns_keeps_its_first_due_time() -> None:
+    play = Play(seq("a"), facts(a=Settled.FINISHED, b=Due(50)))
+    assert play.next() == Finish(is_partial=False)
+    again = Play(seq("a", "b"), play.facts)
+    assert again.next() == Wait(50, has_running=False)
+
+
+def test_a_running_task_that_is_unmounted_goes_on_and_its_output_is_kept() -> None:
+    play = Play(seq("a"), facts(a=Settled.FINISHED, gone=Running()))
+    assert waits(play.next())
+    play.settle("gone")
+    assert play.next() == Finish(is_partial=False)
+    assert Play(seq("gone", "b"), play.facts).starts() == ["b"]
+
+
+def test_the_failure_of_an_unmounted_task_fails_nothing() -> None:
+    play = Play(seq("a"), facts(gone=Running()))
+    play.next()
+    play.settle("gone", Settled.FAILED)
+    play.settle("a")
+    assert play.next() == Finish(is_partial=False)
+
+
+def test_a_failure_that_a_refill_unmounts_fails_nothing() -> None:
+    bodies = [task("a"), task("c")]
+    play = Play(HolePlan("h", lambda _: bodies[0]))
+    play.next()
+    play.settle("a", Settled.FAILED)
+    bodies.pop(0)
+    play.schedule.refill(NodeKey("h"))
+    assert play.starts() == ["c"]
+
+
+def test_finished_and_failed_nodes_that_are_unmounted_are_kept_and_do_not_count() -> None:
+    known = facts(a=Settled.FINISHED, gone=Settled.TOLERATED, lost=Settled.FAILED)
+    play = Play(task("a"), known)
+    assert play.next() == Finish(is_partial=False)
+    assert play.facts.nodes[NodeKey("lost")] is Settled.FAILED
+
+
+def test_a_run_is_not_finished_while_an_unmounted_task_runs() -> None:
+    play = Play(SequencePlan(), facts(gone=Running()))
+    assert play.next() == Wait(None, has_running=True)
+
+
+@pytest.mark.parametrize("outcome", [Settled.TOLERATED, Settled.UPSTREAM])
+def test_a_run_is_partial_when_a_mounted_task_was_tolerated_or_skipped_for_one(outcome: Settled) -> None:
+    known = facts(a=outcome)
+    known.nodes[NodeKey("a", "", 1)] = Settled.FINISHED
+    known.loops[NodeKey("l")] = LoopFact(1, done=True)
+    assert Play(loop("l", "a"), known).next() == Finish(is_partial=True)
+
+
+# --- Holes ------------------------------------------------------------------------------------------
+
+
+def test_a_hole_is_expanded_when_it_is_reached_and_once_per_pass() -> None:
+    asked: list[NodeKey] = []
+
+    def expand(place: NodeKey) -> PlanNode:
+        asked.append(place)
+        return task("b")
+
+    play = Play(loop("l", seq("a", HolePlan("h", expand))))
+    for number in (0, 1):
+        play.next()
+        assert len(asked) == number
+        play.settle(NodeKey("a", iteration=number))
+        assert play.starts() == [str(NodeKey("b", iteration=number))]
+        play.settle(NodeKey("b", iteration=number))
+        play.next()
+        play.judge("l", until=False)
+    assert asked == [NodeKey("h"), NodeKey("h", iteration=1)]
+
+
+def test_a_refilled_hole_keeps_what_has_finished_and_runs_what_is_new() -> None:
+    bodies: list[PlanNode] = [seq("a", "b"), seq("new", "a", "c")]
+    play = Play(seq(HolePlan("h", lambda _: bodies[0]), "after"))
+    play.next()
+    play.settle("a")
+    bodies.pop(0)
+    play.schedule.refill(NodeKey("h"))
+    assert play.starts() == ["new"]
+    play.settle("new")
+    assert play.starts() == ["c"]
+    play.settle("c")
+    assert play.starts() == ["after"]
+
+
+def test_what_stands_after_a_hole_waits_again_when_a_refill_brings_new_work() -> None:
+    bodies: list[PlanNode] = [task("a"), seq("a", "b")]
+    play = Play(seq(HolePlan("h", lambda _: bodies[0]), par("c", "d", cap=1)))
+    play.next()
+    play.settle("a")
+    assert play.starts() == ["c"]
+    bodies.pop(0)
+    play.schedule.refill(NodeKey("h"))
+    assert play.starts() == ["b"]
+    play.settle("c")
+    assert waits(play.next())
+    play.settle("b")
+    assert play.starts() == ["d"]
+
+
+def test_a_refill_expands_no_other_hole_again() -> None:
+    asked: list[str] = []
+
+    def expand(place: NodeKey) -> PlanNode:
+        asked.append(place.node)
+        return par("a", "b") if asked == ["first"] * 2 else task("a") if place.node == "first" else task("c")
+
+    play = Play(seq(HolePlan("first", expand), HolePlan("second", expand)))
+    play.next()
+    play.settle("a")
+    assert play.starts() == ["c"]
+    play.schedule.refill(NodeKey("first"))
+    play.next()
+    assert asked == ["first", "second", "first"]
+
+
+def test_a_hole_in_a_done_loop_is_still_there_when_the_run_is_loaded_again() -> None:
+    tree = seq(loop("l", HolePlan("h", lambda _: task("a"))), task("b", needs=("a",)))
+    play = Play(tree)
+    play.next()
+    play.settle("a")
+    play.next()
+    play.judge("l", until=False)
+    play.next()
+    play.settle(NodeKey("a", iteration=1))
+    play.next()
+    play.judge("l", until=True)
+    again = Play(tree, play.facts.copy())
+    assert again.starts() == play.starts() == ["b"]
+    assert again.schedule.snapshot() == play.schedule.snapshot()
+
+
+# --- Depth ------------------------------------------------------------------------------------------
+
+
+def test_nesting_above_the_limit_is_an_error() -> None:
+    tree: PlanNode = task("a")
+    for _ in range(MAX_DEPTH + 1):
+        tree = seq(tree)
+    with pytest.raises(TooDeep, match=str(MAX_DEPTH)):
+        Schedule(tree, Facts())
+
+
+def test_nesting_up_to_the_limit_runs() -> None:
+    tree: PlanNode = task("a")
+    for _ in range(MAX_DEPTH):
+        tree = seq(tree)
+    play = Play(tree)
+    assert play.starts() == ["a"]
+    play.settle("a")
+    assert play.next() == Finish(is_partial=False)
+
+
+@pytest.mark.parametrize(
+    "child",
+    [
+        lambda number: block(f"b{number}", SequencePlan()),
+        lambda number: HolePlan(f"h{number}", lambda _: SequencePlan()),
+    ],
+)
+def test_ten_thousand_siblings_that_settle_at_once_need_no_recursion(
+    child: Callable[[int], PlanNode],
+) -> None:
+    play = Play(seq(*(child(number) for number in range(10_000)), "end"))
+    assert play.starts() == ["end"]

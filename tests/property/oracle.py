@@ -1,13 +1,13 @@
 """What the scheduler should say, worked out from nothing each time.
 
 The oracle is the rules written down as plainly as they can be: mount the whole tree over the facts, ask each
-place a question, answer. It remembers nothing between two answers but the cancels it has asked for, shares no
-code with the scheduler, and is as slow as that makes it.
+place a question, answer. It remembers nothing between two answers but the cancels it has asked for and what
+the holes expanded to, shares no code with the scheduler, and is as slow as that makes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeAlias, assert_never
@@ -40,6 +40,18 @@ NOT_REACHED = "not reached"
 
 Region: TypeAlias = "Spot | None"
 """A block, or None for the run itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a hole expanded to, once per key."""
+
+    plan: PlanNode
+    around: frozenset[NodeKey]
+    """Keys of the holes it stands in: when one of them is refilled, this body is out of date too."""
+
+
+Bodies: TypeAlias = dict[NodeKey, Body]
 
 
 @dataclass(eq=False, slots=True)
@@ -80,10 +92,15 @@ def key_at(node: str, loops: tuple[tuple[str, int], ...]) -> NodeKey:
 
 
 class View:
-    """One tree over one set of facts, mounted whole."""
+    """One tree over one set of facts, mounted whole.
 
-    def __init__(self, tree: PlanNode, facts: Facts) -> None:
+    Args:
+        bodies: what holes expanded to so far; grows with the holes that are reached for the first time.
+    """
+
+    def __init__(self, tree: PlanNode, facts: Facts, bodies: Bodies) -> None:
         self.facts = facts
+        self.bodies = bodies
         self.root = self._mount(tree, (), (), (), reached=True)
         self.spots = list(self.root.below())
         self.tasks = [spot for spot in self.spots if isinstance(spot.plan, TaskPlan)]
@@ -117,11 +134,17 @@ class View:
                 spot.children.append(self._mount(body, (*path, 0), inner, loops, reached=reached))
             case HolePlan():
                 if reached:
-                    body = plan.expand(spot.key)
+                    body = self._body(spot, plan)
                     spot.children.append(self._mount(body, (*path, 0), inner, loops, reached=True))
             case _:
                 assert_never(plan)
         return spot
+
+    def _body(self, spot: Spot, hole: HolePlan) -> PlanNode:
+        if spot.key not in self.bodies:
+            around = frozenset(outer.key for outer in spot.above if isinstance(outer.plan, HolePlan))
+            self.bodies[spot.key] = Body(hole.expand(spot.key), around)
+        return self.bodies[spot.key].plan
 
     # --- What has happened ----------------------------------------------------------------------
 
@@ -129,9 +152,12 @@ class View:
         return self.facts.loops.get(loop.key, LoopFact())
 
     def is_settled(self, spot: Spot) -> bool:
+        """Whether what comes after it has its turn."""
         match spot.plan:
             case TaskPlan():
-                return is_settled_fact(self.facts.nodes.get(spot.key))
+                fact = self.facts.nodes.get(spot.key)
+                # The end of a failed block lets nothing more be reached in it: it stays as it was just before.
+                return is_settled_fact(fact) and not (fact is Settled.NOT_REACHED and self.is_torn_down(spot))
             case SequencePlan() | ParallelPlan():
                 return all(self.is_settled(child) for child in spot.children)
             case LoopPlan():
@@ -141,6 +167,25 @@ class View:
                 return spot.key in self.facts.blocks
             case HolePlan():
                 return bool(spot.children) and self.is_settled(spot.children[0])
+            case _:
+                assert_never(spot.plan)
+
+    def is_over(self, spot: Spot) -> bool:
+        """Whether an edge that waits for it is met: settled, or a failure in a block that has ended."""
+        match spot.plan:
+            case TaskPlan():
+                fact = self.facts.nodes.get(spot.key)
+                return is_settled_fact(fact) or (fact is Settled.FAILED and self.is_handled(spot))
+            case _ if self.is_torn_down(spot):
+                return True  # whatever of it has not happened by now never will
+            case SequencePlan() | ParallelPlan():
+                return all(map(self.is_over, spot.children))
+            case LoopPlan():
+                return self.is_settled(spot) or (self.has_failed(spot) and self.is_handled(spot))
+            case BlockPlan():
+                return self.is_settled(spot)
+            case HolePlan():
+                return bool(spot.children) and self.is_over(spot.children[0])
             case _:
                 assert_never(spot.plan)
 
@@ -161,6 +206,14 @@ class View:
     def has_ended(self, spot: Spot) -> bool:
         return self.loop_fact(spot).done if isinstance(spot.plan, LoopPlan) else self.is_settled(spot)
 
+    def is_handled(self, spot: Spot) -> bool:
+        """Whether a block around it has ended: a failure there is an outcome, and unwinds nothing."""
+        return any(map(self.is_settled, self.blocks_around(spot)))
+
+    def is_torn_down(self, spot: Spot) -> bool:
+        """Whether a block around it has ended by a failure."""
+        return any(self.facts.blocks.get(block.key) is Settled.FAILED for block in self.blocks_around(spot))
+
     # --- Regions --------------------------------------------------------------------------------
 
     def regions(self, spot: Spot) -> list[Region]:
@@ -180,7 +233,7 @@ class View:
         return [
             (spot, self.regions(spot)[-1])
             for spot in self.spots
-            if self.has_failed(spot) and not any(map(self.is_settled, self.blocks_around(spot)))
+            if self.has_failed(spot) and not self.is_handled(spot)
         ]
 
     def unwinding(self) -> set[Region]:
@@ -203,33 +256,33 @@ class View:
         return task.plan.edges + blocked
 
     def target_outcome(self, task: Spot, target: str) -> Settled | None:
-        """How the target of an edge settled, as the task sees it; None: it has not."""
+        """How the target of an edge settled, as the task sees it; None: it has not, or it is not mounted."""
         spot = self.by_id.get(target)
         if spot is None:
-            return self._unmounted_outcome(task, target)
+            return None
         own = {loop for loop, _ in task.loops}
         foreign = [
             around for around in spot.above if isinstance(around.plan, LoopPlan) and around.id not in own
         ]
-        if not self.is_settled(foreign[0] if foreign else spot):
-            return None
-        return self._outcome(spot)
+        return self._outcome(spot) if self.is_over(foreign[0] if foreign else spot) else None
 
-    def _unmounted_outcome(self, task: Spot, target: str) -> Settled | None:
-        """Its settled fact at the task's own place, else at the nearest place around that."""
+    def _outcome(self, spot: Spot) -> Settled:
+        """What a target offers once whatever it is waited for by is over."""
+        if isinstance(spot.plan, TaskPlan):
+            fact = self.facts.nodes.get(spot.key)
+            # A loop can be over with a task that never ran in it: an edit put it there.
+            return fact if isinstance(fact, Settled) else Settled.SKIPPED
+        return Settled.FAILED if self.has_failed(spot) else Settled.FINISHED
+
+    def outcome_left(self, task: Spot, target: str) -> Settled | None:
+        """How what is no longer mounted had settled at the task's own place, else at the nearest around it."""
+        if target in self.by_id:
+            return None
         for depth in range(len(task.loops), -1, -1):
             fact = self.facts.nodes.get(key_at(target, task.loops[:depth]))
             if isinstance(fact, Settled) and fact is not Settled.FAILED:
                 return fact
         return None
-
-    def _outcome(self, spot: Spot) -> Settled:
-        """What a target offers once whatever it is waited for by has settled."""
-        if isinstance(spot.plan, TaskPlan):
-            fact = self.facts.nodes.get(spot.key)
-            # A loop can be done over a task that never ran in it: an edit put it there.
-            return fact if isinstance(fact, Settled) else Settled.SKIPPED
-        return Settled.FINISHED  # only a task can lack an output
 
     def unmet(self, task: Spot) -> list[str]:
         """Targets of edges that keep `task` from starting, in edge order."""
@@ -241,12 +294,13 @@ class View:
 
     def doom(self, task: Spot) -> str | None:
         """Why `task` can never start: the first edge whose target settled without the output it needs."""
-        for edge in self.edges(task):
-            outcome = self.target_outcome(task, edge.target)
-            if edge.needs_output and outcome is not None and not outcome.has_output:
-                failed = outcome in (Settled.TOLERATED, Settled.FAILED)
-                return f"upstream {'failed' if failed else 'skipped'}: {edge.target}"
-        return None
+        outcomes = ((edge, self.target_outcome(task, edge.target)) for edge in self.edges(task))
+        return missing_output(outcomes)
+
+    def doom_left(self, task: Spot) -> str | None:
+        """The same for the edges to what is no longer mounted."""
+        outcomes = ((edge, self.outcome_left(task, edge.target)) for edge in self.edges(task))
+        return missing_output(outcomes)
 
     # --- Who could start ------------------------------------------------------------------------
 
@@ -259,6 +313,10 @@ class View:
         return [
             task for task in self.tasks if self.is_open(task) and self.may_act(task) and not self.unmet(task)
         ]
+
+    def blocked(self) -> list[Spot]:
+        """Tasks whose turn has come but for their edges."""
+        return [task for task in self.tasks if self.is_open(task) and self.may_act(task) and self.unmet(task)]
 
     def state(self, task: Spot) -> str:
         fact = self.facts.nodes.get(task.key)
@@ -277,21 +335,30 @@ def is_settled_fact(fact: object) -> bool:
     return isinstance(fact, Settled) and fact is not Settled.FAILED
 
 
+def missing_output(outcomes: Iterable[tuple[Edge, Settled | None]]) -> str | None:
+    """The reason to skip what has these edges, in their order: the first that can never be met."""
+    for edge, outcome in outcomes:
+        if edge.needs_output and outcome is not None and not outcome.has_output:
+            failed = outcome in (Settled.TOLERATED, Settled.FAILED)
+            return f"upstream {'failed' if failed else 'skipped'}: {edge.target}"
+    return None
+
+
 # --- The answers ------------------------------------------------------------------------------------
 
 
-def settle_without_running(tree: PlanNode, facts: Facts) -> list[tuple[NodeKey, str]]:
+def settle_without_running(tree: PlanNode, facts: Facts, bodies: Bodies) -> list[tuple[NodeKey, str]]:
     """End blocks and skip tasks until nothing more can be known; `facts` is changed."""
     skipped: dict[NodeKey, tuple[tuple[int, ...], str]] = {}
     while True:
-        view = View(tree, facts)
+        view = View(tree, facts, bodies)
         # What settled comes before what failed: a block whose body has settled is never taken down with the
         # region around it.
         if ended := finished_blocks(view):
             facts.blocks.update(dict.fromkeys(ended, Settled.FINISHED))
         elif found := skips(view):
             for task, reason in found:
-                facts.nodes[task.key] = Settled.SKIPPED if reason == NOT_REACHED else Settled.UPSTREAM
+                facts.nodes[task.key] = Settled.NOT_REACHED if reason == NOT_REACHED else Settled.UPSTREAM
                 skipped[task.key] = (task.path, reason)
         elif ended := unwound_blocks(view):
             facts.blocks.update(dict.fromkeys(ended, Settled.FAILED))
@@ -323,7 +390,7 @@ def unwound_blocks(view: View) -> list[NodeKey]:
 def skips(view: View) -> list[tuple[Spot, str]]:
     found = []
     for task in filter(view.is_open, view.tasks):
-        if any(view.facts.blocks.get(block.key) is Settled.FAILED for block in view.blocks_around(task)):
+        if view.is_torn_down(task):
             found.append((task, NOT_REACHED))
         elif view.may_act(task) and (reason := view.doom(task)) is not None:
             found.append((task, reason))
@@ -356,11 +423,11 @@ def ended_passes(view: View) -> list[NodeKey]:
     ]
 
 
-def starts(view: View, limit: int | None, now_ms: int) -> list[NodeKey]:
+def starts(view: View, candidates: list[Spot], limit: int | None, now_ms: int) -> list[NodeKey]:
     running = len(list(view.facts.running()))
     busy = {spot for spot in view.spots if view.is_running(spot)}
     found = []
-    for task in view.startable():
+    for task in candidates:
         fact = view.facts.nodes.get(task.key)
         if isinstance(fact, Due) and fact.at_ms > now_ms:
             continue
@@ -380,9 +447,9 @@ def has_room(parent: Spot, child: Spot, busy: set[Spot]) -> bool:
     return sum(other in busy for other in parent.children) < parent.plan.cap
 
 
-def earliest_due(view: View, now_ms: int) -> int | None:
+def earliest_due(view: View, candidates: list[Spot], now_ms: int) -> int | None:
     """When time alone next lets something start."""
-    due = [view.facts.nodes.get(task.key) for task in view.startable()]
+    due = [view.facts.nodes.get(task.key) for task in candidates]
     return min((fact.at_ms for fact in due if isinstance(fact, Due) and fact.at_ms > now_ms), default=None)
 
 
@@ -394,15 +461,18 @@ def is_partial(view: View) -> bool:
     )
 
 
-def decide(tree: PlanNode, facts: Facts, *, now_ms: int, limit: int | None, asked: set[NodeKey]) -> Decision:
+def decide(
+    tree: PlanNode, facts: Facts, bodies: Bodies, *, now_ms: int, limit: int | None, asked: set[NodeKey]
+) -> Decision:
     """What to do now. `facts` receives what the answer itself settles or starts.
 
     Args:
+        bodies: what holes expanded to so far; grows with the answer.
         asked: running tasks whose cancel was already asked for; grows with the answer.
     """
-    if skipped := settle_without_running(tree, facts):
+    if skipped := settle_without_running(tree, facts, bodies):
         return Skip(tuple(skipped))
-    view = View(tree, facts)
+    view = View(tree, facts, bodies)
     if found := cancels(view, asked):
         asked.update(found)
         return Cancel(tuple(found))
@@ -412,23 +482,45 @@ def decide(tree: PlanNode, facts: Facts, *, now_ms: int, limit: int | None, aske
         return Wait(None, has_running=True) if has_running else Fail(causes[0].key)
     if loops := ended_passes(view):
         return Judge(tuple(loops))
-    if found := starts(view, limit, now_ms):
-        facts.nodes.update({key: Running() for key in found})
-        return Execute(tuple(found))
+    if found := starts(view, view.startable(), limit, now_ms):
+        return execute(facts, found)
     if view.is_settled(view.root) and not has_running:
         return Finish(is_partial(view))
-    due_ms = earliest_due(view, now_ms)
+    due_ms = earliest_due(view, view.startable(), now_ms)
     if has_running or due_ms is not None:
         return Wait(due_ms, has_running)
-    waiting = [task for task in view.tasks if view.is_open(task) and view.may_act(task) and view.unmet(task)]
-    return Deadlock(tuple((task.key, tuple(view.unmet(task))) for task in waiting))
+    return last_resort(view, limit, now_ms)
 
 
-def judge(tree: PlanNode, facts: Facts, loop: NodeKey, *, until: bool) -> None:
+def last_resort(view: View, limit: int | None, now_ms: int) -> Decision:
+    """What to do where nothing can go on: let what is gone from the tree count by what it left."""
+    blocked = view.blocked()
+    if skipped := [(task.key, reason) for task in blocked if (reason := view.doom_left(task)) is not None]:
+        view.facts.nodes.update({key: Settled.UPSTREAM for key, _ in skipped})
+        return Skip(tuple(skipped))
+    freed = [
+        task
+        for task in blocked
+        if all(view.outcome_left(task, target) is not None for target in view.unmet(task))
+    ]
+    if found := starts(view, freed, limit, now_ms):
+        return execute(view.facts, found)
+    # A back-off is obeyed here as anywhere: to call it a deadlock would fail a run that only has to wait.
+    if (due_ms := earliest_due(view, freed, now_ms)) is not None:
+        return Wait(due_ms, has_running=False)
+    return Deadlock(tuple((task.key, tuple(view.unmet(task))) for task in blocked))
+
+
+def execute(facts: Facts, starts: list[NodeKey]) -> Execute:
+    facts.nodes.update({key: Running() for key in starts})
+    return Execute(tuple(starts))
+
+
+def judge(view: View, loop: NodeKey, *, until: bool) -> None:
     """End the current pass of `loop`."""
-    plan = next(spot.plan for spot in View(tree, facts).spots if spot.id is not None and spot.key == loop)
+    plan = next(spot.plan for spot in view.spots if spot.id is not None and spot.key == loop)
     assert isinstance(plan, LoopPlan)
-    fact = facts.loops.setdefault(loop, LoopFact())
+    fact = view.facts.loops.setdefault(loop, LoopFact())
     if until:
         fact.done = True
     elif plan.max_iterations is not None and fact.pass_ + 1 >= plan.max_iterations:
@@ -446,6 +538,7 @@ class OracleSchedule:
         self.facts = facts
         self.limit = limit
         self._asked: set[NodeKey] = set()
+        self._bodies: Bodies = {}
 
     def settle(self, key: NodeKey, outcome: Settled | Due | Blocked | None) -> None:
         self._asked.discard(key)
@@ -455,17 +548,21 @@ class OracleSchedule:
             self.facts.nodes[key] = outcome
 
     def judge(self, loop: NodeKey, until: bool) -> None:
-        judge(self.tree, self.facts, loop, until=until)
+        judge(self.view(), loop, until=until)
 
     def refill(self, hole: NodeKey) -> None:
-        """Nothing to forget: every answer expands every hole."""
+        self._bodies = {
+            key: body for key, body in self._bodies.items() if key != hole and hole not in body.around
+        }
 
     def decide(self, now_ms: int) -> Decision:
-        return decide(self.tree, self.facts, now_ms=now_ms, limit=self.limit, asked=self._asked)
+        return decide(
+            self.tree, self.facts, self._bodies, now_ms=now_ms, limit=self.limit, asked=self._asked
+        )
 
     def snapshot(self) -> dict[NodeKey, str]:
-        view = View(self.tree, self.facts)
+        view = self.view()
         return {task.key: view.state(task) for task in view.tasks}
 
     def view(self) -> View:
-        return View(self.tree, self.facts)
+        return View(self.tree, self.facts, self._bodies)

@@ -1,20 +1,185 @@
-"""Which display a run gets: a live tree on a terminal, plain lines elsewhere."""
+"""What `up` shows on stderr while a run goes on: a live tree on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Final, Protocol
 
-from smithers.cli.progress import Display, PlainDisplay
+from smithers.cli import terminal
+from smithers.cli.progress import Progress, clock, data_of, first_line
+from smithers.cli.table import cut, one_line
+from smithers.records import EventRow, EventType, FrameWrite, Verdict
 
 if TYPE_CHECKING:
+    from smithers.clock import Clock
     from smithers.engine.host import Host
+    from smithers.ids import NodeKey
     from smithers.records import RunRow
+
+SILENCE_MS: Final = 10_000
+"""After this long without a line, one says what still runs."""
+_NAMED: Final = 3
+_MESSAGE: Final = 160
+"""Characters of an error's message that a line shows."""
+
+
+class Display(Protocol):
+    """Shows a run while it goes on. Called from the main thread only."""
+
+    def frame(self, frame: FrameWrite) -> None:
+        """What one commit stored."""
+        ...
+
+    def tick(self) -> None:
+        """Some time has passed: at least every tenth of a second."""
+        ...
+
+    def close(self) -> None:
+        """Leave the terminal as it was found."""
+        ...
 
 
 def display_for(run: str, resumed: RunRow | None, host: Host) -> Display:
     """The display for stderr as it is.
 
     Args:
+        run: the run's name.
         resumed: the run's row as it was before, on a resume.
     """
-    return PlainDisplay()
+    progress = Progress(host.store, resumed.id) if resumed is not None else Progress()
+    if sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown"):
+        from smithers.cli.live import LiveDisplay
+
+        return LiveDisplay(run, progress, host.clock)
+    return PlainDisplay(progress, host.clock)
+
+
+_MARKS: Final = {
+    EventType.NODE_STARTED: "running",
+    EventType.NODE_FINISHED: "finished",
+    EventType.NODE_FAILED: "failed",
+    EventType.NODE_RETRYING: "waiting",
+    EventType.NODE_SKIPPED: "skipped",
+    EventType.NODE_CANCELLED: "cancelled",
+    EventType.NODE_LOST: "cancelled",
+    EventType.NODE_BLOCKED: "waiting",
+}
+_LOOP: Final = "↻"
+_WARNING: Final = "!"
+
+
+class PlainDisplay:
+    """Plain lines, for pipes and logs: one an event worth a line, and one in a long silence."""
+
+    def __init__(self, progress: Progress, clock: Clock) -> None:
+        self._progress = progress
+        self._clock = clock
+        self._started_ms: dict[NodeKey, int] = {}
+        self._said_ms = clock.now_ms()
+        self._second = (-1, "")
+        self._is_open = True
+
+    def frame(self, frame: FrameWrite) -> None:
+        self._progress.follow(frame)
+        self._progress.warnings.clear()  # each has an event of its own
+        self._say([line for line in map(self._line, frame.events) if line])
+
+    def tick(self) -> None:
+        now_ms = self._clock.now_ms()
+        progress = self._progress
+        if now_ms - self._said_ms < SILENCE_MS or not (progress.running or progress.retrying):
+            return
+        parts = [progress.summary()]
+        if progress.running:
+            parts.append(f"still running: {self._running(now_ms)}")
+        self._say([f"{self._time(now_ms)} … {' · '.join(parts)}"])
+
+    def close(self) -> None:
+        self._is_open = False
+
+    def _say(self, lines: list[str]) -> None:
+        if not lines or not self._is_open:
+            return
+        self._said_ms = self._clock.now_ms()
+        try:
+            sys.stderr.write("\n".join(lines) + "\n")
+            sys.stderr.flush()
+        except OSError:
+            # Whoever read our progress has left; the run goes on all the same.
+            self._is_open = False
+
+    def _running(self, now_ms: int) -> str:
+        """The longest first: `plan 00:40, build 00:12 and 4 more`."""
+        leaves = [leaf for _, leaf in zip(range(_NAMED), self._progress.running.values(), strict=False)]
+        names = [f"{leaf.shown} {clock(now_ms - (leaf.started_ms or now_ms))}" for leaf in leaves]
+        more = len(self._progress.running) - len(names)
+        return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+
+    def _time(self, at_ms: int) -> str:
+        second = at_ms // 1000
+        if second != self._second[0]:
+            self._second = (second, time.strftime("%H:%M:%S", time.localtime(second)))
+        return self._second[1]
+
+    def _line(self, event: EventRow) -> str | None:
+        name = self._progress.name(event.key) if event.key is not None else ""
+        match event.type:
+            case EventType.RUN_WARNING:
+                mark, colour, rest = _WARNING, "yellow", f" {_short(data_of(event).get('message'))}"
+            case EventType.PASS_ENDED | EventType.LOOP_DONE:
+                mark, colour, rest = _LOOP, None, f" {self._pass_text(event)}"
+            case _ if event.type in _MARKS:
+                word = _MARKS[event.type]
+                mark, colour = terminal.GLYPHS[word], terminal.STATE_COLOURS.get(word)
+                rest = self._rest(event)
+            case _:
+                return None
+        return f"{self._time(event.at_ms)} {terminal.style(mark, colour, stream=sys.stderr)} {name}{rest}"
+
+    def _rest(self, event: EventRow) -> str:
+        """What a line says after the task's name."""
+        data = data_of(event)
+        match event.type:
+            case EventType.NODE_STARTED:
+                if event.key is not None:
+                    self._started_ms[event.key] = event.at_ms
+                return f" attempt {event.attempt}" if event.attempt > 1 else ""
+            case EventType.NODE_FINISHED:
+                return f" {self._took(event)}"
+            case EventType.NODE_FAILED:
+                return f" failed: {_short(data.get('message'))}"
+            case EventType.NODE_RETRYING:
+                delay = data.get("delay_ms")
+                seconds = f"{delay / 1000:.1f}" if isinstance(delay, int) else "?"
+                return f" attempt {event.attempt} failed, next in {seconds} s: {_short(data.get('message'))}"
+            case EventType.NODE_SKIPPED:
+                return f" skipped: {_short(data.get('reason'))}"
+            case EventType.NODE_LOST:
+                return f" attempt {event.attempt} was cut off"
+            case EventType.NODE_BLOCKED:
+                return f" waits for {data.get('waits_for')}"
+            case _:
+                return f" {event.type.word.partition('-')[2]}"
+
+    def _pass_text(self, event: EventRow) -> str:
+        data = data_of(event)
+        ended = int(data.get("pass", 0)) + 1
+        limit = self._progress.limit(event.key) if event.key is not None else None
+        of = f" of {limit}" if limit is not None else ""
+        match Verdict[str(data.get("verdict", "next")).upper()]:
+            case Verdict.NEXT:
+                return f"pass {ended}{of} ended"
+            case Verdict.UNTIL:
+                return f"done after pass {ended}{of}"
+            case Verdict.MAX_REACHED:
+                return f"reached its limit of {ended} passes"
+
+    def _took(self, event: EventRow) -> str:
+        began = self._started_ms.pop(event.key, None) if event.key is not None else None
+        return f"{(event.at_ms - began) / 1000:.1f} s" if began is not None else ""
+
+
+def _short(text: object) -> str:
+    return cut(one_line(first_line(text) or ""), _MESSAGE)

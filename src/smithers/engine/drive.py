@@ -132,6 +132,7 @@ class Drive:
         """Nothing has settled since the last render."""
         self._reopen = False
         self._cut_off: list[Any] = []
+        self._checked_edges: tuple[Any, ...] = ()
         self._taken: list[int] = []
         self._to_take: list[InboxRow] = []
         self._warned: set[tuple[NodeKey, str]] = set()
@@ -422,12 +423,20 @@ class Drive:
             self.memory.schedule = Schedule(
                 tree, self.memory.facts, limit=self.terms.limit, version=version, on_mount=self._attach
             )
+            self._check_edges()
             if self._reopen:
                 self._reopen_failed()
         else:
             for key in [key for key in renderer.stale if key is not None]:
                 self._refill(key)
         self._is_fresh = True
+
+    def _check_edges(self) -> None:
+        """Look for cycles when edges are other than at the last look."""
+        edges = tuple((leaf.path, leaf.plan.edges) for leaf in self._schedule.leaves() if leaf.plan.edges)
+        if edges != self._checked_edges:
+            self._schedule.check_edges()
+            self._checked_edges = edges
 
     def _attach(self, schedule: Schedule) -> None:
         """Reads of body functions go by the tree that is being planned."""
@@ -439,8 +448,8 @@ class Drive:
         if vertex is None or vertex.key != key:
             self._renderer.forget([key])
             return
-        below = [v.key for v in schedule.below(vertex) if isinstance(v, HoleVertex)]
-        self._renderer.forget(below)
+        # Bodies below are made by functions that this one makes: theirs are not what they were.
+        self._renderer.forget([v.key for v in schedule.below(vertex) if isinstance(v, HoleVertex)])
         schedule.refill(key)
 
     def _reopen_failed(self) -> None:

@@ -21,6 +21,7 @@ from smithers.records import (
 )
 from smithers.scheduler import Due, Facts, LoopFact, Running, Schedule, Settled
 from smithers.scheduler.retry import PastFailure, signature
+from smithers.scheduler.schedule import NOT_REACHED
 
 TOLERATED = "continued"
 """Reason of a node row: failed for good, and the run went on."""
@@ -105,7 +106,7 @@ class Memory:
         match self.facts.nodes.get(key):
             case Settled.FINISHED:
                 return NodeState.FINISHED
-            case Settled.SKIPPED | Settled.UPSTREAM:
+            case Settled.SKIPPED | Settled.UPSTREAM | Settled.NOT_REACHED:
                 return NodeState.SKIPPED
             case Settled.TOLERATED | Settled.FAILED:
                 return NodeState.FAILED
@@ -223,4 +224,6 @@ def _settled(node: NodeRow) -> Settled:
         case NodeState.CANCELLED:
             return Settled.CANCELLED
         case _:
+            if node.reason == NOT_REACHED:
+                return Settled.NOT_REACHED
             return Settled.UPSTREAM if (node.reason or "").startswith(UPSTREAM) else Settled.SKIPPED

@@ -21,6 +21,8 @@ class Settled(IntEnum):
     FAILED = 5
     """Unhandled: its innermost region unwinds."""
     CANCELLED = 6
+    NOT_REACHED = 7
+    """Skipped, because the block it stands in ended before its turn came."""
 
     @property
     def has_output(self) -> bool:

@@ -19,6 +19,7 @@ from smithers.plan import (
 
 from .facts import Facts, LoopFact, Settled
 from .vertex import (
+    OPEN,
     AnyVertex,
     BlockVertex,
     Group,
@@ -29,7 +30,7 @@ from .vertex import (
     Path,
     Region,
     SequenceVertex,
-    Vertex,
+    Zone,
 )
 
 
@@ -121,6 +122,7 @@ class Mounted:
             case _:
                 assert_never(plan)
         vertex.loop = loop
+        vertex.zone = self._zone_below(parent)
         if parent is not None:
             vertex.caps = parent.caps
             if isinstance(parent, ParallelVertex) and parent.plan.cap is not None:
@@ -128,6 +130,17 @@ class Mounted:
         if plan.id is not None:
             self._register(vertex)
         return vertex
+
+    def _zone_below(self, parent: Group | None) -> Zone:
+        match parent:
+            case None:
+                return OPEN
+            case LoopVertex() if parent.fact.done:
+                return parent.zone._replace(is_closed=True)
+            case BlockVertex() if (end := self.facts.blocks.get(parent.key)) is not None:
+                return Zone(True, True, parent.zone.is_fallen or end is Settled.FAILED)
+            case _:
+                return parent.zone
 
     def _register(self, vertex: AnyVertex) -> None:
         other = self.by_id.setdefault(vertex.key.node, vertex)
@@ -141,12 +154,24 @@ class Mounted:
             )
 
     def _settle_by_facts(self, vertex: AnyVertex) -> None:
+        """Settle what the facts say has settled.
+
+        In a block that ended by a failure the picture is that of the moment before: what was reached then must
+        be reached again, and nothing more. `Schedule` closes it afterwards.
+        """
+        zone = vertex.zone
         match vertex:
             case Leaf():
                 fact = self.facts.nodes.get(vertex.key)
-                vertex.is_settled = isinstance(fact, Settled) and fact is not Settled.FAILED
+                if fact is Settled.FAILED:
+                    vertex.is_settled = zone.is_ended and not zone.is_fallen
+                elif fact is Settled.NOT_REACHED:
+                    vertex.is_settled = not zone.is_fallen
+                else:
+                    vertex.is_settled = isinstance(fact, Settled)
             case LoopVertex():
-                vertex.is_settled = vertex.fact.done and not vertex.fact.failed
+                handled = zone.is_ended and not zone.is_fallen
+                vertex.is_settled = vertex.fact.done and (handled or not vertex.fact.failed)
             case BlockVertex():
                 vertex.is_settled = vertex.key in self.facts.blocks
             case HoleVertex():
@@ -162,8 +187,3 @@ def _both_places(first: Place | None, second: Place | None) -> str:
     if first is None or second is None:
         return ""
     return f", at {first} and again"
-
-
-def is_below(vertex: Vertex, top: Vertex) -> bool:
-    """Whether `vertex` is `top` or stands under it."""
-    return vertex.path[: len(top.path)] == top.path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from smithers.ids import NodeKey
 from smithers.plan import BlockPlan, Edge, HolePlan, LoopPlan, ParallelPlan, PlanNode, SequencePlan, TaskPlan
@@ -12,6 +12,20 @@ from .facts import LoopFact
 
 Path: TypeAlias = tuple[int, ...]
 """Child indexes from the root: compares in document order, and survives a subtree being replaced."""
+
+
+class Zone(NamedTuple):
+    """What has already been decided about the surroundings of a vertex when it was mounted."""
+
+    is_closed: bool = False
+    """In a done loop or an ended block: nothing here starts, ends or is judged any more."""
+    is_ended: bool = False
+    """In an ended block: failures here have been handled."""
+    is_fallen: bool = False
+    """In a block that ended by a failure: what it had not reached then is not reached any more."""
+
+
+OPEN = Zone()
 
 
 class Region:
@@ -54,9 +68,11 @@ class Vertex:
         "region",
         "running",
         "waiters",
+        "zone",
     )
 
     def __init__(self, key: NodeKey, path: Path, parent: Group | None, region: Region) -> None:
+        self.zone = OPEN
         self.key = key
         self.path = path
         self.parent = parent
@@ -71,7 +87,7 @@ class Vertex:
         self.is_mounted = True
         self.running = 0
         """Running attempts at or below it."""
-        self.waiters: list[tuple[Leaf, Edge]] | None = None
+        self.waiters: list[Waiting] | None = None
         """Tasks with an edge here, from the moment they are reached until this settles."""
 
     def loops(self) -> list[LoopVertex]:
@@ -91,7 +107,7 @@ class Vertex:
 class Leaf(Vertex):
     """A task in one pass."""
 
-    __slots__ = ("doom", "plan", "unmet")
+    __slots__ = ("is_doomed", "plan", "round", "unmet")
 
     def __init__(
         self, plan: TaskPlan, key: NodeKey, path: Path, parent: Group | None, region: Region
@@ -100,8 +116,23 @@ class Leaf(Vertex):
         self.plan = plan
         self.unmet = 0
         """Edges that are not satisfied yet; counted from the moment it is reached."""
-        self.doom: str | None = None
-        """Why it can never have an output that it needs."""
+        self.is_doomed = False
+        """An output that it needs can never come."""
+        self.round = 0
+        """Rises each time its edges are looked at anew: older waiting entries mean nothing any more."""
+
+
+class Waiting(NamedTuple):
+    """A task that waits for an edge's target."""
+
+    leaf: Leaf
+    edge: Edge
+    round: int
+
+    @property
+    def is_current(self) -> bool:
+        leaf = self.leaf
+        return leaf.is_mounted and not leaf.is_settled and leaf.round == self.round
 
 
 class Group(Vertex):
@@ -127,30 +158,33 @@ class SequenceVertex(Group):
         self.plan = plan
         self.cursor = 0
 
-    def advance(self) -> AnyVertex | None:
-        """Move past settled children; the one to reach next, or None at the end."""
+    def advance(self) -> list[AnyVertex]:
+        """Move to the first child that has not settled; the children reached by that, in order."""
         children = self.children
+        begin = self.cursor
         while self.cursor < len(children) and children[self.cursor].is_settled:
             self.cursor += 1
-        return children[self.cursor] if self.cursor < len(children) else None
+        return children[begin : self.cursor + 1]
 
 
 class ParallelVertex(Group):
     """All children at once; with a cap, at most `cap` of them are in flight."""
 
-    __slots__ = ("in_flight", "order", "parked", "plan")
+    __slots__ = ("in_flight", "is_cancelling", "order", "parked", "plan")
 
     def __init__(
         self, plan: ParallelPlan, key: NodeKey, path: Path, parent: Group | None, region: Region
     ) -> None:
         super().__init__(key, path, parent, region)
         self.plan = plan
+        self.is_cancelling = False
+        """A failure below it cancels what runs below it, now and later."""
         self.in_flight = 0
         """Children with a running attempt somewhere below them."""
         self.parked: dict[Path, list[Leaf]] = {}
-        """Candidates that found the cap reached, by the child they stand under."""
+        """Candidates that found the cap reached: a heap for each child they stand under."""
         self.order: list[Path] = []
-        """Heap of the keys of `parked`."""
+        """Heap of the keys of `parked`, some of them gone."""
 
     @property
     def is_full(self) -> bool:
@@ -162,15 +196,21 @@ class ParallelVertex(Group):
             self.parked[child.path] = [leaf]
             heappush(self.order, child.path)
         else:
-            group.append(leaf)
+            heappush(group, leaf)
 
-    def unpark(self) -> list[Leaf]:
-        """Take out the candidates below the first parked child, in document order of children."""
+    def unpark(self) -> Leaf | None:
+        """Take out the first candidate. Only one: if it starts, those beside it need no slot."""
         while self.order:
-            group = self.parked.pop(heappop(self.order), None)
+            path = self.order[0]
+            group = self.parked.get(path)
             if group:
-                return group
-        return []
+                leaf = heappop(group)
+                if not group:
+                    del self.parked[path]
+                    heappop(self.order)
+                return leaf
+            heappop(self.order)
+        return None
 
     def unpark_below(self, child: Vertex) -> list[Leaf]:
         """Take out the candidates below `child`: it is in flight now and needs no slot any more."""

@@ -839,14 +839,18 @@ def test_a_refill_expands_no_other_hole_again() -> None:
 
     def expand(place: NodeKey) -> PlanNode:
         asked.append(place.node)
-        return par("a", "b") if asked == ["first"] * 2 else task("a") if place.node == "first" else task("c")
+        bodies = {"first": par("a", "b") if asked.count("first") > 1 else task("a"), "second": task("c")}
+        return bodies[place.node]
 
     play = Play(seq(HolePlan("first", expand), HolePlan("second", expand)))
     play.next()
     play.settle("a")
     assert play.starts() == ["c"]
     play.schedule.refill(NodeKey("first"))
+    assert play.starts() == ["b"]
+    play.settle("b")
     play.next()
+    assert play.state("c") == "running"
     assert asked == ["first", "second", "first"]
 
 

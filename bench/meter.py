@@ -1,0 +1,108 @@
+"""What one process spent between two moments."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from bench import syncs
+from smithers.records import EventType
+
+
+class Figures(TypedDict, total=False):
+    """One sample. Sizes are bytes, times are seconds of CPU or of the wall clock, as named."""
+
+    cpu_s: float
+    """User and system time of all threads, imports apart, closing the store included."""
+    wall_s: float
+    """From the call to its return; without closing the store."""
+    rss_bytes: int
+    """Peak of the whole process."""
+    disk_bytes: int
+    """All of `.smithers/` after the process has left."""
+    syncs: int
+    sync_s: float
+    frames: int
+    renders: int
+    visited: int
+    """Plan nodes looked at after the first plan was made."""
+    settled: int
+    span_s: float
+    """First start to last settlement, from the event rows."""
+
+
+@dataclass
+class Meter:
+    """Started when made."""
+
+    cpu_at: float
+    wall_at: float
+    syncs_at: tuple[int, float] | None
+
+    @classmethod
+    def start(cls) -> Meter:
+        return cls(time.process_time(), time.perf_counter(), syncs.read())
+
+    def wall(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.wall_at
+
+    def stop(self, wall_s: float) -> Figures:
+        """All the process can say of itself.
+
+        Args:
+            wall_s: noted earlier, when the measured call returned.
+        """
+        figures: Figures = {
+            "cpu_s": time.process_time() - self.cpu_at,
+            "wall_s": wall_s,
+            "rss_bytes": peak_rss_bytes(),
+        }
+        counted = syncs.read()
+        if counted is not None and self.syncs_at is not None:
+            figures["syncs"] = counted[0] - self.syncs_at[0]
+            figures["sync_s"] = counted[1] - self.syncs_at[1]
+        return figures
+
+
+def peak_rss_bytes() -> int:
+    """Peak memory of this process: in KiB on Linux, in bytes on macOS.
+
+    Across `exec` the kernel keeps the parent's peak, so a parent of samples must stay small.
+    """
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def disk_bytes(folder: Path) -> int:
+    """Sum of the sizes of all files below `folder`."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def read_frames(database: Path) -> Figures:
+    """What the frames of the newest run say, read by hand."""
+    connection = sqlite3.connect(database)
+    try:
+        (run,) = connection.execute("SELECT MAX(id) FROM smithers_runs").fetchone()
+        frames, renders = connection.execute(
+            "SELECT COUNT(*), SUM(rendered) FROM smithers_frames WHERE run = ?", (run,)
+        ).fetchone()
+        (nodes,) = connection.execute("SELECT COUNT(*) FROM smithers_nodes WHERE run = ?", (run,)).fetchone()
+        first, last = connection.execute(
+            "SELECT MIN(CASE WHEN type = ? THEN at_ms END), MAX(CASE WHEN type = ? THEN at_ms END)"
+            " FROM smithers_events WHERE run = ?",
+            (int(EventType.NODE_STARTED), int(EventType.NODE_FINISHED), run),
+        ).fetchone()
+    finally:
+        connection.close()
+    return {
+        "frames": frames,
+        "renders": renders,
+        "settled": nodes,
+        "span_s": ((last or 0) - (first or 0)) / 1000,
+    }

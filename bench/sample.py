@@ -1,0 +1,98 @@
+"""One sample, in a process of its own: `python -m bench.sample CASE TASKS FOLDER` prints JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import floor, hotspots
+from bench.case import CASES, Case
+from bench.meter import Figures, Meter
+
+
+@dataclass
+class Visits:
+    """Counts the plan nodes that schedules look at, without keeping the schedules."""
+
+    done: int = 0
+    first: int = 0
+    """What the first plan cost before anything had settled."""
+    schedule: Any = None
+
+    def watch(self) -> None:
+        """Count from here on, in all schedules that a drive makes."""
+        from smithers.engine import drive
+        from smithers.scheduler import Schedule
+
+        visits = self
+
+        class Counted(Schedule):
+            def __init__(self, *args: Any, **options: Any) -> None:
+                if visits.schedule is not None:
+                    visits.done += visits.schedule.visited
+                super().__init__(*args, **options)
+                if visits.schedule is None:
+                    visits.first = self.visited
+                visits.schedule = self
+
+        vars(drive)["Schedule"] = Counted
+
+    def total(self) -> int:
+        """All visits but those of the first plan."""
+        return self.done + (self.schedule.visited if self.schedule is not None else 0) - self.first
+
+
+def run_case(case: Case, tasks: int, folder: Path, profiled: str | None) -> Figures:
+    """Run a workflow to its end and leave its store."""
+    from bench.workload import build
+    from smithers.agents import correction  # noqa: F401  imported by the first agent task: not the task's cost
+    from smithers.authoring import close_hosts
+    from smithers.engine import engine  # noqa: F401  imported by the first run
+
+    visits = Visits()
+    visits.watch()
+    flow = build(case.shape, tasks, folder)
+    store = folder / ".smithers" / "smithers.db"
+    profile = hotspots.attach(profiled) if profiled else None
+    meter = Meter.start()
+    result = flow.run_sync(store=store, run_id="bench", resume=case.kind == "resume" and store.exists())
+    wall_s = meter.wall()
+    close_hosts()
+    figures = meter.stop(wall_s)
+    if result.status != "finished":
+        raise SystemExit(f"{case.name}: {result.status}: {result.error}")
+    figures["visited"] = visits.total()
+    if profile is not None:
+        hotspots.show(profile)
+    return figures
+
+
+def make_runs(folder: Path, count: int) -> None:
+    """A store with so many finished runs, for the commands that look at them."""
+    from bench.workload import build
+
+    flow = build("empty", 1, folder)
+    for _ in range(count):
+        flow.run_sync(store=folder / ".smithers" / "smithers.db")
+
+
+def main() -> None:
+    name, tasks, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    profiled = sys.argv[4] if len(sys.argv) > 4 else None
+    match name:
+        case "floor-1" | "floor-16":
+            print(json.dumps(floor.run_tasks(folder, tasks, int(name.removeprefix("floor-")))))
+        case "runs":
+            make_runs(folder, tasks)
+        case _:
+            case = next(case for case in CASES if case.name == name)
+            figures = run_case(case, tasks, folder, profiled)
+            if profiled is None:
+                print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

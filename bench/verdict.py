@@ -1,0 +1,109 @@
+"""Figures against targets."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+from bench.case import Case, Measure, Target
+from bench.meter import Figures
+
+Results: TypeAlias = Mapping[str, Figures]
+"""Medians by case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the disk of this machine can do, measured before the cases and after them."""
+
+    commits_per_s: float
+    fsync_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One target and what was measured for it."""
+
+    case: str
+    measure: Measure
+    figure: float
+    bound: float
+
+    @property
+    def ratio(self) -> float:
+        """At most 1 is as asked; bounds from below are turned round."""
+        if self.measure == "tasks/s":
+            return self.bound / self.figure
+        return self.figure / self.bound
+
+    @property
+    def is_met(self) -> bool:
+        return self.ratio <= 1
+
+
+def median(samples: Sequence[Figures]) -> Figures:
+    """The median of each figure by itself."""
+    rows = [cast("dict[str, float]", sample) for sample in samples]
+    return cast("Figures", {name: statistics.median(row[name] for row in rows) for name in rows[0]})
+
+
+def judge(case: Case, results: Results, machine: Machine) -> list[Verdict]:
+    """One verdict for each target of a case that could be measured here."""
+    found = []
+    for target in case.targets:
+        figure = _figure(case, target.measure, results)
+        if figure is not None:
+            found.append(Verdict(case.name, target.measure, figure, _bound(target, machine)))
+    return found
+
+
+def _bound(target: Target, machine: Machine) -> float:
+    return target.bound * machine.commits_per_s if target.measure == "tasks/s" else target.bound
+
+
+def _figure(case: Case, measure: Measure, results: Results) -> float | None:
+    own = results[case.name]
+    match measure:
+        case "CPU ms/task":
+            return own["cpu_s"] / case.tasks * 1e3
+        case "KB/task":
+            return own["disk_bytes"] / case.tasks / 1e3
+        case "MB of memory":
+            return own["rss_bytes"] / 1e6
+        case "fsyncs/task":
+            return own["syncs"] / case.tasks if "syncs" in own else None
+        case "tasks/s":
+            return case.tasks / own["wall_s"]
+        case "seconds":
+            return own["span_s"]
+        case "renders":
+            return own["renders"]
+        case "CPU ms":
+            return own["cpu_s"] * 1e3
+        case "CPU s above empty":
+            return own["cpu_s"] - results["empty"]["cpu_s"]
+        case "CPU, times static":
+            return own["cpu_s"] / results["prompts-static-1000"]["cpu_s"]
+        case "CPU/task, times 1,000's":
+            return own["cpu_s"] / _thousand(case, results)["cpu_s"] / (case.tasks / 1000)
+        case "KB/task, times 1,000's":
+            return own["disk_bytes"] / _thousand(case, results)["disk_bytes"] / (case.tasks / 1000)
+
+
+def _thousand(case: Case, results: Results) -> Figures:
+    return results[f"{case.shape}-1000"]
+
+
+def needed_by(case: Case) -> list[str]:
+    """Cases that the targets of this one compare with."""
+    measures = {target.measure for target in case.targets}
+    found = []
+    if "CPU s above empty" in measures:
+        found.append("empty")
+    if "CPU, times static" in measures:
+        found.append("prompts-static-1000")
+    if "CPU/task, times 1,000's" in measures:
+        found.append(f"{case.shape}-1000")
+    return found

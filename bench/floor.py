@@ -1,8 +1,8 @@
 """The floor: what the same rows cost on this machine without a runtime.
 
 A bare asyncio loop awaits each task and hands its rows to a writer thread with the pragmas of the store; the
-next task starts when they are durable. Nothing is rendered, planned, validated or looked up. Its tables are its
-own, because a floor must not move with what stands on it.
+next task starts when they are durable. Nothing is rendered, planned, validated or looked up. Its tables are
+its own, because a floor must not move with what stands on it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from bench.verdict import Machine, Results, Verdict
 _COLUMNS = [
     ("", "", 22), ("CPU ms/task", "ours", 8), ("", "floor", 6), ("", "ratio", 6), ("tasks/s", "ours", 8),
     ("", "floor", 7), ("KB/task", "ours", 8), ("", "floor", 6), ("RSS", "MB", 5), ("fsyncs", "/task", 7),
-    ("", "frames", 8), ("", "renders", 8), ("visits", "/node", 7),
+    ("", "frames", 8), ("", "renders", 8), ("visits", "/node", 9),
 ]  # fmt: skip
 """Two lines of heading, and the width. `visits` are plan nodes looked at for each node that settled."""
 

@@ -25,6 +25,8 @@ from repo_report import git_files, walk_files
 EXAMPLES = Path(__file__).resolve().parent
 PROJECT = EXAMPLES.parent
 FLOW = f"{EXAMPLES.name}/repo_report.py"
+# At the root of a git repository a store is found from everywhere below; in a mere folder it is named.
+STORE = [] if (PROJECT / ".git").exists() else ["--store", ".smithers/smithers.db"]
 TASKS_AT_ONCE = 4
 UNDISTURBED_SECONDS = 4.0
 """Measuring is slowed down to this, however many files there are, so that there is something to kill."""
@@ -56,7 +58,7 @@ def main() -> int:
         print(f"\ndemo: {failure}", file=sys.stderr)
         return 1
     print(f"\nThat took {time.monotonic() - began:.0f} s. Look at what was stored:\n")
-    print(f"  {smithers_word()} inspect {run}")
+    print(f"  {smithers_line('inspect', run)}")
     return 0
 
 
@@ -115,11 +117,11 @@ class Program:
     """A `smithers` command in a process of its own."""
 
     def __init__(self, words: list[str], environment: dict[str, str], folder: Path) -> None:
-        say_command(words)
+        print(f"  $ {smithers_line(*words)}")
         self._said = folder / f"{words[-1]}.said"
         with self._said.open("w") as said:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "smithers", *words],
+                [sys.executable, "-m", "smithers", *words, *STORE],
                 cwd=PROJECT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -168,15 +170,15 @@ class Program:
 
 def shell(*words: str) -> None:
     """Run a command on this terminal, as a person would."""
-    say_command(list(words))
+    print(f"  $ {smithers_line(*words)}")
     sys.stdout.flush()
-    subprocess.run([sys.executable, "-m", "smithers", *words], cwd=PROJECT, check=False)
+    subprocess.run([sys.executable, "-m", "smithers", *words, *STORE], cwd=PROJECT, check=False)
 
 
 def ask(*words: str) -> dict[str, Any]:
     """What a command answers with `--json`."""
     done = subprocess.run(
-        [sys.executable, "-m", "smithers", *words, "--json"],
+        [sys.executable, "-m", "smithers", *words, *STORE, "--json"],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -189,6 +191,8 @@ def ask(*words: str) -> dict[str, Any]:
 
 
 def next_run_id() -> str:
+    if STORE and not (PROJECT / STORE[1]).exists():
+        return "demo-1"
     taken = [re.fullmatch(r"demo-(\d+)", row["run"]) for row in ask("ps", "--all")["runs"]]
     return f"demo-{max((int(match[1]) for match in taken if match), default=0) + 1}"
 
@@ -249,7 +253,7 @@ def print_table(killed: Seen, resumed: Seen, executions: Counter[str]) -> None:
     result = resumed.result or {}
     rows = [
         ("finished before the kill", str(len(killed.outputs)), "kept"),
-        ("in flight at the kill", str(len(killed.in_flight)), "lost"),
+        ("in flight at the kill", str(len(killed.in_flight)), "cut off"),
         ("run again", str(len(again)), "only those in flight"),
         ("run for the first time", str(len(resumed.outputs) - len(killed.outputs) - len(again)), ""),
         ("tasks in total", str(len(resumed.outputs)), f"{executions.total()} executions"),
@@ -268,19 +272,17 @@ def heading(text: str) -> None:
     print(f"\n\033[1m{text}\033[0m\n" if bold else f"\n{text}\n")
 
 
-def say_command(words: list[str]) -> None:
-    print(f"  $ {smithers_word()} {' '.join(words)}")
-
-
-def smithers_word() -> str:
-    """What to type for `smithers` in the project's folder."""
+def smithers_line(*words: str) -> str:
+    """What to type in the project's folder."""
     beside = Path(sys.executable).with_name("smithers")
     found = shutil.which("smithers")
     if found and Path(found).resolve() == beside.resolve():
-        return "smithers"
-    if beside.exists():
-        return str(beside.relative_to(PROJECT) if beside.is_relative_to(PROJECT) else beside)
-    return f"{sys.executable} -m smithers"
+        command = "smithers"
+    elif beside.exists():
+        command = str(beside.relative_to(PROJECT) if beside.is_relative_to(PROJECT) else beside)
+    else:
+        command = f"{sys.executable} -m smithers"
+    return " ".join([command, *words, *STORE])
 
 
 def show_progress(begun: int, files: int) -> None:

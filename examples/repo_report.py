@@ -100,7 +100,8 @@ class Report(BaseModel):
 
 @workflow(output=Report)
 def repo_report(ctx: Context[Request]) -> Node:
-    discover = Task("discover", Discovery, run=lambda: find_files(ctx.input, ctx.run_id))
+    # A folder that is not there will not be there in a second: no retries.
+    discover = Task("discover", Discovery, run=lambda: find_files(ctx.input, ctx.run_id), retries=0)
 
     def each_file() -> list[Node]:
         found = ctx.output(discover)

@@ -1,7 +1,7 @@
 """Smithers: a durable runtime for long-running AI coding agents.
 
-A workflow is a function from state to a tree of tasks. The runtime renders it, runs what is ready, stores each
-result the moment it is finished, and renders again.
+A workflow is a function from state to a tree of tasks. The runtime renders it, runs what is ready, stores
+each result the moment it is finished, and renders again.
 
     from smithers import Context, Task, workflow
 
@@ -15,6 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from smithers.authoring import RunResult as RunResult
+    from smithers.authoring import Workflow as Workflow
+    from smithers.authoring import workflow as workflow
     from smithers.context import Context as Context
     from smithers.context import Current as Current
     from smithers.context import current as current
@@ -33,9 +36,6 @@ if TYPE_CHECKING:
     from smithers.ports import AgentReply as AgentReply
     from smithers.ports import AgentRequest as AgentRequest
     from smithers.prompt import Prompt as Prompt
-    from smithers.authoring import RunResult as RunResult
-    from smithers.authoring import Workflow as Workflow
-    from smithers.authoring import workflow as workflow
 
 _HOMES = {
     "Agent": "smithers.ports",

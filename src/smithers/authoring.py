@@ -20,7 +20,7 @@ from typing_extensions import TypeVar
 from smithers.agents import RehearsalAgent, as_agent
 from smithers.context import Context
 from smithers.engine.definition import Definition
-from smithers.engine.drive import Drive, Terms
+from smithers.engine.drive import Drive, Terms, Wires
 from smithers.engine.encode import encode_input
 from smithers.engine.handle import Handle, RunEnd
 from smithers.engine.host import Claim, Host, check_same_input, config_of, find_resumable
@@ -112,7 +112,8 @@ class Workflow(Generic[In, Out]):
             input: the input model, or JSON that fits it; on a resume left out, or the same.
             run_id: default: a short readable one; on a resume: the newest unfinished run of this workflow.
             resume: go on with a stored run instead of starting one.
-            store: database file; default: the nearest `.smithers/smithers.db` upwards from the workflow's file.
+            store: database file; default: the nearest `.smithers/smithers.db` upwards from the workflow's
+            file.
             max_concurrency: attempts that may run at once; default 16.
             rehearse: every agent is played by a rehearsal agent, which costs nothing.
         Raises:
@@ -267,7 +268,7 @@ class Workflow(Generic[In, Out]):
         text = encode_input(self.definition.input_model, input, self.name)
         memory = Memory("graph", text, self.definition.input_model)
         terms = Terms("", None, None, lambda task: ())
-        drive = Drive(self.definition, memory, terms, Random(0))
+        drive = Drive(self.definition, memory, terms, Random(0), Wires(_no_job, _no_job))
         return drive.preview()
 
     # --- Where ----------------------------------------------------------------------------------
@@ -359,6 +360,10 @@ def _plain(input: Any) -> Any:
     if input is None:
         return {}
     return input.model_dump(mode="json") if hasattr(input, "model_dump") else input
+
+
+def _no_job(*_: object) -> None:
+    """A preview starts nothing, so nothing reports."""
 
 
 def _wait(future: Future[Any]) -> Any:

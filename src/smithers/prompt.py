@@ -249,10 +249,10 @@ def _quiet_generator() -> Any:
     from pydantic.json_schema import GenerateJsonSchema
 
     class Quiet(GenerateJsonSchema):
-        def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:  # noqa: ARG002
+        def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
             return {}
 
-        def emit_warning(self, kind: Any, detail: str) -> None:  # noqa: ARG002
+        def emit_warning(self, kind: Any, detail: str) -> None:
             return None
 
     return Quiet

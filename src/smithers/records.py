@@ -334,7 +334,7 @@ class RunRow:
     name: str
     workflow: str
     source: str
-    """How to load the workflow again: `path/flow.py:name` relative to the store's project, or `module:name`."""
+    """How to load the workflow again: `path/flow.py:name`, relative to the store's project."""
     state: RunState
     fence: int
     seq: int

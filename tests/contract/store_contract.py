@@ -19,6 +19,7 @@ from smithers.errors import (
     BugError,
     CommitUnknown,
     LeaseLost,
+    MessagesWaiting,
     RunAmbiguous,
     RunExists,
     RunNotFound,
@@ -53,7 +54,7 @@ from smithers.records import (
     Verdict,
     Wakeup,
 )
-from smithers.store import Identity, MessagesWaiting, Store, this_process
+from smithers.store import Identity, Store, this_process
 from smithers.store.inbox import SqliteOutsider
 from smithers.store.lease import SqliteLeases
 from smithers.store.reader import SqliteReader

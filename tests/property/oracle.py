@@ -155,9 +155,10 @@ class View:
         """Whether what comes after it has its turn."""
         match spot.plan:
             case TaskPlan():
-                fact = self.facts.nodes.get(spot.key)
-                # The end of a failed block lets nothing more be reached in it: it stays as it was just before.
-                return is_settled_fact(fact) and not (fact is Settled.NOT_REACHED and self.is_torn_down(spot))
+                outcome = self.facts.nodes.get(spot.key)
+                if outcome is Settled.NOT_REACHED and self.is_torn_down(spot):
+                    return False  # the end of the block lets nothing more be reached in it
+                return is_settled_fact(outcome)
             case SequencePlan() | ParallelPlan():
                 return all(self.is_settled(child) for child in spot.children)
             case LoopPlan():
@@ -275,7 +276,7 @@ class View:
         return Settled.FAILED if self.has_failed(spot) else Settled.FINISHED
 
     def outcome_left(self, task: Spot, target: str) -> Settled | None:
-        """How what is no longer mounted had settled at the task's own place, else at the nearest around it."""
+        """How what is no longer mounted settled at the task's own place, else at the nearest around it."""
         if target in self.by_id:
             return None
         for depth in range(len(task.loops), -1, -1):
@@ -287,6 +288,10 @@ class View:
     def unmet(self, task: Spot) -> list[str]:
         """Targets of edges that keep `task` from starting, in edge order."""
         return [edge.target for edge in self.edges(task) if not self._is_met(task, edge)]
+
+    def awaited(self, task: Spot) -> list[str]:
+        """Targets of edges that have not settled, in edge order."""
+        return [edge.target for edge in self.edges(task) if self.target_outcome(task, edge.target) is None]
 
     def _is_met(self, task: Spot, edge: Edge) -> bool:
         outcome = self.target_outcome(task, edge.target)
@@ -508,7 +513,8 @@ def last_resort(view: View, limit: int | None, now_ms: int) -> Decision:
     # A back-off is obeyed here as anywhere: to call it a deadlock would fail a run that only has to wait.
     if (due_ms := earliest_due(view, freed, now_ms)) is not None:
         return Wait(due_ms, has_running=False)
-    return Deadlock(tuple((task.key, tuple(view.unmet(task))) for task in blocked))
+    waiting = [task for task in view.tasks if task.reached and view.is_open(task)]
+    return Deadlock(tuple((task.key, tuple(targets)) for task in waiting if (targets := view.awaited(task))))
 
 
 def execute(facts: Facts, starts: list[NodeKey]) -> Execute:
@@ -556,9 +562,7 @@ class OracleSchedule:
         }
 
     def decide(self, now_ms: int) -> Decision:
-        return decide(
-            self.tree, self.facts, self._bodies, now_ms=now_ms, limit=self.limit, asked=self._asked
-        )
+        return decide(self.tree, self.facts, self._bodies, now_ms=now_ms, limit=self.limit, asked=self._asked)
 
     def snapshot(self) -> dict[NodeKey, str]:
         view = self.view()

@@ -45,8 +45,8 @@ ANSWER_S = 10.0
 def cancel(run_id: str, is_json: bool, store: str | None) -> int:
     """End a run: what runs is cancelled, what is finished stays.
 
-    A live owner is asked; without one the run is ended here. Cancelling twice is no error, and a cancelled run
-    can be resumed.
+    A live owner is asked; without one the run is ended here. Cancelling twice is no error, and a cancelled
+    run can be resumed.
     """
     path = find_store(Path.cwd(), store)
     if path is None:

@@ -124,19 +124,17 @@ class PlainDisplay:
         return self._second[1]
 
     def _line(self, event: EventRow) -> str | None:
+        mark, colour = _mark(event.type)
+        if not mark:
+            return None
         name = self._progress.name(event.key) if event.key is not None else ""
-        match event.type:
-            case EventType.RUN_WARNING:
-                mark, colour, rest = _WARNING, "yellow", f" {_short(data_of(event).get('message'))}"
-            case EventType.PASS_ENDED | EventType.LOOP_DONE:
-                mark, colour, rest = _LOOP, None, f" {self._pass_text(event)}"
-            case _ if event.type in _MARKS:
-                word = _MARKS[event.type]
-                mark, colour = terminal.GLYPHS[word], terminal.STATE_COLOURS.get(word)
-                rest = self._rest(event)
-            case _:
-                return None
-        return f"{self._time(event.at_ms)} {terminal.style(mark, colour, stream=sys.stderr)} {name}{rest}"
+        words = (
+            self._time(event.at_ms),
+            terminal.style(mark, colour, stream=sys.stderr),
+            name,
+            self._rest(event),
+        )
+        return " ".join(word for word in words if word)
 
     def _rest(self, event: EventRow) -> str:
         """What a line says after the task's name."""
@@ -145,23 +143,27 @@ class PlainDisplay:
             case EventType.NODE_STARTED:
                 if event.key is not None:
                     self._started_ms[event.key] = event.at_ms
-                return f" attempt {event.attempt}" if event.attempt > 1 else ""
+                return f"attempt {event.attempt}" if event.attempt > 1 else ""
             case EventType.NODE_FINISHED:
-                return f" {self._took(event)}"
+                return self._took(event)
             case EventType.NODE_FAILED:
-                return f" failed: {_short(data.get('message'))}"
+                return f"failed: {_short(data.get('message'))}"
             case EventType.NODE_RETRYING:
                 delay = data.get("delay_ms")
                 seconds = f"{delay / 1000:.1f}" if isinstance(delay, int) else "?"
-                return f" attempt {event.attempt} failed, next in {seconds} s: {_short(data.get('message'))}"
+                return f"attempt {event.attempt} failed, next in {seconds} s: {_short(data.get('message'))}"
             case EventType.NODE_SKIPPED:
-                return f" skipped: {_short(data.get('reason'))}"
+                return f"skipped: {_short(data.get('reason'))}"
             case EventType.NODE_LOST:
-                return f" attempt {event.attempt} was cut off"
+                return f"attempt {event.attempt} was cut off"
             case EventType.NODE_BLOCKED:
-                return f" waits for {data.get('waits_for')}"
+                return f"waits for {data.get('waits_for')}"
+            case EventType.RUN_WARNING:
+                return _short(data.get("message"))
+            case EventType.PASS_ENDED | EventType.LOOP_DONE:
+                return self._pass_text(event)
             case _:
-                return f" {event.type.word.partition('-')[2]}"
+                return event.type.word.partition("-")[2]
 
     def _pass_text(self, event: EventRow) -> str:
         data = data_of(event)
@@ -179,6 +181,16 @@ class PlainDisplay:
     def _took(self, event: EventRow) -> str:
         began = self._started_ms.pop(event.key, None) if event.key is not None else None
         return f"{(event.at_ms - began) / 1000:.1f} s" if began is not None else ""
+
+
+def _mark(kind: EventType) -> tuple[str, str | None]:
+    """The glyph that a line begins with, and its colour; empty: this event is worth no line."""
+    if kind in (EventType.PASS_ENDED, EventType.LOOP_DONE):
+        return _LOOP, None
+    if kind is EventType.RUN_WARNING:
+        return _WARNING, "yellow"
+    word = _MARKS.get(kind)
+    return (terminal.GLYPHS[word], terminal.STATE_COLOURS.get(word)) if word else ("", None)
 
 
 def _short(text: object) -> str:

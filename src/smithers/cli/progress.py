@@ -60,6 +60,7 @@ class Leaf:
     """A task in its current pass."""
 
     __slots__ = (
+        "agent",
         "attempt",
         "due_ms",
         "ended_ms",
@@ -88,6 +89,8 @@ class Leaf:
         self.key = key
         self.standing = Standing.PENDING
         self.attempt = 0
+        self.agent: str | None = None
+        """Who makes the last attempt."""
         self.first_ms: int | None = None
         """Start of this pass' first attempt."""
         self.started_ms: int | None = None
@@ -190,7 +193,7 @@ class Group:
         counts = self.counts
         if counts[Standing.RUNNING] or counts[Standing.WAITING]:
             return Bucket.ACTIVE
-        if counts[Standing.FAILED]:
+        if counts[Standing.FAILED] or counts[Standing.TOLERATED]:
             return Bucket.FAILED
         return Bucket.PENDING if counts[Standing.PENDING] or not self.total else Bucket.DONE
 
@@ -238,6 +241,9 @@ class Progress:
                 tolerated.add(end.key)
         for event in frame.events:
             self._apply(event, settled, tolerated)
+        for start in frame.started:
+            if start.agent is not None and start.key in self.running:
+                self.running[start.key].agent = start.agent
         for wakeup in frame.wakeups:
             leaf = self.retrying.get(wakeup.key)
             if leaf is not None:

@@ -84,8 +84,8 @@ def up(
 ) -> int:
     """Run the workflow in FILE, or resume a run of it.
 
-    FILE is flow.py, flow.py:name or package.module:name; a resume that names its run needs none. Progress goes
-    to stderr, the run's output to stdout.
+    FILE is flow.py, flow.py:name or package.module:name; a resume that names its run needs none. Progress
+    goes to stderr, the run's output to stdout.
 
     \b
     Exit codes: 0 finished, 1 failed, 2 cancelled, 3 paused or waiting, 4 refused (nothing

@@ -28,8 +28,8 @@ T = TypeVar("T")
 class Context(Generic[Input]):
     """A handle on a run's state, not a copy of it.
 
-    In a render it reads the state at the start of the frame. In `prompt`, `run`, `value`, `skip_if` and `until`
-    it reads the state at the start of that task's attempt, in that task's pass.
+    In a render it reads the state at the start of the frame. In `prompt`, `run`, `value`, `skip_if` and
+    `until` it reads the state at the start of that task's attempt, in that task's pass.
 
     A read names a task, `(Model, "id")`, or a model and an id.
     """
@@ -103,7 +103,7 @@ class Context(Generic[Input]):
     @overload
     def latest(self, target: type[T], id: str, /) -> T | None: ...
     def latest(self, target: Any, id: str | None = None, /) -> Any:
-        """The task's newest output, in this pass or an earlier one of the loop around it; None without one."""
+        """The task's newest output, of this pass or an earlier one of its loop; None without one."""
         node, model = _target(target, id)
         row = self._view.latest(node)
         return decode(row, model) if row is not None else None

@@ -100,9 +100,9 @@ class Author:
                 if loop is None:
                     loop = self._loop = _new_loop()
                 value = asyncio.run_coroutine_threadsafe(_await(value, job), loop).result()
-            outcome: Outcome = Done(context.run(encode_output, job.task, value))
-        except BaseException as error:
-            outcome = outcome_of(error, job)
+            outcome: Outcome = Done(context.run(encode_output, job.task, job.model, value))
+        except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
+            outcome = outcome_of(error)
         job.report(job, outcome)
 
 
@@ -115,7 +115,7 @@ def is_async(function: Any) -> bool:
     )
 
 
-def outcome_of(error: BaseException, job: Job) -> Outcome:
+def outcome_of(error: BaseException) -> Outcome:
     """What an exception that left the author's code means for the attempt."""
     if isinstance(error, asyncio.CancelledError):
         return Stopped()
@@ -152,14 +152,16 @@ async def _drive(job: Job) -> None:
         match job.task.mode:
             case "run":
                 value = await _function(job)(*arguments(job))
-                outcome: Outcome = Done(encode_output(job.task, value))
+                outcome: Outcome = Done(encode_output(job.task, job.model, value))
             case "value":
                 made = job.task.value
-                outcome = Done(encode_output(job.task, made(*arguments(job)) if callable(made) else made))
+                outcome = Done(
+                    encode_output(job.task, job.model, made(*arguments(job)) if callable(made) else made)
+                )
             case _:
                 outcome = await _call_agents(job)
-    except BaseException as error:
-        outcome = outcome_of(error, job)
+    except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
+        outcome = outcome_of(error)
     job.report(job, outcome)
 
 
@@ -232,7 +234,7 @@ async def _call_agents(job: Job) -> Outcome:
             continue
         except (asyncio.CancelledError, MissingOutput):
             raise
-        except Exception as error:  # an adapter may raise anything; what it was is stored with the attempt
+        except Exception as error:  # noqa: BLE001 - an adapter may raise anything; it is stored
             return Failed(classify(error), describe(error), agent.name, mark)
         return Done(body, agent.name, mark)
     if unusable is None:
@@ -258,7 +260,7 @@ async def _converse(job: Job, agent: Agent, prompt: str) -> str:
     from smithers.agents.correction import correction_prompt, parse_reply
 
     task = job.task
-    schema = None if task.model is str else task.schema
+    schema = None if job.model is str else (task.schema or job.model)
     session: str | None = None
     text = prompt
     for turn in range(CORRECTIONS + 1):
@@ -275,7 +277,7 @@ async def _converse(job: Job, agent: Agent, prompt: str) -> str:
         session = reply.session or session
         try:
             answer = parse_reply(reply, schema)
-            return encode_output(task, answer)
+            return encode_output(task, job.model, answer)
         except InvalidOutput as error:
             if turn == CORRECTIONS:
                 raise
@@ -283,5 +285,5 @@ async def _converse(job: Job, agent: Agent, prompt: str) -> str:
     raise BugError("unreachable")
 
 
-def _emit(job: Job, event: AgentEvent) -> None:
+def _emit(job: Job, _: AgentEvent) -> None:
     job.beat(job, None)

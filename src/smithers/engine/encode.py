@@ -15,13 +15,14 @@ from smithers.nodes import Task
 from smithers.records import INPUT_LIMIT_BYTES
 
 
-def encode_output(task: Task[Any], value: object) -> str:
+def encode_output(task: Task[Any], model: type[Any] | None, value: object) -> str:
     """The stored text of `value`.
 
+    Args:
+        model: what it must fit; None: any JSON object.
     Raises:
         InvalidOutput: it does not fit the task's model, or JSON cannot hold it; names each path and value.
     """
-    model = task.model
     if model is str:
         if not isinstance(value, str):
             raise _refusal(task, [("", "expected text", value)])

@@ -11,7 +11,7 @@ for the disk the settlements of all runs gather for the next one. That is the wh
 from __future__ import annotations
 
 import json
-import sys
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
@@ -20,7 +20,15 @@ from random import Random
 from typing import assert_never
 
 from smithers.clock import Clock
-from smithers.errors import BugError, CommitUnknown, LeaseLost, RunExists, SmithersError, StoreError
+from smithers.errors import (
+    BugError,
+    CommitUnknown,
+    LeaseLost,
+    MessagesWaiting,
+    RunExists,
+    SmithersError,
+    StoreError,
+)
 from smithers.ids import short_run_id
 from smithers.ports import Leases, Writer
 from smithers.records import (
@@ -31,21 +39,25 @@ from smithers.records import (
     Owner,
     RunState,
 )
-from smithers.store import MessagesWaiting
 
 from .author import Author
-from .drive import Drive, stalled, timed_out
+from .drive import Drive, Wires
 from .handle import Handle, RunEnd
 from .job import Failed, Job, Outcome, Stopped
 from .lease import LeaseKeeper
 from .memory import Memory
 from .message import Beat, Close, JobEnded, Lost, Message, New, Resume, StopRun
+from .policy import stalled, timed_out
+
+_log = logging.getLogger("smithers")
 
 POLL_MS = 50
 """How often the engine looks for messages of other processes."""
 STOP_GRACE_MS = 5_000
 """How long a cancelled coroutine may take to end before it is given up."""
 TIMEOUT_GRACE_MS = 1_000
+MAX_DOUBTS = 3
+"""Frames of a run that may come to nothing in a row, before the run stops with the store's error."""
 BEAT_STORE_MS = 1_000
 """Heartbeat data of tasks without a heartbeat_timeout is stored at most this often."""
 
@@ -61,6 +73,7 @@ class Engine:
     def __init__(self, writer: Writer, leases: Leases, owner: Owner, clock: Clock, random: Random) -> None:
         self._writer = writer
         self._owner = owner
+        self._leases = leases
         self._clock = clock
         self._random = random
         self._author = Author()
@@ -75,6 +88,7 @@ class Engine:
         self._watched_ms = 0
         self._closing: Close | None = None
         self._beats: dict[int, Job] = {}
+        self._wires = Wires(lambda job, outcome: self._mailbox.put(JobEnded(job, outcome)), self._on_beat)
         self._keeper = LeaseKeeper(leases, owner, clock, lambda: self._mailbox.put(Lost()))
         self._thread = threading.Thread(target=self._serve, name="smithers-engine", daemon=True)
         self._thread.start()
@@ -107,14 +121,14 @@ class Engine:
         while self._closing is None:
             try:
                 self._turn(self._drain(self._timeout_s()))
-            except Exception as error:  # a fault of ours must end every run loudly, not hang them
+            except Exception as error:  # noqa: BLE001 - a fault of ours must end every run loudly, not hang them
                 self._abandon_all(_as_bug(error))
         self._abandon_all(LeaseLost("the engine was closed"))
         try:
             self._keeper.close()
             self._writer.close()
         except StoreError as error:
-            print(f"smithers: closing the store: {error}", file=sys.stderr)
+            _log.warning("closing the store: %s", error)
         self._closing.done()
 
     def _drain(self, timeout_s: float | None) -> list[Message]:
@@ -176,7 +190,7 @@ class Engine:
             drive, handle = found
             try:
                 frame = drive.step(outcomes, now_ms)
-            except Exception as error:  # ours or the author's: it concerns this run only
+            except Exception as error:  # noqa: BLE001 - ours or the author's: it concerns this run only
                 self._drop(drive, handle, _as_bug(error))
                 continue
             if frame is not None:
@@ -206,6 +220,7 @@ class Engine:
 
     def _acknowledge(self, drive: Drive, handle: Handle, frame: FrameWrite) -> None:
         """The frame is durable: tell the watchers, then start what it started."""
+        drive.doubts = 0
         for watcher in handle.watchers:
             watcher(frame)
         self._dispatch(drive)
@@ -259,7 +274,7 @@ class Engine:
                     if new.name is not None:
                         raise
                     name = short_run_id(self._random)
-        except Exception as error:  # whatever it is, it belongs to whoever asked for the run
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
             handle.fail(error if isinstance(error, SmithersError) else _as_bug(error))
             return
         drive.run, drive.fence = stored.id, stored.fence
@@ -270,10 +285,7 @@ class Engine:
     def _drive_for(self, message: New | Resume, name: str) -> Drive:
         text = message.input if isinstance(message, New) else message.row.input
         memory = Memory(name, text, message.definition.input_model)
-        drive = Drive(message.definition, memory, message.terms, self._random)
-        drive.report = lambda job, outcome: self._mailbox.put(JobEnded(job, outcome))
-        drive.beat = self._on_beat
-        return drive
+        return Drive(message.definition, memory, message.terms, self._random, self._wires)
 
     def _resume(self, message: Resume) -> None:
         handle, run = message.handle, message.row.id
@@ -287,7 +299,7 @@ class Engine:
             error = self._writer.commit([frame])[0]
             if error is not None:
                 raise error
-        except Exception as error:  # whatever it is, it belongs to whoever asked for the run
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
             handle.fail(error if isinstance(error, SmithersError) else _as_bug(error))
             return
         self._adopt(drive, handle, frame)
@@ -307,6 +319,9 @@ class Engine:
         """
         drive, handle = self._drives[run]
         outcomes = list(outcomes)
+        if drive.doubts >= MAX_DOUBTS:
+            self._drop(drive, handle, cause)
+            return
         try:
             stored = self._writer.load(run)
             if stored.run.fence != drive.fence:
@@ -318,10 +333,8 @@ class Engine:
             }
             known = {id(job): job for job in (*drive.jobs.values(), *(job for job, _ in outcomes))}
             in_flight = [j for j in known.values() if (j.key, j.generation, j.attempt) in running]
-            fresh = Drive(drive.definition, Memory(drive.memory.name, stored.run.input,
-                          drive.definition.input_model), drive.terms, self._random)  # fmt: skip
-            fresh.take_over(drive, stored, in_flight)
-        except Exception as error:  # the store may be gone for good
+            fresh = drive.rebuilt(stored, in_flight)
+        except Exception as error:  # noqa: BLE001 - the store may be gone for good
             self._drop(drive, handle, error if isinstance(error, StoreError | LeaseLost) else cause)
             return
         self._drives[run] = (fresh, handle)
@@ -349,11 +362,16 @@ class Engine:
             self._push_deadline(self._clock.monotonic_ms() + STOP_GRACE_MS, job)
 
     def _drop(self, drive: Drive, handle: Handle, error: Exception) -> None:
-        """Let go of a run without another write."""
+        """Let go of a run without another frame: what it had running is cut off, anybody may resume it."""
         self._drives.pop(drive.run, None)
         for job in drive.jobs.values():
             job.is_cancelled = True
             self._author.cancel(job)
+        if not isinstance(error, LeaseLost):
+            try:
+                self._leases.release(drive.run, drive.fence)
+            except StoreError:
+                pass  # the store is what is wrong: the lease ends by itself
         handle.fail(error)
 
     def _abandon_all(self, error: SmithersError) -> None:
@@ -379,10 +397,10 @@ class Engine:
             self._watched_ms = now_ms
             blocking = self._author.watch(now_ms)
             if blocking is not None:
-                print(
-                    f"smithers: {blocking} has blocked the event loop for a second "
-                    f"({blocking.task.place}); use a plain `def` for code that blocks",
-                    file=sys.stderr,
+                _log.warning(
+                    "%s has blocked the event loop for a second (%s); use a plain `def` for code that blocks",
+                    blocking,
+                    blocking.task.place,
                 )
 
     def _check_time(self, settled: dict[int, list[tuple[Job, Outcome]]]) -> None:
@@ -475,8 +493,8 @@ class Engine:
         try:
             self._writer.heartbeats(rows)
         except StoreError as error:
-            # Lost heartbeat data costs a resumed task its hint, nothing else; the next commit says what is wrong.
-            print(f"smithers: heartbeat not stored: {error}", file=sys.stderr)
+            # Lost heartbeat data costs a resumed task its hint, nothing else; the next commit says what is
+            # wrong. _log.warning("heartbeat not stored: %s", error)
 
 
 def _as_bug(error: Exception) -> SmithersError:

@@ -1,7 +1,7 @@
 """This process as an owner of runs: the store it opened, the leases it holds, the engine it may start.
 
-Claiming a run needs no workflow: a loser of a race is refused before it has imported anything of the author's.
-That is why `Host` and `Engine` are two things.
+Claiming a run needs no workflow: a loser of a race is refused before it has imported anything of the
+author's. That is why `Host` and `Engine` are two things.
 """
 
 from __future__ import annotations

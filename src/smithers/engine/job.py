@@ -57,6 +57,8 @@ class Job:
 
     run: int
     task: Task[Any]
+    model: type[Any] | None
+    """What the output must fit; None: any JSON object."""
     key: NodeKey
     generation: int
     attempt: int

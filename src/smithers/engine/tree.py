@@ -7,7 +7,7 @@ from typing import Any
 
 from smithers.agents import as_agent
 from smithers.nodes import Loop, Parallel, Task
-from smithers.records import FrameWrite, Mount
+from smithers.records import FrameWrite, Mount, MountRow
 from smithers.scheduler.vertex import AnyVertex, Group
 
 _WORDS = {
@@ -27,8 +27,9 @@ class MountedRows:
         self._open: dict[str, Mount] = {}
         self._specs: dict[tuple[Any, ...], str] = {}
 
-    def restore(self, mounts: list[Mount]) -> None:
-        self._open = {mount.node: mount for mount in mounts}
+    def restore(self, mounts: list[MountRow]) -> None:
+        """Take the rows as they are stored."""
+        self._open = {m.node: Mount(m.node, m.parent, m.position, _dump(dict(m.spec))) for m in mounts}
 
     def compare(self, root: AnyVertex, frame: FrameWrite) -> None:
         """Write into `frame` how the tree differs from the open rows."""

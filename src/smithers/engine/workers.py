@@ -1,6 +1,7 @@
 """Daemon threads of ours for functions that block.
 
-Not `concurrent.futures`: its threads are joined at exit, so one hanging function would keep the process alive.
+Not `concurrent.futures`: its threads are joined at exit, so one hanging function would keep the process
+alive.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from queue import SimpleQueue
 
 
 class Workers:
-    """Runs functions on threads, reusing the idle ones. A function that hangs keeps its thread, and no other."""
+    """Runs functions on threads, reusing idle ones. A function that hangs keeps its thread, no other."""
 
     def __init__(self, name: str = "smithers-work") -> None:
         self._name = name

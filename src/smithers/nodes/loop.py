@@ -38,8 +38,8 @@ class Loop(Node):
     Args:
         children: nodes; or one function of the pass that returns them: `lambda i: Task(...)`, with `i.index`
             and `i.previous(task)`.
-        until: a bool, computed anew by a render at each pass's end; or a function of no argument (reads through
-            `ctx`), called at each pass's end.
+        until: a bool, computed anew by a render at each pass's end; or a function of no argument (reads
+            through `ctx`), called at each pass's end.
         max_iterations: passes at most; None: no limit.
         on_max_reached: `"return-last"` goes on with the last pass; `"fail"` is an unhandled failure.
         id: the loop's memory goes by it; default: `loop:` and the first task inside. Give one to a loop whose

@@ -33,7 +33,7 @@ class Node(ABC):
         """Id of the first task or loop inside, by which containers are named."""
 
 
-Child: TypeAlias = "Node | None | bool | Iterable[Child]"
+Child: TypeAlias = "Node | bool | Iterable[Child] | None"
 """What may stand in a container: a node, `None` or `False` (absent), or an iterable of children."""
 
 
@@ -41,7 +41,7 @@ class Bodies(Protocol):
     """Who calls the functions that stand for bodies: the runtime, which notes what they read."""
 
     def render(self, make: Callable[[], object], key: NodeKey) -> object:
-        """Call `make` as a render of its own, standing at `key`; its last result, if nothing it read moved."""
+        """Call `make` as a render of its own at `key`; its last result, if nothing it read moved."""
         ...
 
     def pass_at(self, key: NodeKey) -> Any:

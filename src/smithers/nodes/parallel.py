@@ -16,10 +16,11 @@ class Parallel(Node):
     """Children side by side; settled when all of them are.
 
     Args:
-        children: nodes, `None` or `False` for absent ones, or iterables of nodes. Or one function that returns
+        children: nodes, `None` or `False` for absent ones, or iterables of nodes. Or one function that
+        returns
             them: it is called when this place is reached, as a render of its own.
-        max_concurrency: how many children may be in flight at once; None: as many as the run allows. A child is
-            in flight while an attempt runs in it; waits and back-off hold no slot.
+        max_concurrency: how many children may be in flight at once; None: as many as the run allows. A child
+            is in flight while an attempt runs in it; waits and back-off hold no slot.
         on_failure: what an unhandled failure below does to the others: `"wait"` lets what runs end by itself,
             `"cancel"` cancels it.
         id: shown to people; default: `parallel:` and the first task inside.

@@ -308,7 +308,7 @@ class Task(Node, Generic[T_co]):
         self.meta = options.get("meta")
         self.needs: Mapping[str, str] = options.get("needs") or {}
         self.retry_policy = options.get("retry_policy")
-        self.retries: int | None | Missing = options.get("retries", MISSING)
+        self.retries: int | Missing | None = options.get("retries", MISSING)
         self.timeout_ms: int | None = None
         self.heartbeat_timeout_ms: int | None = None
         if options:
@@ -335,7 +335,7 @@ class Task(Node, Generic[T_co]):
             raise InvalidNode(f"skip_if={self.skip_if!r} is neither a bool nor a function", place=self.place)
 
     def _take_output(self, output: type[Any] | str | None, schema: type[BaseModel] | None) -> None:
-        """Fix `model` (what validates), `model_name` (what is stored) and `schema` (what an agent is told)."""
+        """Fix `model` (validates), `model_name` (is stored) and `schema` (is told to an agent)."""
         if output is None:
             output = schema
         if isinstance(output, str):

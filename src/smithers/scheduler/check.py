@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TypeAlias
 
 from smithers.errors import DependencyCycle
@@ -56,7 +57,7 @@ def _order(
                 before(begin, child)
                 before(child + 1, end)
             if isinstance(vertex, SequenceVertex):
-                for one, next_ in zip(children, children[1:], strict=False):
+                for one, next_ in pairwise(children):
                     before(one + 1, next_)
     return after, waits
 

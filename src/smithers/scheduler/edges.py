@@ -63,7 +63,7 @@ class Edges:
             self._doom(leaf)
 
     def target(self, leaf: Leaf, source: AnyVertex) -> AnyVertex:
-        """What an edge to `source` waits for: itself, or the outermost loop around it that `leaf` is not in."""
+        """What an edge to `source` waits for: it, or the outermost loop around it without `leaf`."""
         if source.loop is None or source.loop is leaf.loop:
             return source
         own = leaf.loops()

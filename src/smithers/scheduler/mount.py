@@ -156,8 +156,8 @@ class Mounted:
     def _settle_by_facts(self, vertex: AnyVertex) -> None:
         """Settle what the facts say has settled.
 
-        In a block that ended by a failure the picture is that of the moment before: what was reached then must
-        be reached again, and nothing more. `Schedule` closes it afterwards.
+        In a block that ended by a failure the picture is that of the moment before: what was reached then
+        must be reached again, and nothing more. `Schedule` closes it afterwards.
         """
         zone = vertex.zone
         match vertex:

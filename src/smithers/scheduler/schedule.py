@@ -1,8 +1,8 @@
 """What may run now: a plan over facts, kept up to date settlement by settlement.
 
 `Schedule(tree, facts)` builds the answer afresh; `settle` and `judge` change it in time proportional to what
-they change. After any of them it equals `Schedule` built anew over the same tree and facts: the property tests
-hold it to that, and to an oracle written from the rules alone.
+they change. After any of them it equals `Schedule` built anew over the same tree and facts: the property
+tests hold it to that, and to an oracle written from the rules alone.
 
 Nothing here knows a clock, a database or a thread: time is an argument, work is the caller's.
 """
@@ -332,7 +332,7 @@ class Schedule:
             above = above.parent
 
     def _close(self, block: BlockVertex) -> None:
-        """A block has ended by a failure: what it has not reached is skipped, and all in it counts as settled."""
+        """A block has ended by a failure: what it has not reached is skipped, all in it is settled."""
         for vertex in subtree(block.children[0]):
             self._visited += 1
             if isinstance(vertex, Leaf):

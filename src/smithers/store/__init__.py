@@ -8,7 +8,6 @@
 from smithers.store.identity import Identity as Identity
 from smithers.store.identity import health as health
 from smithers.store.identity import this_process as this_process
-from smithers.store.inbox import MessagesWaiting as MessagesWaiting
 from smithers.store.location import find_store as find_store
 from smithers.store.location import place_store as place_store
 from smithers.store.location import project_root as project_root
@@ -17,7 +16,6 @@ from smithers.store.sqlite import open_store as open_store
 
 __all__ = [
     "Identity",
-    "MessagesWaiting",
     "Store",
     "find_store",
     "health",

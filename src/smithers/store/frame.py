@@ -6,11 +6,10 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from smithers.errors import BugError, LeaseLost
+from smithers.errors import BugError, LeaseLost, MessagesWaiting
 from smithers.ids import NodeKey
 from smithers.records import AttemptEnd, FrameWrite, HeartbeatRow, RunChange
 from smithers.store.blob import Blobs
-from smithers.store.inbox import MessagesWaiting
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
 

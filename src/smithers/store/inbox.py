@@ -10,21 +10,11 @@ from pathlib import Path
 from random import Random
 
 from smithers.clock import Clock
-from smithers.errors import RunNotFound, SmithersError
+from smithers.errors import RunNotFound
 from smithers.records import InboxKind, InboxRow
 from smithers.store.connection import begin, commit, patiently, roll_back
 from smithers.store.queries import statements
 from smithers.store.refusal import refusal
-
-
-class MessagesWaiting(SmithersError):
-    """A run was about to be given up while a message for it had arrived; its frame was not stored.
-
-    Whoever left the message saw a living owner and counts on it.
-    """
-
-    code = "MESSAGES_WAITING"
-    default_hint = "take the messages and decide again"
 
 
 class SqliteOutsider:

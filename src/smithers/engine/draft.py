@@ -1,0 +1,88 @@
+"""The frame that is being written: everything one commit will store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from smithers.ids import NodeKey
+from smithers.records import (
+    AttemptEnd,
+    AttemptState,
+    EventRow,
+    EventType,
+    FailureClass,
+    FrameWrite,
+    NodeEnd,
+    NodeState,
+)
+
+from .memory import Memory
+
+_MESSAGE_LIMIT = 300
+"""Characters of an error's message in an event; all of it stands with the attempt."""
+
+
+class Draft:
+    """Collects one frame's rows. `seq` numbers are final: nobody else gives any out under this fence."""
+
+    def __init__(self, memory: Memory, run: int, fence: int, now_ms: int) -> None:
+        self._memory = memory
+        self.now_ms = now_ms
+        self.write = FrameWrite(run, fence, memory.frame + 1, memory.frame, memory.seq, 0, now_ms)
+
+    @property
+    def seq(self) -> int:
+        """The last `seq` given out."""
+        return self.write.seq + self.write.used
+
+    def event(
+        self,
+        kind: EventType,
+        key: NodeKey | None = None,
+        attempt: int = 0,
+        data: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Append an event; returns its `seq`."""
+        write = self.write
+        write.used += 1
+        seq = write.seq + write.used
+        text = dump(data) if data else None
+        write.events.append(EventRow(seq, kind, self.now_ms, key, attempt, text))
+        return seq
+
+    def end_attempt(
+        self,
+        key: NodeKey,
+        attempt: int,
+        state: AttemptState,
+        failure: FailureClass | None = None,
+        *,
+        counted: bool = False,
+        error: Mapping[str, Any] | None = None,
+        prompt: bytes | None = None,
+    ) -> None:
+        generation = self._memory.generations.get(key, 0)
+        text = dump(error) if error is not None else None
+        self.write.ended.append(
+            AttemptEnd(key, generation, attempt, state, self.now_ms, failure, counted, text, prompt)
+        )
+
+    def settle_node(
+        self, key: NodeKey, state: NodeState, attempt: int = 0, reason: str | None = None
+    ) -> None:
+        generation = self._memory.generations.get(key, 0)
+        self.write.settled.append(NodeEnd(key, generation, state, attempt, reason))
+
+
+def brief(error: Mapping[str, Any]) -> dict[str, Any]:
+    """What an event says of an error: enough to read a log by."""
+    message = str(error.get("message", ""))
+    if len(message) > _MESSAGE_LIMIT:
+        message = message[: _MESSAGE_LIMIT - 1] + "…"
+    return {"code": error.get("code"), "message": message}
+
+
+def dump(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -1,0 +1,287 @@
+"""The plan of one run, kept in step with its state: render what is stale, judge passes, tell what moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from smithers.context import Context, Standing, View, ambient
+from smithers.errors import (
+    BugError,
+    DependencyDeadlock,
+    LoopMaxReached,
+    RenderFailed,
+    RenderUnstable,
+    SmithersError,
+    TaskFailed,
+)
+from smithers.ids import NodeKey
+from smithers.nodes import Loop
+from smithers.records import EventType, MountRow, NodeState, PassEnd, Verdict
+from smithers.scheduler import Blocked, Deadlock, Due, Schedule, Settled
+from smithers.scheduler.vertex import HoleVertex, Leaf, LoopVertex
+
+from .definition import Definition
+from .draft import Draft
+from .memory import Memory
+from .render import Renderer, author_place
+from .tree import MountedRows
+
+MAX_IDLE_RENDERS = 20
+"""Renders without a settlement: more means the tree changes by itself."""
+_AGAIN = (Settled.FAILED, Settled.TOLERATED, Settled.UPSTREAM, Settled.CANCELLED)
+
+
+class Planning:
+    """Renders and plans. `memory.schedule` is its result."""
+
+    def __init__(self, definition: Definition, ctx: Context[Any], memory: Memory, limit: int | None) -> None:
+        self._definition = definition
+        self._memory = memory
+        self._limit = limit
+        self._renderer = Renderer(definition, ctx, memory)
+        self._mounts = MountedRows()
+        self._mount_version = -1
+        self._idle_renders = 0
+        self._is_fresh = False
+        """Nothing has settled, and no pass ended, since the last render."""
+        self._checked_edges: tuple[Any, ...] = ()
+        self._warned: set[tuple[NodeKey, str]] = set()
+        self.reopens = False
+        """The next render tries again what failed."""
+
+    @property
+    def schedule(self) -> Schedule:
+        if self._memory.schedule is None:
+            raise BugError("there is no plan yet")
+        return self._memory.schedule
+
+    def restore(self, mounts: list[MountRow]) -> None:
+        """Take the open mount rows as they are stored."""
+        self._mounts.restore(mounts)
+
+    # --- What moved -----------------------------------------------------------------------------
+
+    def settle(self, key: NodeKey, outcome: Settled | Due | Blocked | None, model: str | None = None) -> None:
+        """An attempt ended, or a node settled: plan on, and note which renders have read it.
+
+        Args:
+            model: of the output it left, if any.
+        """
+        self.moved(key.node, model)
+        schedule = self._memory.schedule
+        if schedule is not None:
+            schedule.settle(key, outcome)
+        elif outcome is None:
+            self._memory.facts.nodes.pop(key, None)
+        else:
+            self._memory.facts.nodes[key] = outcome
+
+    def moved(self, node: str, model: str | None = None) -> None:
+        self._is_fresh = False
+        self._idle_renders = 0
+        self._renderer.moved(("node", node))
+        self._renderer.moved(("state", node))
+        if model is not None:
+            self._renderer.moved(("model", model))
+
+    def skip(self, draft: Draft, key: NodeKey, reason: str) -> None:
+        """Write that a node was skipped; the schedule knows it already."""
+        draft.settle_node(key, NodeState.SKIPPED, 0, reason)
+        draft.event(EventType.NODE_SKIPPED, key, 0, {"reason": reason})
+        self.moved(key.node)
+
+    # --- Rendering ------------------------------------------------------------------------------
+
+    def refresh(self, draft: Draft) -> None:
+        """Render what is stale. An unwinding run is not rendered: nothing new may start in it.
+
+        Raises:
+            AuthoringError: the tree cannot be made; there is no plan any more then.
+        """
+        schedule = self._memory.schedule
+        if schedule is not None and (not self._renderer.stale or schedule.is_unwinding):
+            return
+        self._idle_renders += 1
+        if self._idle_renders > MAX_IDLE_RENDERS:
+            raise RenderUnstable(
+                f"{self._definition.name} rendered {MAX_IDLE_RENDERS} times and nothing settled",
+                place=self._definition.place,
+            )
+        draft.write.rendered = True
+        try:
+            if schedule is None or None in self._renderer.stale:
+                self._render_all(draft, schedule)
+            else:
+                for key in [key for key in self._renderer.stale if key is not None]:
+                    self._refill(schedule, key)
+        except BaseException:
+            # A half-made plan is worse than none.
+            self._memory.schedule = None
+            raise
+        self._is_fresh = True
+
+    def _render_all(self, draft: Draft, old: Schedule | None) -> None:
+        tree = self._renderer.render_tree()
+        version = old.version + 1 if old is not None else 0
+        schedule = Schedule(
+            tree, self._memory.facts, limit=self._limit, version=version, on_mount=self._attach
+        )
+        self._check_edges(schedule)
+        if self.reopens:
+            self.reopens = False
+            self._reopen_failed(draft, schedule)
+
+    def _attach(self, schedule: Schedule) -> None:
+        """Reads of body functions go by the tree that is being planned."""
+        self._memory.schedule = schedule
+
+    def _check_edges(self, schedule: Schedule) -> None:
+        """Look for cycles when edges are other than at the last look."""
+        edges = tuple((leaf.path, leaf.plan.edges) for leaf in schedule.leaves() if leaf.plan.edges)
+        if edges != self._checked_edges:
+            schedule.check_edges()
+            self._checked_edges = edges
+
+    def _refill(self, schedule: Schedule, key: NodeKey) -> None:
+        vertex = schedule.vertex(key.node)
+        if vertex is None or vertex.key != key:
+            self._renderer.forget([key])
+            return
+        # Bodies below are made by functions that this one makes: theirs are not what they were.
+        self._renderer.forget([v.key for v in schedule.below(vertex) if isinstance(v, HoleVertex)])
+        schedule.refill(key)
+
+    def _reopen_failed(self, draft: Draft, schedule: Schedule) -> None:
+        """A resume tries again what failed, or was cut off, and nothing else."""
+        keys = [
+            leaf.key
+            for leaf in schedule.leaves()
+            if self._memory.facts.nodes.get(leaf.key) in _AGAIN and not leaf.zone.is_closed
+        ]
+        for key in keys:
+            self._memory.reopen(key)
+            draft.event(EventType.NODE_REOPENED, key)
+        if keys:
+            Schedule(
+                schedule.tree,
+                self._memory.facts,
+                limit=self._limit,
+                version=schedule.version + 1,
+                on_mount=self._attach,
+            )
+
+    def write_tree(self, draft: Draft) -> None:
+        """Write how the mounted tree differs from the stored one."""
+        schedule = self._memory.schedule
+        if schedule is not None and schedule.version != self._mount_version:
+            self._mount_version = schedule.version
+            self._mounts.compare(schedule.root, draft.write)
+
+    # --- Judging --------------------------------------------------------------------------------
+
+    def judge(self, draft: Draft, loops: tuple[NodeKey, ...]) -> None:
+        """Ask each loop whose pass has ended whether it is done."""
+        for key in loops:
+            vertex = self.schedule.vertex(key.node)
+            if not isinstance(vertex, LoopVertex):
+                raise BugError(f"{key} is not a loop")
+            node = vertex.plan.payload
+            until = node.until if isinstance(node, Loop) else False
+            if callable(until):
+                self._judge_one(draft, vertex, bool(self.call(until, View(self._memory, _inside(vertex)))))
+                continue
+            if not self._is_fresh:
+                # A bool was computed by a render, and the pass has ended since: render once more, then judge.
+                self._renderer.stale.add(self.schedule.unit_of(vertex))
+                return
+            self._judge_one(draft, vertex, until)
+        # These passes ended in one state; the next ones will end in another.
+        self._is_fresh = False
+
+    def _judge_one(self, draft: Draft, vertex: LoopVertex, until: bool) -> None:
+        plan, pass_, key = vertex.plan, vertex.fact.pass_, vertex.key
+        is_last = plan.max_iterations is not None and pass_ + 1 >= plan.max_iterations
+        verdict = Verdict.UNTIL if until else Verdict.MAX_REACHED if is_last else Verdict.NEXT
+        if until or not (is_last and plan.fail_on_max):
+            # Without a row the pass is judged again by the next resume, when the limit may be another.
+            draft.write.passes.append(PassEnd(key, pass_, verdict))
+        kind = EventType.PASS_ENDED if verdict is Verdict.NEXT else EventType.LOOP_DONE
+        draft.event(kind, key, 0, {"pass": pass_, "verdict": verdict.name.lower()})
+        self._idle_renders = 0
+        self._renderer.moved(("node", key.node))
+        self.schedule.judge(key, until)
+
+    def call(self, function: Callable[[], Any], view: View) -> Any:
+        """Call an author's quick function on the engine's own thread.
+
+        Raises:
+            RenderFailed: it raised; with its line.
+        """
+        token = ambient.set(view)
+        try:
+            return function()
+        except SmithersError:
+            raise
+        except Exception as error:  # the author's code may raise anything; it is named with its line
+            raise RenderFailed(
+                f"{self._definition.name} raised {type(error).__name__}: {error}", place=author_place(error)
+            ) from error
+        finally:
+            ambient.reset(token)
+
+    # --- Saying why -----------------------------------------------------------------------------
+
+    def cause(self, key: NodeKey) -> SmithersError:
+        """Why the run fails: `key` did, and nothing handled it."""
+        vertex = self.schedule.vertex(key.node)
+        place = vertex.plan.place if vertex is not None else None
+        if isinstance(vertex, LoopVertex):
+            return LoopMaxReached(
+                f"{key} made {vertex.plan.max_iterations} passes and is not done", place=place, node=key.node
+            )
+        error = dict(self._memory.failure(key) or {})
+        return TaskFailed(
+            f"{key} failed: {error.get('message', 'no message')}",
+            hint=f"see its attempts: `smithers why {self._memory.name} {key.node}`; a resume tries it again",
+            place=place,
+            node=str(key),
+            error=error,
+        )
+
+    def deadlock(self, decision: Deadlock) -> DependencyDeadlock:
+        """Why nothing can run any more: who waits for whom, and where that is written."""
+        found = []
+        places = []
+        for key, missing in decision.blocked:
+            leaf = self.schedule.leaf(key)
+            place = leaf.plan.place if leaf else None
+            places.append(place)
+            found.append(f"{key} waits for {', '.join(missing)}" + (f" ({place})" if place else ""))
+        return DependencyDeadlock(
+            "nothing can run any more: " + "; ".join(found[:5]),
+            place=places[0] if places else None,
+            blocked=[{"node": str(key), "waits_for": list(missing)} for key, missing in decision.blocked],
+        )
+
+    def warn_missing(self, draft: Draft) -> None:
+        """Say once of each edge that its target is not mounted (yet)."""
+        for key, target in self.schedule.missing():
+            if (key, target) not in self._warned:
+                self._warned.add((key, target))
+                message = f"waits for {target}, which is not mounted"
+                draft.event(EventType.RUN_WARNING, key, 0, {"message": message})
+
+
+def standing_of(leaf: Leaf) -> Standing:
+    """Where a task stands: the loops around it and their passes."""
+    if leaf.loop is None:
+        return Standing()
+    loops = leaf.loops()
+    return Standing(tuple(loop.key.node for loop in loops), tuple(loop.fact.pass_ for loop in loops))
+
+
+def _inside(loop: LoopVertex) -> Standing:
+    """Where the body of a loop stands."""
+    loops = [*loop.loops(), loop]
+    return Standing(tuple(one.key.node for one in loops), tuple(one.fact.pass_ for one in loops))

@@ -1,0 +1,187 @@
+"""How attempts end: one function an outcome, each writes its rows and tells the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from random import Random
+from typing import Any, assert_never
+
+from smithers.context import OutputText
+from smithers.errors import CrashLoop, MissingOutput
+from smithers.ids import NodeKey
+from smithers.records import (
+    AttemptRow,
+    AttemptState,
+    EventType,
+    FailureClass,
+    NodeState,
+    OutputRow,
+    Wakeup,
+)
+from smithers.scheduler import Blocked, Due, Settled
+from smithers.scheduler.retry import (
+    UNCOUNTED,
+    Again,
+    PastFailure,
+    RetryRule,
+    Stop,
+    judge_failure,
+    signature,
+)
+from smithers.scheduler.vertex import Leaf
+
+from .draft import Draft, brief
+from .failure import message_of
+from .job import Done, Failed, Job, NotYet, Outcome, Stopped
+from .memory import TOLERATED, Memory
+from .planning import Planning
+from .policy import rule_of, still_running
+
+
+class Settling:
+    """The attempts in flight of one run, and what becomes of them."""
+
+    def __init__(self, memory: Memory, planning: Planning, random: Random) -> None:
+        self._memory = memory
+        self._planning = planning
+        self._random = random
+        self.jobs: dict[NodeKey, Job] = {}
+        """Attempts in flight, by node."""
+        self.lingering: dict[NodeKey, Job] = {}
+        """Attempts that were given up while their code still runs."""
+
+    def apply(self, draft: Draft, job: Job, outcome: Outcome, *, is_stopping: bool) -> None:
+        """Record how an attempt ended. A result that comes late, or twice, changes nothing.
+
+        Args:
+            is_stopping: the run is being paused, cancelled or has failed: what is cut off stays open.
+        """
+        if self.lingering.get(job.key) is job:
+            del self.lingering[job.key]
+            self._release(draft, job.key)
+            return
+        if self.jobs.get(job.key) is not job:
+            return
+        if job.timed_out is not None and outcome is not job.timed_out:
+            # It ended after its time: what it says does not count, but it does not run any more either.
+            outcome = replace(job.timed_out, is_running=False)
+        del self.jobs[job.key]
+        match outcome:
+            case Done():
+                self._finish(draft, job, outcome)
+            case Failed():
+                self._fail(draft, job, outcome)
+            case NotYet(target):
+                self._block(draft, job, target)
+            case Stopped():
+                self._stop(draft, job, is_stopping)
+            case _:
+                assert_never(outcome)
+
+    def _finish(self, draft: Draft, job: Job, done: Done) -> None:
+        key, model = job.key, job.task.model_name
+        seq = draft.event(EventType.NODE_FINISHED, key, job.attempt)
+        draft.end_attempt(key, job.attempt, AttemptState.FINISHED, counted=True, prompt=done.prompt)
+        draft.settle_node(key, NodeState.FINISHED, job.attempt)
+        draft.write.outputs.append(OutputRow(key, job.generation, seq, model, done.body))
+        self._memory.add_output(OutputText(key, seq, model, done.body), job.generation)
+        self._memory.logs.pop(key, None)
+        self._planning.settle(key, Settled.FINISHED, model)
+
+    def _fail(self, draft: Draft, job: Job, failed: Failed) -> None:
+        key = job.key
+        log = self._memory.log(key)
+        log.error = failed.error
+        log.failures.append(PastFailure(failed.failure, signature(message_of(failed.error))))
+        verdict = judge_failure(rule_of(job.task), log.failures, self._random.random())
+        draft.end_attempt(
+            key,
+            job.attempt,
+            AttemptState.FAILED,
+            failed.failure,
+            counted=failed.failure not in UNCOUNTED,
+            error=failed.error,
+            prompt=failed.prompt,
+        )
+        match verdict:
+            case Again(delay_ms):
+                self._retry(draft, job, failed, delay_ms)
+            case Stop(reason):
+                self.give_up(draft, job, {**failed.error, "final": reason})
+            case _:
+                assert_never(verdict)
+
+    def _retry(self, draft: Draft, job: Job, failed: Failed, delay_ms: int) -> None:
+        due_ms = draft.now_ms + delay_ms
+        if failed.is_running:
+            # Its code still runs: no second one beside it, for as long as its limit once more.
+            self.lingering[job.key] = job
+            limit_ms = job.task.timeout_ms or job.task.heartbeat_timeout_ms or 0
+            due_ms = max(due_ms, draft.now_ms + limit_ms)
+        data = {**brief(failed.error), "delay_ms": delay_ms}
+        draft.event(EventType.NODE_RETRYING, job.key, job.attempt, data)
+        draft.write.wakeups.append(Wakeup(job.key, "retry", due_ms))
+        self._planning.settle(job.key, Due(due_ms))
+
+    def give_up(self, draft: Draft, job: Job, error: Mapping[str, Any]) -> None:
+        """A failure that no retry follows: tolerated, or its region unwinds."""
+        schedule = self._memory.schedule
+        leaf = schedule.leaf(job.key) if schedule is not None else None
+        tolerated = (leaf.plan if leaf is not None else job.task).continue_on_fail
+        draft.event(EventType.NODE_FAILED, job.key, job.attempt, brief(error))
+        draft.settle_node(job.key, NodeState.FAILED, job.attempt, TOLERATED if tolerated else None)
+        self._planning.settle(job.key, Settled.TOLERATED if tolerated else Settled.FAILED)
+
+    def refuse_second(self, draft: Draft, job: Job) -> None:
+        """The code of an abandoned attempt still runs when the next is due: give the task up."""
+        error = still_running(job)
+        self._memory.log(job.key).error = error
+        self.give_up(draft, job, error)
+
+    def _block(self, draft: Draft, job: Job, target: str) -> None:
+        """A callable read what is not there yet: the attempt does not count, the task waits for it."""
+        schedule = self._memory.schedule
+        source = schedule.vertex(target) if schedule is not None else None
+        if isinstance(source, Leaf) and source.is_settled:
+            error = MissingOutput(
+                f"{job.key.node} reads {target}, which has settled without an output", place=job.task.place
+            )
+            self._fail(draft, job, Failed(FailureClass.FATAL, error.payload()))
+            return
+        draft.end_attempt(job.key, job.attempt, AttemptState.CANCELLED)
+        draft.event(EventType.NODE_BLOCKED, job.key, job.attempt, {"waits_for": target})
+        self._planning.settle(job.key, Blocked(target))
+
+    def _stop(self, draft: Draft, job: Job, is_stopping: bool) -> None:
+        draft.end_attempt(job.key, job.attempt, AttemptState.CANCELLED)
+        draft.event(EventType.NODE_CANCELLED, job.key, job.attempt)
+        if is_stopping:
+            self._planning.settle(job.key, None)
+            return
+        draft.settle_node(job.key, NodeState.CANCELLED, job.attempt)
+        self._planning.settle(job.key, Settled.CANCELLED)
+
+    def _release(self, draft: Draft, key: NodeKey) -> None:
+        """Code that had been given up has ended: its task need not wait for that any longer."""
+        if isinstance(self._memory.facts.nodes.get(key), Due):
+            draft.write.wakeups.append(Wakeup(key, "retry", draft.now_ms))
+            draft.event(EventType.RUN_WARNING, key, 0, {"message": "the abandoned attempt has ended"})
+            self._planning.settle(key, Due(draft.now_ms))
+
+    def lose(self, draft: Draft, row: AttemptRow) -> None:
+        """An attempt that our own death cut off: no retry consumed, unless it keeps killing us."""
+        log = self._memory.log(row.key)
+        log.failures.append(PastFailure(FailureClass.LOST, ""))
+        log.error = {"code": "LOST", "message": "the process died while this attempt ran"}
+        draft.end_attempt(
+            row.key, row.attempt, AttemptState.LOST, FailureClass.LOST, counted=False, error=log.error
+        )
+        draft.event(EventType.NODE_LOST, row.key, row.attempt)
+        verdict = judge_failure(RetryRule(), log.failures, 0.0)
+        if isinstance(verdict, Stop):
+            error = CrashLoop(f"{row.key}: {verdict.reason}, always while this task ran").payload()
+            log.error = error
+            self._memory.facts.nodes[row.key] = Settled.FAILED
+            draft.settle_node(row.key, NodeState.FAILED, row.attempt)
+            draft.event(EventType.NODE_FAILED, row.key, row.attempt, brief(error))

@@ -17,10 +17,10 @@ _ADJECTIVES = (
     "rapid ready red sharp shy silver sleek smart snowy soft solid spry still sunny swift tidy true warm wise"
 ).split()
 _ANIMALS = (
-    "ant badger bear beaver bee bison crane crow deer dove duck eagle egret elk falcon finch fox gecko goose "
-    "hare hawk heron horse ibex jay koala lark lion lynx marten mole moose moth newt otter owl panda pike "
-    "puma quail rabbit raven robin seal shark shrew sloth snail spider stoat stork swan swift tiger toad trout "
-    "viper vole whale wolf wren yak"
+    "ant badger bear beaver bee bison crane crow deer dove duck eagle egret elk falcon finch fox "
+    "gecko goose hare hawk heron horse ibex jay koala lark lion lynx marten mole moose moth newt "
+    "otter owl panda pike puma quail rabbit raven robin seal shark shrew sloth snail spider stoat "
+    "stork swan swift tiger toad trout viper vole whale wolf wren yak"
 ).split()
 
 

@@ -493,8 +493,8 @@ class Engine:
         try:
             self._writer.heartbeats(rows)
         except StoreError as error:
-            # Lost heartbeat data costs a resumed task its hint, nothing else; the next commit says what is
-            # wrong. _log.warning("heartbeat not stored: %s", error)
+            # What is lost costs a resumed task its hint, nothing else; the next commit says what is wrong.
+            _log.warning("heartbeat not stored: %s", error)
 
 
 def _as_bug(error: Exception) -> SmithersError:

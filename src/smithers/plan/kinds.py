@@ -1,4 +1,4 @@
-"""The few kinds of node a plan is made of. The vocabulary lowers itself to these; the scheduler knows no others.
+"""The few kinds of node a plan is made of: the vocabulary lowers itself to these, the scheduler runs them.
 
 Plan nodes are immutable values. `payload` is what the vocabulary wants back when a task is due (the `Task`
 itself); nothing here or in the scheduler looks inside it.

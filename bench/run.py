@@ -214,7 +214,10 @@ def measure_disk(scratch: Path, is_quick: bool) -> Machine:
     """What the disk can do."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         place = Path(folder)
-        return Machine(floor.commits_per_s(place, 0.3 if is_quick else 1.0), floor.fsync_s(place))
+        load, cores = os.getloadavg()[0], os.cpu_count() or 1
+        return Machine(
+            floor.commits_per_s(place, 0.3 if is_quick else 1.0), floor.fsync_s(place), load, cores
+        )
 
 
 def main() -> None:
@@ -233,9 +236,12 @@ def main() -> None:
         before = measure_disk(bench.scratch, options.quick)
         bench.take()
         after = measure_disk(bench.scratch, options.quick)
-        report(bench, Machine(
-            (before.commits_per_s + after.commits_per_s) / 2, (before.fsync_s + after.fsync_s) / 2
-        ), options.json)  # fmt: skip
+        machine = replace(
+            before,
+            commits_per_s=(before.commits_per_s + after.commits_per_s) / 2,
+            fsync_s=(before.fsync_s + after.fsync_s) / 2,
+        )
+        report(bench, machine, options.json)
 
 
 def report(bench: Bench, machine: Machine, file: Path | None) -> None:

@@ -22,6 +22,8 @@ def show_machine(machine: Machine, counts_syncs: bool) -> None:
         f"this machine: {machine.commits_per_s:,.0f} commits/s of one small row (WAL, synchronous=FULL), "
         f"an fsync takes {machine.fsync_s * 1e3:.3f} ms"
     )
+    busy = " (busy: wall times and rates will be worse than they need be)" if machine.load > 0.5 else ""
+    print(f"{machine.cores} cores; load before the start: {machine.load:.1f}{busy}")
     how = "by a counter loaded before libc" if counts_syncs else "not at all: there is no C compiler"
     print(f"fsyncs are counted {how}; KB and MB are powers of ten\n")
 

@@ -20,6 +20,9 @@ class Machine:
 
     commits_per_s: float
     fsync_s: float
+    load: float
+    """Processes that ran or waited to run in the minute before: others take from every figure."""
+    cores: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ def main() -> int:
     except DemoFailed as failure:
         print(f"\ndemo: {failure}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(f"\nThat took {time.monotonic() - began:.0f} s. Look at what was stored:\n")
     print(f"  {smithers_line('inspect', run)}")
     return 0

@@ -98,11 +98,12 @@ def smithers(folder: Path, *words: str, **more: str) -> subprocess.CompletedProc
     )
 
 
-def report_on(folder: Path, **given: Any) -> tuple[dict[str, Any], str]:
+def report_on(
+    folder: Path, *, environment: dict[str, str] | None = None, **given: Any
+) -> tuple[dict[str, Any], str]:
     """Run the workflow; returns its output and the report's text."""
-    done = smithers(
-        folder, "up", "examples/repo_report.py", "--rehearse", "--json", "--input", json.dumps(given)
-    )
+    words = ["up", "examples/repo_report.py", "--rehearse", "--json", "--input", json.dumps(given)]
+    done = smithers(folder, *words, **(environment or {}))
     assert done.returncode == 0, done.stderr
     output: dict[str, Any] = json.loads(done.stdout)["output"]
     return output, Path(output["path"]).read_text()
@@ -240,6 +241,10 @@ def test_without_git_the_folder_is_walked_and_the_report_says_so(tmp_path: Path)
     assert output["found_by"].startswith("walking the folder")
     assert output["files"] == len(SOURCES) + 2
     assert "Files found by walking the folder" in text
+
+    (tmp_path / "nothing").mkdir()
+    output, _ = report_on(folder, environment={"PATH": str(tmp_path / "nothing")})
+    assert output["found_by"] == "walking the folder: git is not installed"
 
 
 def test_the_report_says_that_its_summary_was_rehearsed(tmp_path: Path) -> None:

@@ -105,8 +105,8 @@ def _add(table: Table, plan: PlanNode, depth: int) -> None:
         details.append("after " + ", ".join(facts["after"]))
     details += _limits(facts)
     if "made_when_reached" in facts:
-        details.append("(made when reached)")
-    table.add("  " * depth + (plan.id or ""), facts["kind"], note="  ".join(details))
+        details.append("made when reached")
+    table.add("  " * depth + (plan.id or ""), facts["kind"], note=" · ".join(details))
 
 
 def _limits(facts: dict[str, Any]) -> Iterator[str]:

@@ -249,7 +249,7 @@ class Painter:
         self._state = max([self._state, *(cell_len(line.state) for line in columns)])
         self._time = max([self._time, *(cell_len(line.time) for line in columns)])
         beside = self._state + self._time + 4
-        name = max(min(self._name, max(width - beside - _NOTE, width // 2)), _SMALLEST)
+        name = min(self._name, max(width - beside - _NOTE, width // 2, _SMALLEST))
         return [self._line(line, name, width) for line in lines]
 
     def _line(self, line: Line, name: int, width: int) -> Text:

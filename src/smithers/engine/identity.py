@@ -34,7 +34,6 @@ from .attribute import Unknown, attributes, plain_part
 from .library import has_author, is_library_file
 from .syntax import Source, names_in, source_with
 
-
 _SIZE_LIMIT = 2000
 """Values other than JSON that one walk looks at; an object that reaches further is not a parameter."""
 _READERS = (Context, LoopPass, Current, View)

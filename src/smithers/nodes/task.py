@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Sequence as SequenceOf
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypedDict, get_type_hints, overload
 
 from typing_extensions import TypeVar, Unpack
@@ -437,21 +438,28 @@ def _chain(agent: AgentLike | SequenceOf[AgentLike] | None, options: TaskOptions
     return chain
 
 
-_RETURNS: dict[Any, type[Any] | None] = {}
+_RETURNS: dict[tuple[Any, Any], Any] = {}
 
 
 def _returned(run: AnyCallable, id: str, place: Place | None) -> type[Any]:
     """The output model that `run`'s annotation names."""
-    code = getattr(run, "__code__", run)
-    if code not in _RETURNS:
+    while isinstance(run, partial):
+        run = run.func
+    target: Any = run if hasattr(run, "__annotations__") else type(run).__call__
+    # By the annotation too: functions that one factory made share their code.
+    key = (getattr(target, "__code__", target), target.__annotations__.get("return"))
+    try:
+        found: type[Any] | None = _RETURNS[key]
+    except KeyError:
+        try:
+            found = get_type_hints(target).get("return")
+        except (NameError, TypeError):
+            found = None
         if len(_RETURNS) > 4096:
             _RETURNS.clear()
-        try:
-            target = run if hasattr(run, "__annotations__") else type(run).__call__
-            _RETURNS[code] = get_type_hints(target).get("return")
-        except (NameError, TypeError):
-            _RETURNS[code] = None
-    found = _RETURNS[code]
+        _RETURNS[key] = found
+    except TypeError:  # an annotation that cannot be hashed names no model
+        found = None
     if found is None or found is type(None):
         raise MissingOutputModel(
             f"Task {id} is missing output table.",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from smithers import Branch, Context, Loop, Node, Parallel, Sequence, Task
+from smithers import Context, Loop, Node, Parallel, Sequence, Task
 from smithers.errors import DependencyDeadlock, DuplicateId, InvalidOutput, RenderError, SmithersError
 from smithers.records import EventType
 from tests.unit.engine.play import QUICK, Number, Play, Word, until
@@ -203,14 +203,17 @@ def test_skip_if_that_reads_a_missing_output_waits_for_it(play: Play) -> None:
     assert play.states() == {"a": "finished", "b": "skipped"}
 
 
-def test_skip_if_that_raises_fails_the_task_and_not_the_engine(play: Play) -> None:
+def test_skip_if_that_raises_ends_the_run_and_not_the_engine(play: Play) -> None:
     def skip() -> bool:
         raise ValueError("cannot say")
 
-    result = play.run(lambda ctx: [number("b"), number("a", skip_if=skip, no_retry=True)])
+    first = Task("first", Number, run=lambda: {"n": 1})
+    result = play.run(lambda ctx: [first, number("a", skip_if=skip)])
     assert result.status == "failed"
     assert result.error is not None
     assert "cannot say" in result.error["message"]
+    assert f"{__file__}:{skip.__code__.co_firstlineno + 1}" == result.error["place"]
+    assert play.states() == {"first": "finished"}
 
 
 # --- Callables that read what is not there yet ---------------------------------------------------
@@ -298,7 +301,7 @@ def test_a_dependency_that_is_mounted_nowhere_is_refused_in_the_first_frame(play
 
 def test_a_dependency_that_is_mounted_later_is_waited_for(play: Play) -> None:
     def flow(ctx: Context) -> Node:
-        first = number("first")
+        first = Task("first", Number, run=lambda: {"n": 1})
         there = ctx.output_maybe(first) is not None
         return Parallel(number("waits", depends_on="late"), first, number("late") if there else None)
 
@@ -350,12 +353,12 @@ def test_a_number_that_json_cannot_hold_is_refused_with_its_path(play: Play, val
 
 def test_a_run_ends_in_a_deadlock_if_the_awaited_task_leaves_the_tree(play: Play) -> None:
     def flow(ctx: Context) -> Node:
-        first = number("first")
+        first = Task("first", Number, run=lambda: {"n": 1})
         gone = ctx.output_maybe(first) is not None
         return Parallel(
-            Sequence(first, number("x")),
+            Sequence(first, Task("x", Number, run=lambda: {"n": 2})),
             number("waits", depends_on="later"),
-            None if gone else Sequence(Branch(lambda: False, None), number("later", depends_on="x")),
+            None if gone else number("later", depends_on="x"),
         )
 
     result = play.run(flow)

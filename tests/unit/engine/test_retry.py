@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from smithers import RetryPolicy, Task
 from smithers.agents import CallableAgent
-from smithers.engine.drive import rule_of
+from smithers.engine.policy import rule_of
 from smithers.errors import (
     AgentAuth,
     AgentError,

@@ -1,0 +1,158 @@
+"""What a command's exit code means: one test a code, and the commands that share it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+
+import pytest
+
+from tests.acceptance.process import Project
+
+FINISHED, FAILED, CANCELLED, REFUSED, PARTIAL = 0, 1, 2, 4, 5
+
+FLOW = """
+def work():
+    note("work")
+    if (HERE / "wait").exists():
+        wait_for("go")
+    if (HERE / "broken").exists():
+        raise ValueError("broken")
+    return Text(text="done")
+
+@workflow
+def flow(ctx):
+    return Task("work", Text, run=work, retries=0)
+
+@workflow
+def tolerant(ctx):
+    return Sequence(
+        Task("work", Text, run=work, retries=0, continue_on_fail=True),
+        Task("after", Text, value=Text(text="after")),
+    )
+"""
+
+
+@pytest.fixture
+def flow(project: Project) -> Project:
+    project.write(FLOW)
+    return project
+
+
+def up(project: Project, *words: str) -> int:
+    return project.run("up", "flow.py:flow", *words).returncode
+
+
+def test_0_is_a_finished_run_and_every_repetition_of_it(flow: Project) -> None:
+    assert up(flow, "-r", "r1") == FINISHED
+    assert up(flow, "-r", "r1", "--resume") == FINISHED
+    assert flow.run("cancel", "r1").returncode == FINISHED
+    assert flow.run("output", "r1").returncode == FINISHED
+
+
+def test_0_is_a_look_at_a_project_without_runs(project: Project) -> None:
+    assert project.run("ps").returncode == FINISHED
+    assert not project.store.exists()
+
+
+def test_0_is_a_run_in_the_background_that_has_begun_whatever_becomes_of_it(flow: Project) -> None:
+    flow.touch("wait")
+    flow.touch("broken")
+    assert up(flow, "-d", "-r", "r1") == FINISHED
+    flow.touch("go")
+
+
+def test_0_is_a_graph_and_4_one_that_cannot_be_drawn(flow: Project) -> None:
+    assert flow.run("graph", "flow.py:flow").returncode == FINISHED
+    assert flow.run("graph", "flow.py").returncode == REFUSED
+    assert flow.executed() == []
+    assert not flow.store.exists()
+
+
+def test_1_is_a_failed_run_also_when_a_resume_fails_again(flow: Project) -> None:
+    flow.touch("broken")
+    assert up(flow, "-r", "r1") == FAILED
+    assert up(flow, "--resume", "r1") == FAILED
+    (flow.folder / "broken").unlink()
+    assert up(flow, "--resume", "r1") == FINISHED
+
+
+def test_1_is_a_store_that_cannot_be_used(flow: Project) -> None:
+    up(flow, "-r", "r1")
+    connection = sqlite3.connect(flow.store)
+    connection.execute("PRAGMA user_version = 999999")
+    connection.close()
+    for words in (["up", "flow.py:flow"], ["ps"], ["cancel", "r1"]):
+        done = flow.run(*words)
+        assert (done.returncode, done.stdout) == (FAILED, "")
+        assert "[STORE_TOO_NEW]" in done.stderr
+
+
+def test_2_is_a_run_that_was_cancelled(flow: Project) -> None:
+    flow.touch("wait")
+    process = flow.start("up", "flow.py:flow", "-r", "r1")
+    flow.await_executed("work")
+    flow.run("cancel", "r1")
+    process.communicate(timeout=20)
+    assert process.returncode == CANCELLED
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["flow.py:flow", "--no-such-option"],
+        ["nowhere.py"],
+        ["flow.py"],
+        ["flow.py:other"],
+        ["flow.py:flow", "-c", "0"],
+        ["flow.py:flow", "--input", "{"],
+        ["flow.py:flow", "--resume", "nothing"],
+        ["flow.py:flow", "-r", "no spaces"],
+        ["no.such.module:flow"],
+    ],
+)
+def test_4_is_anything_refused_before_a_run_changed(flow: Project, words: list[str]) -> None:
+    done = flow.run("up", *words)
+    assert (done.returncode, done.stdout) == (REFUSED, "")
+    assert flow.runs() == []
+    assert flow.executed() == []
+
+
+def test_4_is_a_run_that_another_process_drives(flow: Project) -> None:
+    flow.touch("wait")
+    process = flow.start("up", "flow.py:flow", "-r", "r1")
+    flow.await_executed("work")
+    assert up(flow, "--resume", "r1") == REFUSED
+    assert up(flow, "-r", "r1") == REFUSED
+    flow.touch("go")
+    process.communicate(timeout=20)
+    assert process.returncode == FINISHED
+
+
+def test_4_says_why_in_json_when_json_was_asked_for(flow: Project) -> None:
+    done = flow.run("up", "flow.py", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["status"]) == (REFUSED, "error")
+    assert found["error"]["details"]["workflows"] == ["flow", "tolerant"]
+
+
+def test_5_is_a_run_with_a_failure_that_was_only_tolerated(flow: Project) -> None:
+    flow.touch("broken")
+    done = flow.run("up", "flow.py:tolerant", "-r", "r1")
+    assert (done.returncode, done.stdout) == (PARTIAL, '{"text": "after"}\n')
+    assert flow.document("up", "flow.py:tolerant")["status"] == "partial"
+    (flow.folder / "broken").unlink()
+    assert flow.run("up", "flow.py:tolerant", "--resume", "r1").returncode == FINISHED
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_130_and_143_are_signals(flow: Project, number: signal.Signals, code: int) -> None:
+    flow.touch("wait")
+    process = flow.start("up", "flow.py:flow", "--json", "-r", "r1")
+    flow.await_executed("work")
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert json.loads(out) == {"status": "paused", "run": "r1", "output": None, "error": None}

@@ -6,11 +6,14 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import floor, hotspots
 from bench.case import CASES, Case
 from bench.meter import Figures, Meter
+
+if TYPE_CHECKING:
+    from smithers.scheduler import Schedule
 
 
 @dataclass
@@ -20,29 +23,29 @@ class Visits:
     done: int = 0
     first: int = 0
     """What the first plan cost before anything had settled."""
-    schedule: Any = None
+    schedule: Schedule | None = None
 
     def watch(self) -> None:
-        """Count from here on, in all schedules that a drive makes."""
-        from smithers.engine import drive
+        """Count from here on, in all schedules of this process."""
         from smithers.scheduler import Schedule
 
-        visits = self
+        make = Schedule.__init__
 
-        class Counted(Schedule):
-            def __init__(self, *args: Any, **options: Any) -> None:
-                if visits.schedule is not None:
-                    visits.done += visits.schedule.visited
-                super().__init__(*args, **options)
-                if visits.schedule is None:
-                    visits.first = self.visited
-                visits.schedule = self
+        def make_counted(schedule: Schedule, *args: Any, **options: Any) -> None:
+            before, self.schedule = self.schedule, schedule
+            if before is not None:
+                self.done += before.visited
+            make(schedule, *args, **options)
+            if before is None:
+                self.first = schedule.visited
 
-        vars(drive)["Schedule"] = Counted
+        Schedule.__init__ = make_counted  # type: ignore[assignment, method-assign]
 
     def total(self) -> int:
         """All visits but those of the first plan."""
-        return self.done + (self.schedule.visited if self.schedule is not None else 0) - self.first
+        if self.schedule is None:
+            raise SystemExit("nothing was planned: the counter of visits is not where plans are made")
+        return self.done + self.schedule.visited - self.first
 
 
 def run_case(case: Case, tasks: int, folder: Path, profiled: str | None) -> Figures:

@@ -225,10 +225,20 @@ class Workflow(Generic[In, Out]):
     def _terms(self, host: Host, limit: int, rehearse: bool) -> Terms:
         rehearsal = RehearsalAgent() if rehearse else None
 
+        known: dict[tuple[Any, ...], tuple[Agent, ...]] = {}
+
         def agents(task: Task[Any]) -> tuple[Agent, ...]:
             if rehearsal is not None:
                 return (rehearsal,)
-            return tuple(as_agent(agent) for agent in task.agents)
+            try:
+                found = known.get(task.agents)
+            except TypeError:  # an agent that cannot be hashed
+                return tuple(map(as_agent, task.agents))
+            if found is None:
+                if len(known) > 1024:
+                    known.clear()
+                found = known[task.agents] = tuple(map(as_agent, task.agents))
+            return found
 
         return Terms(self.source(host.project), limit, host.project, agents)
 

@@ -9,6 +9,7 @@
     ├── AgentError         the same, on an agent's side of the port
     ├── StoreError         the database cannot be used; the run continues when the cause is gone
     ├── LeaseLost          a newer owner drives the run; stop quietly
+    ├── MessagesWaiting    a message came while a run was about to leave; it decides again
     └── BugError           ours; please report
 
 Programs match `code`; people read `message` and `hint`.

@@ -22,6 +22,8 @@ class Fault:
     """Raises at the `at`-th statement of the writer's connection, counted from 1; 0: never."""
 
     at: int = 0
+    only: str = ""
+    """Counts, and hits, only statements that begin so."""
     moment: Literal["before", "after"] = "before"
     """Before the statement took effect, or after it: then it reports an error and has been done all the same."""
     name: str = "SQLITE_IOERR"
@@ -36,10 +38,14 @@ class Fault:
         self.is_over = True
 
     def through(self, sql: str, statement: Statement) -> sqlite3.Cursor:
-        self.count += 1
-        if self.at == 0 or self.is_over or not self._is_due(sql):
+        # Statements of files come with the comment that explains them.
+        line = next(line for line in sql.strip().splitlines() if not line.startswith("--"))
+        if not line.startswith(self.only):
             return statement()
-        self.hit = self.hit or sql.strip().splitlines()[-1]
+        self.count += 1
+        if self.at == 0 or self.is_over or not self._is_due(line):
+            return statement()
+        self.hit = self.hit or line
         if self.moment == "after":
             statement()
         error = sqlite3.OperationalError("made to fail")
@@ -49,8 +55,7 @@ class Fault:
     def _is_due(self, sql: str) -> bool:
         if self.count == self.at:
             return True
-        reads = ("SELECT", "PRAGMA", "ROLLBACK", "--")
-        return self.lasts and self.count > self.at and not sql.lstrip().startswith(reads)
+        return self.lasts and self.count > self.at and not sql.startswith(("SELECT", "PRAGMA", "ROLLBACK"))
 
 
 def connection_that_fails(fault: Fault) -> type[sqlite3.Connection]:
@@ -87,4 +92,3 @@ def host_with(path: Path, fault: Fault) -> Iterator[Host]:
     finally:
         fault.heal()
         host.close()
-

@@ -53,6 +53,13 @@ class Up:
         self.ended_ns = self.ended_ns or time.monotonic_ns()
         return code
 
+    def has_ended(self) -> bool:
+        """Whether it has ended; the first time that it has, the time is noted."""
+        if self.process.poll() is None:
+            return False
+        self.ended_ns = self.ended_ns or time.monotonic_ns()
+        return True
+
     def kill_at(self, moment_s: float) -> int | None:
         """SIGKILL so many seconds after its start; returns the exit code if it had ended before."""
         try:
@@ -145,7 +152,9 @@ class Place:
         (copy / f"{self.database.name}-shm").unlink(missing_ok=True)
         return read_rows(copy / self.database.name, RUN)
 
-    def wait_for(self, key: str, attempt: int = 1, what: str = "start", timeout_s: float = PATIENCE_S) -> Line:
+    def wait_for(
+        self, key: str, attempt: int = 1, what: str = "start", timeout_s: float = PATIENCE_S
+    ) -> Line:
         """Wait until a task has left this line in the journal."""
         give_up_at = time.monotonic() + timeout_s
         while time.monotonic() < give_up_at:

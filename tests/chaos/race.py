@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 from tests.chaos import checker
-from tests.chaos.harness import Place, Up
+from tests.chaos.harness import PATIENCE_S, Place, Up
 
 REFUSED = 4
 _OWNED = re.compile(r"\[RUN_OWNED\] r1 is driven by process (\d+) on \S+ since [\d:]+ \(\d+ s\)")
@@ -57,6 +58,7 @@ def _race(place: Place, racers: int, finish: Finish) -> None:
     dead = place.look()
     assert dead is not None
     ups = [place.resume() for _ in range(racers)]
+    wait_all_but_one(ups)
     began = place.wait_for("hold", attempt=2)
     winner = next((up for up in ups if up.pid == began.pid), None)
     if winner is None:
@@ -74,6 +76,16 @@ def _race(place: Place, racers: int, finish: Finish) -> None:
         found.append(f"the winner exited with {code}: {winner.said()}")
     found += _check_end(place, dead, winner)
     finish.violations += [f"race {finish.races} of {racers}: {text} [{place.folder}]" for text in found]
+
+
+def wait_all_but_one(ups: list[Up]) -> None:
+    """Wait for the losers; who has won shows in who is left."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    # A list: each of them is asked, and the time of its end noted.
+    while sum([up.has_ended() for up in ups]) < len(ups) - 1:
+        if time.monotonic() > give_up_at:
+            raise TimeoutError(f"of {[up.pid for up in ups]} more than one goes on after {PATIENCE_S} s")
+        time.sleep(0.002)
 
 
 def _check_loser(up: Up, winner: Up, finish: Finish) -> list[str]:

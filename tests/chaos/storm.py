@@ -70,7 +70,10 @@ def undisturbed(folder: Path, size: dict[str, int]) -> tuple[Rows, float]:
         *checker.check_rows(rows),
         *checker.check_journal(rows, place.lines()),
         *checker.check_end(rows, rows),
-        *(f"{key} was never said to be finished" for key in {str(key) for key, _ in rows.finished} - acknowledged(up)),
+        *(
+            f"{key} was never said to be finished"
+            for key in {str(key) for key, _ in rows.finished} - acknowledged(up)
+        ),
     ]
     if problems:
         raise AssertionError(f"the undisturbed run is wrong: {problems}")
@@ -156,7 +159,9 @@ class _OneRun:
             tally.kills += 1
             own = {(line.key, line.attempt) for line in fresh if line.pid == up.pid and line.what == "start"}
             own -= {(line.key, line.attempt) for line in fresh if line.pid == up.pid and line.what == "end"}
-            begun = rows.running - (last.running if last is not None else set()) if rows is not None else set()
+            begun = (
+                rows.running - (last.running if last is not None else set()) if rows is not None else set()
+            )
             tally.in_flight += bool(own or begun)
             tally.unborn += rows is None
         if last is not None:

@@ -6,7 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from pydantic import BaseModel
@@ -14,7 +16,7 @@ from pydantic import BaseModel
 from smithers import Context, Loop, Node, Parallel, RetryPolicy, Sequence, Task, current, workflow
 from smithers.engine.handle import Handle, RunEnd
 from smithers.engine.host import Host, find_resumable
-from smithers.errors import BugError, SmithersError
+from smithers.errors import BugError, SmithersError, StoreError
 from smithers.records import RunState
 from tests.chaos import checker
 from tests.chaos.checker import Line, Rows
@@ -22,7 +24,7 @@ from tests.chaos.fault import Fault, host_with
 
 RUNS = ("r1", "r2")
 """Two runs in one engine: their frames share commits."""
-HUNG_S = 20
+HUNG_S = 10
 
 
 class Value(BaseModel):
@@ -197,11 +199,11 @@ def every_statement(folder: Path, reference: tuple[dict[str, Rows], int], fault:
     ended: Counter[str] = Counter()
     sites: Counter[str] = Counter()
     for at in range(1, count + 1):
-        one = Fault(at, fault.moment, fault.name, fault.lasts)
+        one = replace(fault, at=at)
         trial = Trial(folder / str(at) / "smithers.db", one, rows)
         trial.run()
         ended += trial.ended_with
-        sites[(one.hit or "(over before)").split("(")[0][:40]] += 1
+        sites[one.hit or "(over before)"] += 1
         wrong += [f"{one.moment} statement {at} ({one.hit}): {text}" for text in trial.found]
     print(f"\n{count} statements, {fault.name} {fault.moment}, lasting: {fault.lasts}: ended {dict(ended)}")
     assert len(sites) > 10, sites
@@ -215,12 +217,40 @@ def every_statement(folder: Path, reference: tuple[dict[str, Rows], int], fault:
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_disk_error_at_any_statement_loses_nothing_and_runs_nothing_twice(
-    tmp_path: Path, reference: tuple[dict[str, Rows], int], moment: str
+    tmp_path: Path, reference: tuple[dict[str, Rows], int], moment: Literal["before", "after"]
 ) -> None:
-    every_statement(tmp_path, reference, Fault(moment="after" if moment == "after" else "before"))
+    every_statement(tmp_path, reference, Fault(moment=moment))
 
 
 def test_a_disk_that_is_full_from_any_statement_on_ends_the_run_by_name_and_loses_nothing(
     tmp_path: Path, reference: tuple[dict[str, Rows], int]
 ) -> None:
     every_statement(tmp_path, reference, Fault(name="SQLITE_FULL", lasts=True))
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("at", [1, 2, 3, 5, 8])
+def test_commits_that_fail_one_after_another_end_the_run_by_name_and_lose_nothing(
+    tmp_path: Path, reference: tuple[dict[str, Rows], int], moment: Literal["before", "after"], at: int
+) -> None:
+    fault = Fault(at, "COMMIT", moment, "SQLITE_FULL", lasts=True)
+    trial = Trial(tmp_path / "smithers.db", fault, reference[0])
+    trial.run()
+    assert trial.found == []
+    assert fault.hit == "COMMIT"
+
+
+def test_a_checkpoint_that_fails_does_not_keep_a_finished_run_from_ending(
+    tmp_path: Path, reference: tuple[dict[str, Rows], int]
+) -> None:
+    fault = Fault(1, "PRAGMA wal_checkpoint", lasts=True)
+    trial = Trial(tmp_path / "smithers.db", fault, reference[0])
+    trial.run()
+    assert trial.found == []
+    assert trial.ended_with == {"finished": 2}
+
+
+def test_a_statement_that_fails_before_the_engine_stands_has_a_name(tmp_path: Path) -> None:
+    fault = Fault(1, "PRAGMA data_version")
+    with host_with(tmp_path / "smithers.db", fault) as host, pytest.raises(StoreError):
+        small.start(host, run_id="r1")

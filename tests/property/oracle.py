@@ -358,15 +358,17 @@ def settle_without_running(tree: PlanNode, facts: Facts, bodies: Bodies) -> list
     while True:
         view = View(tree, facts, bodies)
         # What settled comes before what failed: a block whose body has settled is never taken down with the
-        # region around it.
+        # region around it. And a block ends whole before anyone is skipped because of it.
         if ended := finished_blocks(view):
             facts.blocks.update(dict.fromkeys(ended, Settled.FINISHED))
-        elif found := skips(view):
-            for task, reason in found:
-                facts.nodes[task.key] = Settled.NOT_REACHED if reason == NOT_REACHED else Settled.UPSTREAM
-                skipped[task.key] = (task.path, reason)
         elif ended := unwound_blocks(view):
             facts.blocks.update(dict.fromkeys(ended, Settled.FAILED))
+        elif left := unreached(view):
+            facts.nodes.update({task.key: Settled.NOT_REACHED for task in left})
+            skipped.update({task.key: (task.path, NOT_REACHED) for task in left})
+        elif doomed := dooms(view):
+            facts.nodes.update({task.key: Settled.UPSTREAM for task, _ in doomed})
+            skipped.update({task.key: (task.path, reason) for task, reason in doomed})
         else:
             return [(key, reason) for key, (_, reason) in sorted(skipped.items(), key=lambda kv: kv[1])]
 
@@ -392,14 +394,18 @@ def unwound_blocks(view: View) -> list[NodeKey]:
     ]
 
 
-def skips(view: View) -> list[tuple[Spot, str]]:
-    found = []
-    for task in filter(view.is_open, view.tasks):
-        if view.is_torn_down(task):
-            found.append((task, NOT_REACHED))
-        elif view.may_act(task) and (reason := view.doom(task)) is not None:
-            found.append((task, reason))
-    return found
+def unreached(view: View) -> list[Spot]:
+    """What a block that ended by a failure leaves undone."""
+    return [task for task in view.tasks if view.is_open(task) and view.is_torn_down(task)]
+
+
+def dooms(view: View) -> list[tuple[Spot, str]]:
+    """Tasks that can never start, each judged by what had settled before any of them was skipped."""
+    return [
+        (task, reason)
+        for task in view.tasks
+        if view.is_open(task) and view.may_act(task) and (reason := view.doom(task)) is not None
+    ]
 
 
 def cancels(view: View, asked: set[NodeKey]) -> list[NodeKey]:

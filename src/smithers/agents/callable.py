@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import typing
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from smithers.errors import InvalidNode
 from smithers.ports import Agent, AgentReply, AgentRequest
+from smithers.workers import Workers, on_thread
+
+_WORKERS = Workers("smithers-agent")
 
 
 class CallableAgent:
@@ -40,13 +43,21 @@ class CallableAgent:
     def name(self) -> str:
         return self._name
 
+    @property
+    def function(self) -> Callable[..., Any]:
+        """What it calls; part of its identity."""
+        return self._fn
+
     def __repr__(self) -> str:
         return f"CallableAgent({self._name})"
 
     async def call(self, request: AgentRequest) -> AgentReply:
         """Answer one request with what the function returns; what it raises passes through."""
         argument = request if self._takes_request else request.prompt
-        answer = self._fn(argument) if self._is_async else await asyncio.to_thread(self._fn, argument)
+        if self._is_async:
+            answer = self._fn(argument)
+        else:
+            answer = await on_thread(_WORKERS, partial(self._fn, argument))
         # Not `else`: a sync function, such as a lambda around an async one, may also return an awaitable.
         if inspect.isawaitable(answer):
             answer = await answer

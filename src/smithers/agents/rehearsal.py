@@ -36,6 +36,11 @@ class RehearsalAgent:
     def name(self) -> str:
         return self._name
 
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What its answers depend on besides the request."""
+        return {"answers": dict(self._answers)}
+
     def __repr__(self) -> str:
         return f"RehearsalAgent({self._name!r})"
 

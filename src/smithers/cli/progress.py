@@ -255,7 +255,7 @@ class Progress:
         """Take over how the run stood after `frame`."""
         run = self._run
         self._place(reader.mounts(run, frame))
-        for row in sorted(reader.passes(run), key=lambda row: row.pass_):
+        for row in sorted(reader.passes(run), key=lambda row: (row.frame, row.pass_)):
             if row.frame <= frame:
                 self._recall_pass(row)
         self._recall_nodes((row for row in reader.nodes(run) if row.frame <= frame), reader.wakeups(run))

@@ -29,7 +29,8 @@ def attributes(value: Any) -> dict[str, Any]:
             if hasattr(value, mangled):
                 found[name] = getattr(value, mangled)
     own = getattr(value, "__dict__", None)
-    if own is None and not any("__slots__" in vars(kind) for kind in type(value).__mro__):
+    has_slots = any("__slots__" in vars(kind) for kind in type(value).__mro__)
+    if own is None and not has_slots and not isinstance(value, tuple(_BASES)):
         raise Unknown
     # Keeps what `functools.cached_property` stored out: it is there only once somebody asked.
     cached = {

@@ -26,11 +26,11 @@ from smithers.errors import (
     SmithersError,
 )
 from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest
+from smithers.workers import Workers
 
 from .encode import encode_output
 from .failure import classify, describe
 from .job import Done, Failed, Job, NotYet, Outcome, Stopped
-from .workers import Workers
 
 CORRECTIONS = 3
 """How often an agent is shown what is wrong with its answer, within one attempt."""

@@ -39,11 +39,16 @@ from .definition import Definition
 from .draft import Draft, brief, dump
 from .encode import encode_output
 from .failure import classify, describe
+from .fingerprint import fingerprint
 from .job import Done, Failed, Job, Outcome
 from .memory import Memory
 from .planning import Planning, standing_of
 from .render import author_place
 from .settling import Settling
+
+
+FRAME_EVENTS = 2_000
+"""A frame with more than this is stored before anything further is decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,8 @@ class Drive:
         self.to_cancel: list[Job] = []
         self.ended: Ended | None = None
         """Set by the frame that gives the run up."""
+        self.wants_more = False
+        """There is more to decide, once what has been decided is stored."""
         self.doubts = 0
         """How many frames in a row came to nothing, and were rebuilt from rows."""
         self._random = random
@@ -203,7 +210,13 @@ class Drive:
     def _advance(self, draft: Draft) -> None:
         """Decide until there is nothing left to decide now."""
         planning = self._planning
+        self.wants_more = False
         while not self._is_stopping:
+            if draft.write.used > FRAME_EVENTS:
+                # Static values in an endless loop settle for ever: others must have their turn, and so must
+                # a message that stops it.
+                self.wants_more = True
+                return
             planning.refresh(draft)
             decision = planning.schedule.decide(draft.now_ms)
             match decision:
@@ -258,19 +271,26 @@ class Drive:
         log.last += 1
         if log.failures:
             draft.write.woken.append(Wakeup(key, "retry", 0))
-        chain = self.terms.agents(task) if task.mode == "agent" else ()
-        if chain:
-            chain = chain[rung(log.failures, len(chain)) :]
+        agents = self.terms.agents(task) if task.mode == "agent" else ()
+        chain = agents[rung(log.failures, len(agents)) :] if agents else ()
+        model = task.model if task.model is not None else self.definition.outputs.get(task.model_name)
         generation = memory.generations.get(key, 0)
-        agent = chain[0].name if chain else None
         draft.write.started.append(
-            AttemptStart(key, generation, log.last, draft.seq, draft.now_ms, agent, None)
+            AttemptStart(
+                key,
+                generation,
+                log.last,
+                draft.seq,
+                draft.now_ms,
+                chain[0].name if chain else None,
+                fingerprint(task, agents, model),
+            )
         )
         draft.event(EventType.NODE_STARTED, key, log.last)
         job = Job(
             run=self.run,
             task=task,
-            model=task.model if task.model is not None else self.definition.outputs.get(task.model_name),
+            model=model,
             key=key,
             generation=generation,
             attempt=log.last,

@@ -83,6 +83,8 @@ class Engine:
         """Heap of (monotonic ms, tie-break, job): when an attempt must have shown something."""
         self._wakes: list[tuple[int, int]] = []
         """Heap of (wall clock ms, run): when a back-off ends."""
+        self._hungry: set[int] = set()
+        """Runs that have more to decide at once."""
         self._ties = 0
         self._polled_ms = 0
         self._watched_ms = 0
@@ -135,7 +137,7 @@ class Engine:
         """Everything in the mailbox, waiting for the first."""
         box = self._mailbox
         try:
-            batch = [box.get(timeout=timeout_s)]
+            batch = [box.get(timeout=timeout_s) if timeout_s != 0 else box.get_nowait()]
             while not box.empty():
                 batch.append(box.get_nowait())
         except Empty:
@@ -145,6 +147,8 @@ class Engine:
     def _timeout_s(self) -> float | None:
         if not self._drives:
             return None
+        if self._hungry:
+            return 0
         due = POLL_MS
         if self._deadlines:
             due = min(due, self._deadlines[0][0] - self._clock.monotonic_ms())
@@ -172,6 +176,9 @@ class Engine:
                     self._closing = message
                 case _:
                     assert_never(message)
+        for run in self._hungry:
+            settled.setdefault(run, [])
+        self._hungry.clear()
         self._poll(settled)
         self._check_time(settled)
         if self._beats:
@@ -196,6 +203,8 @@ class Engine:
             if frame is not None:
                 frames.append(frame)
             self._note_wake(drive)
+            if drive.wants_more:
+                self._hungry.add(run)
             if frame is None:
                 self._dispatch(drive)
         if frames:
@@ -309,6 +318,8 @@ class Engine:
         handle.run = drive.run
         handle.started.set_result(drive.memory.name)
         self._note_wake(drive)
+        if drive.wants_more:
+            self._hungry.add(drive.run)
         self._acknowledge(drive, handle, frame)
 
     def _rebuild(self, run: int, outcomes: Iterable[tuple[Job, Outcome]], cause: Exception) -> None:

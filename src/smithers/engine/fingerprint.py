@@ -64,7 +64,7 @@ def _add(walk: Walk, value: Any) -> None:
 def _add_agent(walk: Walk, agent: Agent) -> None:
     walk.plain(b"A", agent.name)
     if isinstance(agent, CallableAgent):
-        walk.called(agent._fn)
+        walk.called(agent.function)
     identity = getattr(agent, "identity", None)
     if isinstance(identity, Mapping):
         walk.value(dict(identity))

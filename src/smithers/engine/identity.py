@@ -166,10 +166,8 @@ class Walk:
                 self._class(value)
             case ModuleType():
                 self.plain(b"m", value.__name__)
-            case partial() | MethodType() | BuiltinFunctionType() | property() | cached_property():
+            case partial() | MethodType() | BuiltinFunctionType():
                 self._callable_object(value)
-            case staticmethod() | classmethod():
-                self.value(value.__func__)
             case Prompt():
                 self.plain(b"P", (value.is_text, value.source))
                 self.value(dict(value.values))
@@ -198,10 +196,6 @@ class Walk:
                 self._parts.append(b"b")
                 self.value(value.__func__)
                 self.value(value.__self__)
-            case property():
-                self.value((value.fget, value.fset))
-            case cached_property():
-                self.value(value.func)
             case _:  # a function of C
                 self.plain(b"n", value.__qualname__)
                 self.value(value.__self__)
@@ -305,9 +299,9 @@ class _StaticWalk(Walk):
             if base is not kind:
                 self._class(base)
         for name, member in sorted(vars(kind).items()):
-            if _is_method(member):
-                self.plain(b".", name)
-                self.value(member)
+            for method in _methods_of(member):
+                self.plain(b".", (name, type(member).__name__))
+                self.value(method)
 
     def written(self, subject: FunctionType | type) -> None:
         """The static part of `subject`."""
@@ -394,10 +388,25 @@ def _is_constant(value: object) -> bool:
     return type(value) in _SCALARS
 
 
-def _is_method(member: object) -> bool:
-    """Whether a class's member is a function that its author wrote; dataclasses and models make some more."""
-    if not isinstance(member, FunctionType):
-        return isinstance(member, (staticmethod, classmethod, property, cached_property))
-    file = member.__code__.co_filename
-    is_made = file.startswith("<") and member.__name__.startswith("__")
-    return not is_made and not is_library_file(file)
+def _methods_of(member: object) -> list[FunctionType]:
+    """The functions that a class's author wrote for one of its members; some members are made by others."""
+    match member:
+        case FunctionType():
+            found: list[Any] = [member]
+        case staticmethod() | classmethod():
+            found = [member.__func__]
+        case property():
+            found = [member.fget, member.fset]
+        case cached_property():
+            found = [member.func]
+        case _:
+            found = []
+    return [one for one in found if isinstance(one, FunctionType) and not _is_made(_innermost(one))]
+
+
+def _is_made(method: Any) -> bool:
+    """Whether a dataclass, a model or a named tuple made this method of the class's fields."""
+    if not isinstance(method, FunctionType):
+        return False
+    file = method.__code__.co_filename
+    return is_library_file(file) or (file.startswith("<") and method.__name__.startswith("__"))

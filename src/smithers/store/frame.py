@@ -81,11 +81,16 @@ class FrameStatements:
                 int(frame.rendered),
             ),
         )
-        # Begun before ended: a static value's attempt is both in one frame.
+        ended, instant = frame.ended, _instant(frame)
+        if instant:
+            ended = [end for end in ended if end not in instant]
+        # Ended before begun: a row that grows behind a newer one splits its page, and doubles the file.
+        if ended:
+            self._end_attempts(frame, ended, created_ms)
         if frame.started:
             self._start_attempts(frame, created_ms)
-        if frame.ended:
-            self._end_attempts(frame, created_ms)
+        if instant:
+            self._end_attempts(frame, instant, created_ms)
         if frame.settled:
             self._settle(frame)
         if frame.outputs:
@@ -148,16 +153,16 @@ class FrameStatements:
         if parks and self._connection.execute(self._sql["has_open_message"], (frame.run,)).fetchone():
             raise MessagesWaiting("a message arrived while the run was about to park", run=frame.run)
 
-    def _end_attempts(self, frame: FrameWrite, created_ms: int) -> None:
+    def _end_attempts(self, frame: FrameWrite, ended: Sequence[AttemptEnd], created_ms: int) -> None:
         run, number, name = frame.run, frame.frame, self._names.id
         rows: list[Row] = [
             (int(state), number, at_ms - created_ms, None if failure is None else int(failure), int(counted),
              error, prompt, run, name(node), name(scope), iteration, generation, attempt)
             for (node, scope, iteration), generation, attempt, state, at_ms, failure, counted, error, prompt
-            in frame.ended
+            in ended
         ]  # fmt: skip
         if self._store(self._close_attempt, rows) != len(rows):
-            for row, end in zip(rows, frame.ended, strict=True):
+            for row, end in zip(rows, ended, strict=True):
                 self._check_closed(row, end)
 
     def _check_closed(self, row: Row, end: AttemptEnd) -> None:
@@ -251,3 +256,11 @@ class FrameStatements:
             for node, parent, position, body in frame.mounted
         ]
         self._store(self._sql["mount"], rows)
+
+
+def _instant(frame: FrameWrite) -> list[AttemptEnd]:
+    """Attempts that begin and end in this frame: those of static values."""
+    if not frame.started or not frame.ended:
+        return []
+    begun = {(start.key, start.attempt) for start in frame.started}
+    return [end for end in frame.ended if (end.key, end.attempt) in begun]

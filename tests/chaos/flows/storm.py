@@ -125,9 +125,7 @@ def chain(plan: Task[Part], number: int) -> Sequence:
     links = [plan]
     for step in range(4):
         before = links[-1]
-        links.append(
-            Task(f"chain:{number}:{step}", Part, run=body(step), deps=before, meta=after(before))
-        )
+        links.append(Task(f"chain:{number}:{step}", Part, run=body(step), deps=before, meta=after(before)))
     return Sequence(*links[1:])
 
 
@@ -153,7 +151,12 @@ def refine(ctx: Context[Size]) -> Loop:
     review = Task("review", Part, run=blocking, deps=check, meta=after(check))
     passes = ctx.input.passes
     return Loop(
-        draft, inner, review, until=lambda: ctx.iteration_count(review) >= passes, max_iterations=9, id="outer"
+        draft,
+        inner,
+        review,
+        until=lambda: ctx.iteration_count(review) >= passes,
+        max_iterations=9,
+        id="outer",
     )
 
 

@@ -190,11 +190,11 @@ class Color(Enum):
 
 
 class Level(str):
-    pass
+    __slots__ = ()
 
 
 class Grade(str):
-    pass
+    __slots__ = ()
 
 
 class Octets(bytes):
@@ -575,6 +575,64 @@ def test_methods_and_callable_objects_count_with_object_and_class(
     assert known(pick(box(1))) == known(pick(load(METHODS).Box(1))) != known(pick(box(2)))
     for old, new in (("return self.x", "return -self.x"), ("return 1", "return 2")):
         assert known(pick(box(1))) != known(pick(load(METHODS.replace(old, new)).Box(1)))
+
+
+KINDS = """
+    import contextlib
+    from collections import namedtuple
+    from dataclasses import dataclass
+    from enum import Enum
+    from typing import NamedTuple
+    from pydantic import BaseModel, field_validator
+
+    class Model(BaseModel, frozen=True):
+        x: int = 0
+        @field_validator("x")
+        @classmethod
+        def is_fit(cls, x):
+            return x + 1
+
+    @dataclass(frozen=True, order=True)
+    class Data:
+        x: int = 0
+        def more(self):
+            return self.x + 2
+
+    class Word(Enum):
+        YES = 1
+        def more(self):
+            return 3
+
+    class Row(NamedTuple):
+        x: int = 0
+        def more(self):
+            return self.x + 4
+
+    Plain = namedtuple("Plain", "x")
+
+    class Managed:
+        @contextlib.contextmanager
+        def more(self):
+            yield 5
+
+    def work():
+        return Model(), Data(), Word.YES, Row(), Plain(1), Managed()
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("x + 1", "x + 9"),
+        ("x + 2", "x + 9"),
+        ("return 3", "return 9"),
+        ("x + 4", "x + 9"),
+        ("yield 5", "yield 9"),
+    ],
+)
+def test_methods_count_in_every_kind_of_class(load: Load, old: str, new: str) -> None:
+    assert old in KINDS
+    assert known(load(KINDS).work) == known(load(KINDS).work) != known(load(KINDS.replace(old, new)).work)
 
 
 def test_async_functions_and_generators_have_fingerprints(load: Load) -> None:

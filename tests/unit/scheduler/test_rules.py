@@ -207,8 +207,9 @@ def test_work_in_a_region_known_not_to_run_settles_as_not_reached() -> None:
     play.next()
     play.settle("a", Settled.FAILED)
     assert play.skips() == {"c": "not reached", "d": "not reached"}
-    assert play.facts.nodes[NodeKey("d")] is Settled.SKIPPED
+    assert play.facts.nodes[NodeKey("d")] is Settled.NOT_REACHED
     assert play.facts.nodes[NodeKey("a")] is Settled.FAILED
+    assert play.state("d") == "not_reached"
 
 
 def test_an_empty_group_is_settled() -> None:
@@ -517,6 +518,7 @@ def test_an_ordering_edge_is_satisfied_by_any_settlement(outcome: Settled) -> No
         (Settled.SKIPPED, "skipped"),
         (Settled.UPSTREAM, "skipped"),
         (Settled.CANCELLED, "skipped"),
+        (Settled.NOT_REACHED, "skipped"),
         (Settled.TOLERATED, "failed"),
     ],
 )
@@ -549,6 +551,23 @@ def test_the_reason_names_the_first_missing_output_in_edge_order() -> None:
     play.settle("a", Settled.TOLERATED)
     play.settle("b", Settled.SKIPPED)
     assert play.skips() == {"c": "upstream skipped: b"}
+
+
+def test_what_a_callable_has_read_comes_last_among_the_reasons() -> None:
+    play = Play(par("a", "b", task("c", needs=("b",))), facts(a=Settled.TOLERATED, c=Blocked("a")))
+    play.next()
+    assert play.facts.nodes[NodeKey("c")] is Settled.UPSTREAM
+    again = Play(
+        par("a", "b", task("c", needs=("b",))), facts(a=Settled.TOLERATED, b=Settled.SKIPPED, c=Blocked("a"))
+    )
+    assert again.skips() == {"c": "upstream skipped: b"}
+
+
+@pytest.mark.parametrize("order", [("t1", "t2"), ("t2", "t1")])
+def test_a_reason_does_not_depend_on_who_is_skipped_first(order: tuple[str, str]) -> None:
+    both = {"t1": task("t1", needs=("u",)), "t2": task("t2", needs=("t1", "u"))}
+    play = Play(par("u", *(both[name] for name in order)), facts(u=Settled.TOLERATED))
+    assert play.skips() == {"t1": "upstream failed: u", "t2": "upstream failed: u"}
 
 
 def test_a_task_is_not_skipped_before_it_is_reached() -> None:
@@ -585,6 +604,13 @@ def test_an_id_that_is_nowhere_is_a_deadlock_that_names_both() -> None:
     assert play.next() == Deadlock(((NodeKey("b"), ("nowhere", "neither")),))
 
 
+def test_a_deadlock_lists_what_a_done_loop_will_never_start() -> None:
+    known = facts(a=Settled.FINISHED)
+    known.loops[NodeKey("l")] = LoopFact(done=True)
+    play = Play(par(loop("l", par("a", task("new", "nowhere"))), task("c", "neither")), known)
+    assert play.next() == Deadlock(((NodeKey("new"), ("nowhere",)), (NodeKey("c"), ("neither",))))
+
+
 def test_a_deadlock_does_not_list_a_failure_that_a_block_has_handled() -> None:
     known = facts(a=Settled.FAILED)
     known.blocks[NodeKey("b")] = Settled.FAILED
@@ -592,8 +618,65 @@ def test_a_deadlock_does_not_list_a_failure_that_a_block_has_handled() -> None:
     assert play.next() == Deadlock(((NodeKey("c"), ("nowhere",)),))
 
 
-def test_an_id_that_is_no_longer_mounted_is_satisfied_by_what_it_left() -> None:
+def test_what_left_the_tree_counts_by_what_it_left_when_nothing_else_can_happen() -> None:
     assert Play(task("b", "gone"), facts(gone=Settled.SKIPPED)).starts() == ["b"]
+
+
+def test_what_left_the_tree_is_waited_for_while_anything_else_can_happen() -> None:
+    play = Play(par("a", task("b", "gone")), facts(gone=Settled.FINISHED))
+    assert play.starts() == ["a"]
+    assert waits(play.next())
+    assert play.state("b") == "blocked"
+    play.settle("a", Due(50))
+    assert play.next() == Wait(50, has_running=False)
+    play.now_ms = 50
+    assert play.starts() == ["a"]
+    play.settle("a")
+    assert play.starts() == ["b"]
+
+
+def test_a_failure_that_left_the_tree_meets_no_edge() -> None:
+    play = Play(task("b", "gone"), facts(gone=Settled.FAILED))
+    assert play.next() == Deadlock(((NodeKey("b"), ("gone",)),))
+
+
+def test_one_edge_that_nothing_can_meet_is_enough_for_a_deadlock() -> None:
+    play = Play(task("b", "gone", "nowhere"), facts(gone=Settled.FINISHED))
+    assert play.next() == Deadlock(((NodeKey("b"), ("gone", "nowhere")),))
+
+
+def test_who_needs_an_output_that_left_no_trace_is_skipped_before_anyone_starts() -> None:
+    known = facts(gone=Settled.TOLERATED)
+    play = Play(par(task("b", "gone"), task("c", "nowhere", needs=("gone",)), task("d", needs=("c",))), known)
+    assert play.skips() == {"c": "upstream failed: gone", "d": "upstream skipped: c"}
+    assert play.facts.nodes[NodeKey("c")] is Settled.UPSTREAM
+    assert play.state("b") == "running"
+
+
+def test_a_callable_that_reads_what_left_the_tree_goes_on_when_nothing_else_can_happen() -> None:
+    known = facts(a=Blocked("gone"), b=Blocked("empty"), gone=Settled.FINISHED, empty=Settled.SKIPPED)
+    play = Play(par("a", "b"), known)
+    assert play.skips() == {"b": "upstream skipped: empty"}
+    assert play.state("a") == "running"
+
+
+def test_who_waits_for_what_left_the_tree_starts_under_the_caps() -> None:
+    waiting = (task(name, "gone") for name in "abc")
+    play = Play(par(*waiting, cap=2), facts(gone=Settled.FINISHED))
+    assert play.starts() == ["a", "b"]
+    play.settle("a")
+    assert waits(play.next())
+    assert play.state("c") == "blocked"
+    play.settle("b")
+    assert play.starts() == ["c"]
+
+
+def test_a_back_off_of_who_waits_for_what_left_the_tree_is_obeyed() -> None:
+    play = Play(task("b", "gone"), facts(gone=Settled.FINISHED, b=Due(50)))
+    assert play.next() == Wait(50, has_running=False)
+    assert play.state("b") == "blocked"
+    play.now_ms = 50
+    assert play.starts() == ["b"]
 
 
 def test_an_unmounted_id_is_looked_up_in_the_own_pass_and_then_around_it() -> None:
@@ -627,6 +710,8 @@ def test_a_target_that_is_unmounted_still_counts_by_what_it_left() -> None:
     play.schedule.refill(NodeKey("h"))
     assert waits(play.next())
     play.settle("u")
+    assert waits(play.next())
+    play.settle("slow")
     assert play.starts() == ["d"]
 
 
@@ -639,6 +724,167 @@ def test_a_callable_that_reads_what_is_not_there_waits_for_it() -> None:
     assert play.state("a") == "blocked"
     play.settle("b")
     assert play.starts() == ["a"]
+
+
+# --- What has ended ---------------------------------------------------------------------------------
+
+
+def ended(how: Settled = Settled.FAILED, **nodes: NodeFact) -> Facts:
+    """Facts of a run in which the block `b` has ended."""
+    known = facts(**nodes)
+    known.blocks[NodeKey("b")] = how
+    return known
+
+
+HOWS = [Settled.FINISHED, Settled.FAILED]
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_failure_in_an_ended_block_has_settled_without_an_output(how: Settled) -> None:
+    tree = par(block("b", "a"), task("after", "a"), task("reader", needs=("a",)))
+    play = Play(tree, ended(how, a=Settled.FAILED))
+    assert play.skips() == {"reader": "upstream failed: a"}
+    assert play.state("a") == "failed"
+    assert play.state("after") == "running"
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_task_that_fails_after_its_block_has_ended_counts_in_the_same_way(how: Settled) -> None:
+    tree = par(block("b", "a"), task("after", "a"), task("reader", needs=("a",)))
+    play = Play(tree, ended(how, a=Running()))
+    assert waits(play.next())
+    play.settle("a", Settled.FAILED)
+    assert play.skips() == {"reader": "upstream failed: a"}
+    assert play.state("after") == "running"
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_failed_loop_in_an_ended_block_has_settled_without_an_output(how: Settled) -> None:
+    known = ended(how, a=Settled.FINISHED)
+    known.loops[NodeKey("l")] = LoopFact(0, done=True, failed=True)
+    tree = par(block("b", loop("l", "a", 1, fails=True)), task("after", "l"), task("reader", needs=("l",)))
+    play = Play(tree, known)
+    assert play.skips() == {"reader": "upstream failed: l"}
+    assert play.state("after") == "running"
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_failure_in_an_ended_block_unwinds_nothing(how: Settled) -> None:
+    play = Play(block("outer", seq(block("b", "a"), "c")), ended(how, a=Settled.FAILED))
+    assert play.starts() == ["c"]
+    play.settle("c")
+    assert play.next() == Finish(is_partial=False)
+    assert play.facts.blocks[NodeKey("outer")] is Settled.FINISHED
+
+
+def test_what_a_failed_block_did_not_reach_makes_no_run_partial() -> None:
+    play = Play(block("b", seq("a", "c")))
+    play.next()
+    play.settle("a", Settled.FAILED)
+    assert play.next() == Finish(is_partial=False)
+    assert play.state("c") == "not_reached"
+
+
+def test_what_needs_the_output_of_a_task_that_was_not_reached_is_skipped() -> None:
+    play = Play(par(block("b", seq("a", "c")), task("d", needs=("c",))))
+    play.next()
+    play.settle("a", Settled.FAILED)
+    assert play.skips() == {"c": "not reached", "d": "upstream skipped: c"}
+
+
+def test_everything_in_a_failed_block_has_settled_for_those_who_wait() -> None:
+    group = SequencePlan((task("c"),), "g")
+    inside = seq("a", group, loop("l", "e"), HolePlan("h", lambda _: task("f")), block("inner", "k"))
+    play = Play(par(block("b", inside), task("d", "g", "l", "h", "inner")))
+    play.next()
+    play.settle("a", Settled.FAILED)
+    assert play.starts() == ["d"]
+    assert NodeKey("f") not in play.schedule.snapshot()
+
+
+def test_the_end_of_a_failed_block_reaches_nothing_more_in_it() -> None:
+    asked: list[NodeKey] = []
+
+    def expand(place: NodeKey) -> PlanNode:
+        asked.append(place)
+        return task("c")
+
+    tree = block("b", par("a", seq("x", HolePlan("late", expand)), HolePlan("early", lambda _: task("e"))))
+    play = Play(tree, limit=1)
+    play.next()
+    play.settle("a", Settled.FAILED)
+    assert play.next() == Finish(is_partial=False)
+    again = Play(tree, play.facts.copy())
+    assert again.next() == Finish(is_partial=False)
+    assert again.schedule.snapshot() == play.schedule.snapshot()
+    assert set(again.schedule.snapshot()) == {NodeKey("a"), NodeKey("x"), NodeKey("e")}
+    assert asked == []
+
+
+def test_what_an_edit_mounts_in_a_failed_block_is_not_reached() -> None:
+    play = Play(seq(block("b", seq("a", "new")), "after"), ended(a=Settled.FAILED))
+    assert play.skips() == {"new": "not reached"}
+    assert play.state("after") == "running"
+
+
+def test_what_an_edit_mounts_in_a_failed_block_settles_before_the_block_is_reached() -> None:
+    play = Play(seq(task("a", "new"), block("b", "new")), ended())
+    assert play.skips() == {"new": "not reached"}
+    assert play.state("a") == "running"
+
+
+@pytest.mark.parametrize("outcome", UNSETTLED)
+def test_a_task_that_is_open_again_in_a_failed_block_is_not_reached(outcome: Due | Blocked | None) -> None:
+    play = Play(block("b", "a"), ended(a=Running()))
+    assert waits(play.next())
+    play.settle("a", outcome)
+    assert play.skips() == {"a": "not reached"}
+    assert play.next() == Finish(is_partial=False)
+
+
+def test_what_a_last_attempt_in_a_failed_block_uncovers_is_not_reached() -> None:
+    play = Play(block("b", seq("a", HolePlan("h", lambda _: task("c")))), ended(a=Running()))
+    assert waits(play.next())
+    play.settle("a")
+    assert play.skips() == {"c": "not reached"}
+
+
+def test_a_block_ends_once() -> None:
+    known = facts(a=Running(), c=Running())
+    known.loops[NodeKey("l")] = LoopFact(done=True)
+    play = Play(block("b", par(loop("l", "a"), "c")), known)
+    play.next()
+    play.settle("a", Settled.FAILED)
+    play.next()
+    play.settle("c")
+    assert play.next() == Finish(is_partial=False)
+    assert play.facts.blocks == {NodeKey("b"): Settled.FINISHED}
+
+
+def open_inside(how: str) -> tuple[PlanNode, Facts]:
+    """A hole with an open task, in a loop that is done or a block whose body had settled."""
+    body = seq("a", HolePlan("h", lambda _: par(task("c"), loop("inner", "x"), task("e", needs=("a",)))))
+    if how == "block":
+        return block("b", body), ended(Settled.FINISHED, a=Settled.SKIPPED, x=Settled.FINISHED)
+    known = facts(a=Settled.SKIPPED)
+    known.nodes[NodeKey("x", "b=0")] = Settled.FINISHED
+    known.loops[NodeKey("b")] = LoopFact(done=True)
+    return loop("b", body), known
+
+
+@pytest.mark.parametrize("how", ["block", "loop"])
+def test_where_all_is_over_nothing_starts_is_judged_or_is_skipped(how: str) -> None:
+    play = Play(*open_inside(how))
+    assert play.decide() == Finish(is_partial=False)
+    assert play.state("c") == "idle"
+    assert play.state("e") == "idle"
+
+
+def test_a_failure_in_a_finished_block_lets_nothing_more_be_reached_in_it() -> None:
+    tree = block("b", seq("a", HolePlan("h", lambda _: task("c"))))
+    play = Play(tree, ended(Settled.FINISHED, a=Settled.FAILED))
+    assert play.decide() == Finish(is_partial=False)
+    assert set(play.schedule.snapshot()) == {NodeKey("a")}
 
 
 # --- Caps -------------------------------------------------------------------------------------------
@@ -710,6 +956,12 @@ def test_an_unmounted_running_task_counts_for_the_runs_limit_only() -> None:
     play.settle("a")
     assert play.starts() == ["b"]
     assert not isinstance(play.next(), Finish)
+
+
+def test_a_back_off_behind_an_unmet_edge_is_not_waited_for() -> None:
+    play = Play(task("a", "nowhere"), facts(a=Due(50)))
+    assert play.state("a") == "blocked"
+    assert play.next() == Deadlock(((NodeKey("a"), ("nowhere",)),))
 
 
 def test_a_back_off_ends_at_its_instant_and_not_before() -> None:
@@ -852,6 +1104,46 @@ def test_a_refill_expands_no_other_hole_again() -> None:
     play.next()
     assert play.state("c") == "running"
     assert asked == ["first", "second", "first"]
+
+
+def test_a_refill_makes_the_holes_below_anew() -> None:
+    asked: list[str] = []
+
+    def inner(place: NodeKey) -> PlanNode:
+        asked.append(place.node)
+        return task(f"a{asked.count('inner')}")
+
+    def outer(place: NodeKey) -> PlanNode:
+        asked.append(place.node)
+        return HolePlan("inner", inner)
+
+    play = Play(HolePlan("outer", outer))
+    assert play.starts() == ["a1"]
+    play.schedule.refill(NodeKey("outer"))
+    assert play.starts() == ["a2"]
+    assert asked == ["outer", "inner", "outer", "inner"]
+
+
+def test_a_hole_that_has_its_turn_again_has_the_body_it_had() -> None:
+    bodies: list[PlanNode] = [task("a"), par("a", "b")]
+    asked: list[NodeKey] = []
+
+    def second(place: NodeKey) -> PlanNode:
+        asked.append(place)
+        return task("c")
+
+    play = Play(seq(HolePlan("first", lambda _: bodies[0]), HolePlan("second", second)), limit=1)
+    play.next()
+    play.settle("a")
+    assert play.starts() == ["c"]
+    play.settle("c", None)
+    bodies.pop(0)
+    play.schedule.refill(NodeKey("first"))
+    assert play.starts() == ["b"]
+    assert NodeKey("c") not in play.schedule.snapshot()
+    play.settle("b")
+    assert play.starts() == ["c"]
+    assert asked == [NodeKey("second")]
 
 
 def test_a_hole_in_a_done_loop_is_still_there_when_the_run_is_loaded_again() -> None:

@@ -6,10 +6,47 @@ alive.
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def on_thread(workers: Workers, function: Callable[[], T]) -> T:
+    """Call a function that blocks on a thread of `workers`, in the caller's context, and await what it returns.
+
+    When the caller is cancelled the thread goes on, and its answer is dropped.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(value: T | None, error: BaseException | None) -> None:
+        if answer.done():
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(value)  # type: ignore[arg-type]
+
+    def work() -> None:
+        value, error = None, None
+        try:
+            value = context.run(function)
+        except BaseException as raised:  # noqa: BLE001 - handed over to whoever awaits
+            error = raised
+        try:
+            loop.call_soon_threadsafe(settle, value, error)
+        except RuntimeError:
+            pass  # the loop was closed meanwhile: nobody waits any more
+
+    workers.submit(work)
+    return await answer
 
 
 class Workers:

@@ -1,0 +1,13 @@
+"""How hard `scripts/chaos` tries: `scripts/chaos --kills 1000 --seeds 50 --first-seed 7`."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("chaos")
+    group.addoption("--kills", type=int, default=200, help="SIGKILLs of the storm, all seeds together")
+    group.addoption("--seeds", type=int, default=20, help="seeds that they are spread over")
+    group.addoption("--first-seed", type=int, default=1, help="repeat a failure: its seed, and --seeds 1")
+    group.addoption("--races", type=int, default=20, help="races of 2, of 4 and of 8 resumers, each")

@@ -1,0 +1,24 @@
+"""Several processes resume one run at once: one does, the others are told who."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.race import Finish, race
+
+REFUSED_WITHIN_S = 1.0
+
+
+@pytest.mark.parametrize("racers", [2, 4, 8])
+def test_of_several_resumers_one_owns_the_run_and_the_others_are_told_who_within_a_second(
+    tmp_path: Path, pytestconfig: pytest.Config, racers: int
+) -> None:
+    finish = Finish(racers)
+    for _ in range(pytestconfig.getoption("--races")):
+        race(tmp_path, racers, finish)
+    print(f"\n{finish}")
+    print(*finish.violations, sep="\n")
+    assert finish.violations == []
+    assert max(finish.loser_s) < REFUSED_WITHIN_S

@@ -18,7 +18,7 @@ from bench import floor, syncs, table
 from bench.case import CASES, QUICK, Case
 from bench.hotspots import THREADS, Hotspot
 from bench.meter import Figures, disk_bytes, read_frames
-from bench.verdict import Machine, Verdict, judge, median, needed_by
+from bench.verdict import Machine, Verdict, judge, median, needed_by, typical
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES, QUICK_SAMPLES, COMMAND_SAMPLES = 5, 3, 7
@@ -45,6 +45,7 @@ class Bench:
     taken: dict[str, list[Figures]] = field(default_factory=dict)
     floors: dict[tuple[int, int], list[Figures]] = field(default_factory=dict)
     bare: Figures | None = None
+    disk: list[Machine] = field(default_factory=list)
 
     # --- Sampling -------------------------------------------------------------------------------
 
@@ -52,6 +53,7 @@ class Bench:
         """Take all samples."""
         prepared = self._prepare_resume()
         for number in range(self.samples):
+            self.disk.append(self._measure_disk())
             for case in self.cases:
                 if case.kind == "command" or number >= (case.samples or self.samples):
                     continue
@@ -62,6 +64,11 @@ class Bench:
                     self.floors[place].append(self._floor(*place))
         self._commands()
         self._say("")
+
+    def _measure_disk(self) -> Machine:
+        with self._folder() as folder:
+            rate, fsync_s = floor.commits_per_s(folder, 0.3), floor.fsync_s(folder)
+        return Machine(rate, fsync_s, os.getloadavg()[0], os.cpu_count() or 1)
 
     def sample(self, case: Case, prepared: Path | None) -> Figures:
         """One sample of a workflow, in a fresh process and a fresh folder."""
@@ -210,16 +217,6 @@ def choose(names: list[str], is_quick: bool) -> list[Case]:
     return [case for case in cases if case.name in chosen]
 
 
-def measure_disk(scratch: Path, is_quick: bool) -> Machine:
-    """What the disk can do."""
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        place = Path(folder)
-        load, cores = os.getloadavg()[0], os.cpu_count() or 1
-        return Machine(
-            floor.commits_per_s(place, 0.3 if is_quick else 1.0), floor.fsync_s(place), load, cores
-        )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="The figures of this machine.")
     parser.add_argument("--quick", action="store_true", help="3 samples instead of 5, and no 10,000 tasks")
@@ -233,19 +230,13 @@ def main() -> None:
         bench = Bench(
             cases, QUICK_SAMPLES if options.quick else SAMPLES, Path(scratch), syncs.build(Path(scratch))
         )
-        before = measure_disk(bench.scratch, options.quick)
         bench.take()
-        after = measure_disk(bench.scratch, options.quick)
-        machine = replace(
-            before,
-            commits_per_s=(before.commits_per_s + after.commits_per_s) / 2,
-            fsync_s=(before.fsync_s + after.fsync_s) / 2,
-        )
-        report(bench, machine, options.json)
+        report(bench, options.json)
 
 
-def report(bench: Bench, machine: Machine, file: Path | None) -> None:
+def report(bench: Bench, file: Path | None) -> None:
     """Print the table and the targets, and store all of it if asked to."""
+    machine = typical(bench.disk)
     results = {name: median(samples) for name, samples in bench.taken.items()}
     floors = {place: median(samples) for place, samples in bench.floors.items()}
     table.show_machine(machine, bench.counter is not None)

@@ -16,12 +16,12 @@ Results: TypeAlias = Mapping[str, Figures]
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the disk of this machine can do, measured before the cases and after them."""
+    """What the disk of this machine can do, measured at the start of each round."""
 
     commits_per_s: float
     fsync_s: float
     load: float
-    """Processes that ran or waited to run in the minute before: others take from every figure."""
+    """Processes that ran or waited to run in the minute before, ours among them."""
     cores: int
 
 
@@ -50,6 +50,16 @@ def median(samples: Sequence[Figures]) -> Figures:
     """The median of each figure by itself."""
     rows = [cast("dict[str, float]", sample) for sample in samples]
     return cast("Figures", {name: statistics.median(row[name] for row in rows) for name in rows[0]})
+
+
+def typical(rounds: Sequence[Machine]) -> Machine:
+    """The median of each figure; of the load the first, which is that of others."""
+    return Machine(
+        statistics.median(one.commits_per_s for one in rounds),
+        statistics.median(one.fsync_s for one in rounds),
+        rounds[0].load,
+        rounds[0].cores,
+    )
 
 
 def judge(case: Case, results: Results, machine: Machine) -> list[Verdict]:

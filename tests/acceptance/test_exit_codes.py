@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
+from contextlib import closing
 
 import pytest
 
+from smithers.clock import SystemClock
+from smithers.records import InboxKind
+from smithers.store import open_store
 from tests.acceptance.process import Project
 
-FINISHED, FAILED, CANCELLED, REFUSED, PARTIAL = 0, 1, 2, 4, 5
+FINISHED, FAILED, CANCELLED, PAUSED, REFUSED, PARTIAL = range(6)
 
 FLOW = """
 def work():
@@ -96,6 +100,18 @@ def test_2_is_a_run_that_was_cancelled(flow: Project) -> None:
     flow.run("cancel", "r1")
     process.communicate(timeout=20)
     assert process.returncode == CANCELLED
+
+
+def test_3_is_a_run_that_somebody_paused(flow: Project) -> None:
+    flow.touch("wait")
+    process = flow.start("up", "flow.py:flow", "-r", "r1")
+    flow.await_executed("work")
+    with closing(open_store(flow.store, clock=SystemClock(), create=False).outsider()) as outsider:
+        outsider.post(flow.runs()[0].id, InboxKind.PAUSE, "a test")
+    process.communicate(timeout=20)
+    assert process.returncode == PAUSED
+    flow.touch("go")
+    assert up(flow, "--resume", "r1") == FINISHED
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -105,6 +106,16 @@ def test_retries_skips_and_passes_are_told(project: Project) -> None:
     assert "◷ fetch[0] attempt 1 failed, next in 0.2 s: refused\n◐ fetch[0] attempt 2\n" in said
     assert "» extra[0] skipped: skip_if\n↻ loop:fetch pass 1 of 4 ended\n◐ fetch[1]\n" in said
     assert "↻ loop:fetch done after pass 2 of 4" in said
+
+
+def test_what_tasks_print_does_not_mix_with_the_result(project: Project) -> None:
+    noise = 'note("build"); print("by a task"); os.system("echo by a child")'
+    project.write(STEPS.replace('note("build")', noise))
+    project.touch("go")
+    done = project.run("up", "flow.py", "--json")
+    assert json.loads(done.stdout)["status"] == "finished"
+    assert "by a task" in done.stderr
+    assert "by a child" in done.stderr
 
 
 def test_up_survives_a_closed_stdout_and_a_reader_that_leaves(project: Project) -> None:
@@ -324,6 +335,23 @@ def test_an_interrupt_leaves_a_paused_run_that_resumes(
     assert project.executed() == ["plan", "build", "build"]
 
 
+def test_an_interrupt_in_the_first_moment_of_a_run_leaves_it_paused_too(project: Project) -> None:
+    project.write("""
+        def work():
+            os.kill(os.getpid(), signal.SIGINT)
+            wait_for("go")
+            return Text(text="done")
+
+        @workflow
+        def flow(ctx):
+            return Task("work", Text, run=work)
+    """)
+    done = project.run("up", "flow.py", "-r", "r1", "--json")
+    assert done.returncode == 130
+    assert json.loads(done.stdout)["status"] == "paused"
+    assert project.runs()[0].state.word == "paused"
+
+
 def test_an_interrupted_attempt_does_not_count_as_a_failure(project: Project) -> None:
     project.write(STEPS.replace("run=build,", "run=build, retries=0,"))
     process = project.start("up", "flow.py", "-r", "r1")
@@ -487,6 +515,8 @@ class Screen:
     def __init__(self, project: Project, *words: str, columns: int = 80, **more: str) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            # Whoever wants to see it outlive its terminal must let it survive the hang-up.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
             os.chdir(project.folder)
             settings = {"TERM": "xterm", **more}
             os.execve(SMITHERS, [str(SMITHERS), *words], environment(**settings))
@@ -568,6 +598,28 @@ def test_a_dumb_terminal_gets_plain_lines(project: Project) -> None:
     assert screen.end() == 0
     assert "◐ plan\r\n" in screen.plain
     assert "\x1b[1A" not in screen.text
+
+
+def test_a_terminal_that_goes_away_does_not_end_the_run(project: Project) -> None:
+    project.write(STEPS)
+    screen = Screen(project, "up", "flow.py", "-r", "r1")
+    project.await_executed("build")
+    screen.read_until("1 running")
+    os.close(screen.fd)
+    time.sleep(0.5)  # some redraws of a terminal that is not there
+    project.touch("go")
+    os.waitpid(screen.pid, 0)
+    assert project.runs()[0].state.word == "finished"
+
+
+@pytest.mark.parametrize("columns", [20, 40])
+def test_a_narrow_terminal_is_not_overrun(project: Project, columns: int) -> None:
+    project.write(STEPS)
+    project.touch("go")
+    screen = Screen(project, "up", "flow.py", "-r", "r1", columns=columns)
+    assert screen.end() == 0
+    tree = screen.plain[: screen.plain.index("finished r1")]
+    assert max(map(len, re.split(r"[\r\n]+", tree))) <= columns
 
 
 def test_a_resume_on_a_terminal_shows_what_was_finished_before(project: Project) -> None:

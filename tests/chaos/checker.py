@@ -1,7 +1,7 @@
-"""What must hold of a run, whatever was done to its processes: read from the database with plain `sqlite3`.
+"""What must hold of a run, whatever was done to its processes: read from the file with plain `sqlite3`.
 
-Imports nothing of ours: what the tables mean is written down here a second time, on purpose, so that a mistake in
-the one place cannot hide in the other. Every check returns sentences, one a violation; an empty list is good news.
+Imports nothing of ours: what the tables mean is written down here a second time, on purpose, so that a
+mistake in one place cannot hide in the other. Every check returns sentences, one a violation.
 
 The invariants, by the names that the report goes by:
 
@@ -16,11 +16,11 @@ The invariants, by the names that the report goes by:
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -194,8 +194,8 @@ def _read(connection: sqlite3.Connection, name: str) -> Rows | None:
     attempts = {
         (key(n, s, i), g, a): AttemptRow(*rest)
         for n, s, i, g, a, *rest in query(
-            "SELECT node, scope, iteration, generation, attempt, state, from_frame, to_frame, start_seq, failure,"
-            " counted FROM smithers_attempts WHERE run = ?", (run,)
+            "SELECT node, scope, iteration, generation, attempt, state, from_frame, to_frame, start_seq,"
+            " failure, counted FROM smithers_attempts WHERE run = ?", (run,)
         )
     }  # fmt: skip
     outputs = {
@@ -236,7 +236,7 @@ def _read(connection: sqlite3.Connection, name: str) -> Rows | None:
 def read_journal(journal: Path) -> list[Line]:
     """Every whole line of the journal, in the order they were written.
 
-    Lines are written by one `write` each to a file opened for appending, so a killed process leaves whole lines.
+    Each is written by one `write` to a file opened for appending, so a killed process leaves whole lines.
     """
     if not journal.exists():
         return []
@@ -292,9 +292,7 @@ def _check_attempts(rows: Rows) -> list[str]:
     for (key, generation, attempt), row in rows.attempts.items():
         numbers.setdefault((key, generation), []).append(attempt)
         if (row.state == RUNNING) != (row.to_frame is None):
-            found.append(
-                f"I8 attempt {attempt} of {key} has state {row.state} and ends in frame {row.to_frame}"
-            )
+            found.append(f"I8 attempt {attempt} of {key} is in state {row.state}, its end {row.to_frame}")
         if row.state == LOST and row.counted:
             found.append(f"I4 attempt {attempt} of {key} was lost and counted as a retry")
     for (key, generation), all_of_it in numbers.items():
@@ -315,7 +313,7 @@ def _miscounted(rows: Rows, kind: int, attempts: set[tuple[Key, int, int]], word
     told = Counter((event.key, event.attempt) for event in rows.events if event.type == kind)
     stored = Counter((key, attempt) for key, _, attempt in attempts)
     return [
-        f"I8 attempt {attempt} of {key}: {told[key, attempt]} events say {word}, {stored[key, attempt]} rows do"
+        f"I8 attempt {attempt} of {key}: {word} by {told[key, attempt]} events, {stored[key, attempt]} rows"
         for key, attempt in told.keys() | stored.keys()
         if told[key, attempt] != stored[key, attempt]
     ]
@@ -327,12 +325,11 @@ def _check_nodes(rows: Rows) -> list[str]:
     told = Counter(event.key for event in rows.events if event.type == EVENT_FINISHED)
     finished = Counter(key for key, _ in rows.finished_slots)
     if told != finished:
-        found.append(
-            f"I1 completions by events and by rows differ: {dict((told - finished) + (finished - told))}"
-        )
+        odd = (told - finished) + (finished - told)
+        found.append(f"I1 completions by events and by rows differ: {', '.join(map(str, odd))}")
     at = {event.seq: event for event in rows.events}
-    for slot in rows.outputs.keys() - set(rows.finished_slots):
-        found.append(f"I1 {slot[0]} has an output and has not finished")
+    early = rows.outputs.keys() - set(rows.finished_slots)
+    found.extend(f"I1 {key} has an output and has not finished" for key, _ in early)
     for (key, generation), row in rows.nodes.items():
         last = rows.attempts.get((key, generation, row.attempt))
         if row.state in (FINISHED, FAILED) and (last is None or last.state not in (row.state, LOST)):
@@ -353,15 +350,17 @@ def _check_nodes(rows: Rows) -> list[str]:
 
 def _check_inputs(rows: Rows) -> list[str]:
     """Each attempt against the inputs that its task declares in `meta`: `{"after": [ids]}`."""
-    found = []
+    found: list[str] = []
     by_node: dict[str, list[tuple[Slot, OutputRow]]] = {}
     for slot, output in rows.outputs.items():
         by_node.setdefault(slot[0].node, []).append((slot, output))
     for (key, _, attempt), row in rows.attempts.items():
         meta = rows.specs[key.node].get("meta")
-        for source in meta.get("after", []) if isinstance(meta, dict) else []:
-            if not _was_there(rows, key, row, source, by_node.get(source, [])):
-                found.append(f"I6 attempt {attempt} of {key} began before {source} had finished")
+        found.extend(
+            f"I6 attempt {attempt} of {key} began before {source} had finished"
+            for source in (meta.get("after", []) if isinstance(meta, dict) else [])
+            if not _was_there(rows, key, row, source, by_node.get(source, []))
+        )
     return found
 
 
@@ -370,7 +369,8 @@ def _was_there(
 ) -> bool:
     """Whether the input existed when the attempt began, in the same pass of the loops that both stand in."""
     own, other = rows.loops(key.node), rows.loops(source)
-    shared = len(os.path.commonprefix([own, other]))
+    both = takewhile(lambda pair: pair[0] == pair[1], zip(own, other, strict=False))
+    shared = sum(1 for _ in both)
     here = key.passes(own)[:shared]
     return any(
         output.seq <= attempt.start_seq and output.frame <= attempt.from_frame
@@ -412,12 +412,13 @@ def check_history(before: Rows, after: Rows, *, has_new_owner: bool = True) -> l
 
 def check_process_death(dead: Rows, after: Rows) -> list[str]:
     """What becomes of the attempts that a dead process had in flight."""
+    if after.run.frame == dead.run.frame:
+        return []  # nobody has taken over yet
+    states = {slot: after.attempts[slot].state for slot in dead.running & after.attempts.keys()}
     return [
-        f"I4 attempt {attempt} of {key} was cut off, and is in state {after.attempts[key, generation, attempt].state}"
-        for key, generation, attempt in dead.running
-        if (key, generation, attempt) in after.attempts
-        and after.run.frame > dead.run.frame
-        and after.attempts[key, generation, attempt].state != LOST
+        f"I4 attempt {attempt} of {key} was cut off, and is in state {state}"
+        for (key, _, attempt), state in states.items()
+        if state != LOST
     ]
 
 
@@ -495,7 +496,7 @@ def check_end(rows: Rows, undisturbed: Rows) -> list[str]:
     found = []
     if rows.run.state != undisturbed.run.state:
         found.append(
-            f"I12 the run ended in state {rows.run.state} instead of {undisturbed.run.state}: {rows.run.error}"
+            f"I12 the run is in state {rows.run.state}, not {undisturbed.run.state}: {rows.run.error}"
         )
     if rows.run.owner is not None:
         found.append("I7 the run has ended and still names an owner")

@@ -25,7 +25,7 @@ class Fault:
     only: str = ""
     """Counts, and hits, only statements that begin so."""
     moment: Literal["before", "after"] = "before"
-    """Before the statement took effect, or after it: then it reports an error and has been done all the same."""
+    """Before the statement took effect, or after: then it reports an error and has been done all the same."""
     name: str = "SQLITE_IOERR"
     lasts: bool = False
     """Every later statement that writes fails too, until `heal`."""

@@ -1,4 +1,4 @@
-"""Processes of `smithers up` that are started, killed and looked at. Knows the command line, and nothing inside."""
+"""Processes of `smithers up` that are started, killed and looked at: from outside, by the command line."""
 
 from __future__ import annotations
 
@@ -138,8 +138,8 @@ class Place:
     def look(self) -> Rows | None:
         """The run as it stands in the file, without touching it.
 
-        A reader of the file itself would replay the log that a killed process left, and with it half of what a
-        resume is tested for; so a copy is read.
+        A reader of the file itself would replay the log that a killed process left, and with it half of what
+        a resume is tested for; so a copy is read.
         """
         copy = self.folder / "copy"
         copy.mkdir(exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ class Finish:
     races: int = 0
     loser_s: list[float] = field(default_factory=list)
     """How long losers took, from the start of their process to its end."""
+    loser_cpu_ms: list[float] = field(default_factory=list)
+    """Mean over the losers of one race: what being refused costs, however busy the machine is."""
     takeover_ms: list[float] = field(default_factory=list)
     """From the start of the winner's process until the task that was cut off ran again."""
     violations: list[str] = field(default_factory=list)
@@ -33,6 +36,7 @@ class Finish:
         return (
             f"{self.races} races of {self.racers}: {len(self.loser_s)} losers, "
             f"s to be refused p50 {median(self.loser_s):.2f} max {max(self.loser_s):.2f}, "
+            f"CPU ms {median(self.loser_cpu_ms):.0f}, "
             f"ms to take over p50 {median(self.takeover_ms):.0f} max {max(self.takeover_ms):.0f}, "
             f"wrong {len(self.violations)}"
         )
@@ -57,8 +61,10 @@ def _race(place: Place, racers: int, finish: Finish) -> None:
     first.kill()
     dead = place.look()
     assert dead is not None
+    spent_s = _spent_s()
     ups = [place.resume() for _ in range(racers)]
     wait_all_but_one(ups)
+    finish.loser_cpu_ms.append((_spent_s() - spent_s) * 1000 / (racers - 1))
     began = place.wait_for("hold", attempt=2)
     winner = next((up for up in ups if up.pid == began.pid), None)
     if winner is None:
@@ -76,6 +82,12 @@ def _race(place: Place, racers: int, finish: Finish) -> None:
         found.append(f"the winner exited with {code}: {winner.said()}")
     found += _check_end(place, dead, winner)
     finish.violations += [f"race {finish.races} of {racers}: {text} [{place.folder}]" for text in found]
+
+
+def _spent_s() -> float:
+    """CPU time of the children that have been waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def wait_all_but_one(ups: list[Up]) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -16,7 +17,7 @@ from tests.chaos import checker
 from tests.chaos.checker import LOST, RUN_FAILED, Key, Line, Rows
 from tests.chaos.harness import Place, Up
 
-FULL = {"capped": 44, "open": 40, "chains": 8, "asked": 16, "passes": 6}
+FULL = {"capped": 24, "open": 30, "chains": 8, "asked": 16, "passes": 9}
 """200 tasks."""
 SHORT = {"capped": 8, "open": 4, "chains": 1, "asked": 6, "passes": 3}
 """60 tasks."""
@@ -66,14 +67,12 @@ def undisturbed(folder: Path, size: dict[str, int]) -> tuple[Rows, float]:
     rows = place.look()
     if rows is None or rows.run.state < ENDED:
         raise AssertionError(f"the undisturbed run exited with {code}:\n{up.said()}")
+    untold = {str(key) for key, _ in rows.finished} - acknowledged(up)
     problems = [
         *checker.check_rows(rows),
         *checker.check_journal(rows, place.lines()),
         *checker.check_end(rows, rows),
-        *(
-            f"{key} was never said to be finished"
-            for key in {str(key) for key, _ in rows.finished} - acknowledged(up)
-        ),
+        *(f"{key} was never said to be finished" for key in untold),
     ]
     if problems:
         raise AssertionError(f"the undisturbed run is wrong: {problems}")
@@ -87,7 +86,7 @@ def acknowledged(up: Up) -> set[str]:
 
 
 def storm(folder: Path, seed: int, kills: int, size: dict[str, int], reference: Rows, span_s: float) -> Tally:
-    """Kill and resume runs of the same workflow until so many kills are spent; the last run may go to its end.
+    """Kill and resume runs of the same workflow until so many kills are spent; the last goes to its end.
 
     Args:
         reference: the undisturbed run.
@@ -129,25 +128,26 @@ class _OneRun:
         tally, place = self._tally, self._place
         while True:
             up = place.start() if self._last is None else place.resume()
-            code = None
             if tally.kills < self._kills:
                 code = up.kill_at(self._random.uniform(0, self._span_s))
             else:
                 code = up.wait()
             rows = self._look(up, was_killed=code is None)
-            if code is None:
-                continue_ = rows is None or rows.run.state < ENDED
-            elif rows is not None and rows.run.state == RUN_FAILED and self._is_crash_loop(rows):
-                tally.crash_loops += 1
-                continue_ = True
-            else:
-                continue_ = False
-            if not continue_:
+            if not self._goes_on(rows, was_killed=code is None):
                 self._finish(rows, up, code)
                 return
             if len(place.started) > 50 + self._kills:
                 self._blame([f"the run does not end: {len(place.started)} processes"])
                 return
+
+    def _goes_on(self, rows: Rows | None, *, was_killed: bool) -> bool:
+        """Whether a user would resume the run."""
+        if rows is None or rows.run.state < ENDED:
+            return was_killed
+        if rows.run.state == RUN_FAILED and self._is_crash_loop(rows):
+            self._tally.crash_loops += 1
+            return True
+        return False
 
     def _look(self, up: Up, *, was_killed: bool) -> Rows | None:
         """Compare the run with what it was when the last process had ended."""
@@ -155,33 +155,37 @@ class _OneRun:
         rows, lines = self._place.look(), self._place.lines()
         fresh = lines[self._journalled :]
         self._journalled = len(lines)
+        own = [line for line in fresh if line.pid == up.pid]
         if was_killed:
-            tally.kills += 1
-            own = {(line.key, line.attempt) for line in fresh if line.pid == up.pid and line.what == "start"}
-            own -= {(line.key, line.attempt) for line in fresh if line.pid == up.pid and line.what == "end"}
-            begun = (
-                rows.running - (last.running if last is not None else set()) if rows is not None else set()
-            )
-            tally.in_flight += bool(own or begun)
-            tally.unborn += rows is None
+            self._count_kill(rows, own)
         if last is not None:
-            first = [line.at_ns for line in fresh if line.pid == up.pid and line.what == "start"]
-            if first:
-                tally.dispatch_ms.append((min(first) - up.began_ns) / 1e6)
+            started = [line.at_ns for line in own if line.what == "start"]
+            tally.dispatch_ms += [(at_ns - up.began_ns) / 1e6 for at_ns in started[:1]]
         if rows is None:
             if last is not None:
                 self._blame(["I3 the run is gone"])
             elif fresh:
                 self._blame([f"I4 {fresh[0].key} was executed before anything was stored"])
             return None
-        if was_killed:
-            self._hits.update((key, generation) for key, generation, _ in rows.running)
         self._blame(checker.check_rows(rows))
         self._check_acknowledged(rows, up)
         if last is not None:
             self._compare(last, rows, fresh)
         self._last = rows
         return rows
+
+    def _count_kill(self, rows: Rows | None, own: list[Line]) -> None:
+        """Args: own: what the killed process' tasks have left."""
+        tally = self._tally
+        tally.kills += 1
+        tally.unborn += rows is None
+        began = {(line.key, line.attempt) for line in own if line.what == "start"}
+        ended = {(line.key, line.attempt) for line in own if line.what == "end"}
+        running = rows.running if rows is not None else set()
+        # What an earlier process left running is no merit of this kill.
+        before = self._last.running if self._last is not None else set()
+        tally.in_flight += bool(began - ended or running - before)
+        self._hits.update((key, generation) for key, generation, _ in running)
 
     def _compare(self, last: Rows, rows: Rows, fresh: list[Line]) -> None:
         history = checker.check_history(last, rows)
@@ -245,31 +249,40 @@ class _OneRun:
         self._tally.violations.extend(f"{where}: {text} [{self._place.folder}]" for text in violations)
 
 
+_COLUMNS: dict[str, Callable[[Tally], object]] = {
+    "seed": lambda tally: "all" if tally.seed < 0 else tally.seed,
+    "runs": lambda tally: tally.runs,
+    "kills": lambda tally: tally.kills,
+    "in flight": lambda tally: f"{tally.share:.0%}",
+    "finished": lambda tally: tally.finished,
+    "executed": lambda tally: tally.executions,
+    "cut off": lambda tally: tally.cut_off,
+    "lost": lambda tally: tally.lost,
+    "twice": lambda tally: tally.twice,
+    "loops": lambda tally: tally.crash_loops,
+    "owners left": lambda tally: tally.stale_owners,
+    "wrong": lambda tally: len(tally.violations),
+    "resume ms p50/max": lambda tally: (
+        f"{median(tally.dispatch_ms):.0f}/{max(tally.dispatch_ms):.0f}" if tally.dispatch_ms else "-"
+    ),
+}
+
+
 def table(tallies: list[Tally]) -> str:
     """One line a seed, and their sum."""
     rows = [*tallies, *([_sum(tallies)] if len(tallies) > 1 else [])]
-    head = ("seed", "runs", "kills", "in flight", "finished", "executed", "cut off", "lost", "twice", "loops",
-            "wrong", "resume ms p50/max")  # fmt: skip
-    body = [
-        (
-            "all" if tally.seed < 0 else str(tally.seed), str(tally.runs), str(tally.kills), f"{tally.share:.0%}",
-            str(tally.finished), str(tally.executions), str(tally.cut_off), str(tally.lost), str(tally.twice),
-            str(tally.crash_loops), str(len(tally.violations)),
-            f"{median(tally.dispatch_ms):.0f}/{max(tally.dispatch_ms):.0f}" if tally.dispatch_ms else "-",
-        )
-        for tally in rows
-    ]  # fmt: skip
-    widths = [max(len(row[column]) for row in [head, *body]) for column in range(len(head))]
+    cells = [list(_COLUMNS), *([str(show(tally)) for show in _COLUMNS.values()] for tally in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *body]
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells
     )
 
 
 def _sum(tallies: list[Tally]) -> Tally:
     total = Tally(-1)
     for tally in tallies:
-        for name in ("runs", "kills", "in_flight", "unborn", "finished", "executions", "lost", "twice", "cut_off",
-                     "crash_loops", "stale_owners"):  # fmt: skip
+        for name in ("runs", "kills", "in_flight", "unborn", "finished", "executions", "lost", "twice",
+                     "cut_off", "crash_loops", "stale_owners"):  # fmt: skip
             setattr(total, name, getattr(total, name) + getattr(tally, name))
         total.dispatch_ms += tally.dispatch_ms
         total.violations += tally.violations

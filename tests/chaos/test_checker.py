@@ -52,7 +52,8 @@ def test_a_sound_run_is_called_sound(sound: Place) -> None:
 
 NODE = "(SELECT id FROM smithers_names WHERE text = 'draft')"
 DAMAGE = {
-    "I1 a finished task without its output": f"DELETE FROM smithers_outputs WHERE node = {NODE} AND iteration = 1",
+    "I1 a finished task without its output":
+        f"DELETE FROM smithers_outputs WHERE node = {NODE} AND iteration = 1",
     "I1 a finished task without its row": f"DELETE FROM smithers_nodes WHERE node = {NODE} AND iteration = 1",
     "I2 an output that has changed": f"UPDATE smithers_outputs SET body = '{{}}' WHERE node = {NODE}",
     "I4 an attempt after the completion":

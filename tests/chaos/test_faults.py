@@ -131,7 +131,7 @@ class Trial:
                 self.found.append(f"{name} ended as {end.state.word}: {end.error}")
 
     def _name(self, name: str, error: Exception) -> None:
-        """A run may end by an error with a name; by a bug of ours, or an error of somebody else's, it may not."""
+        """A run may end by an error with a name, not by a bug of ours or somebody else's exception."""
         self.ended_with[error.code if isinstance(error, SmithersError) else type(error).__name__] += 1
         if isinstance(error, BugError) or not isinstance(error, SmithersError):
             self.found.append(f"{name} ended with {error!r}")

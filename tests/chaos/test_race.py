@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,4 +22,5 @@ def test_of_several_resumers_one_owns_the_run_and_the_others_are_told_who_within
     print(f"\n{finish}")
     print(*finish.violations, sep="\n")
     assert finish.violations == []
-    assert max(finish.loser_s) < REFUSED_WITHIN_S
+    # Wall clock, as a person feels it. Where the machine has other work to do, look at the CPU time instead.
+    assert max(finish.loser_s) < REFUSED_WITHIN_S, f"load average {os.getloadavg()[0]:.1f}"

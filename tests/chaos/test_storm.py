@@ -9,7 +9,7 @@ import pytest
 from tests.chaos.storm import FULL, storm, table, undisturbed
 
 IN_FLIGHT_SHARE = 0.7
-"""At least so many kills must cut an attempt off: the others hit start-up and exit, where little can go wrong."""
+"""At least so many kills must cut an attempt off; the others hit start-up and exit."""
 
 
 def test_no_finished_task_is_lost_or_run_twice_however_often_the_process_is_killed(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import assert_never
@@ -64,7 +66,7 @@ class Lockstep:
     """A schedule and the oracle told the same things."""
 
     def __init__(self, grown: Grown) -> None:
-        self.versions = grown.versions
+        self.memory = grown.memory
         self.limit = grown.limit
         self.story: list[str] = []
         """What happened since the last mount, for a failure to tell."""
@@ -75,33 +77,50 @@ class Lockstep:
         self.tree = tree
         self.ids = ids_of(tree)
         self.tasks = {node.id: node for node in nodes_of(tree) if isinstance(node, TaskPlan)}
-        self.schedule = Schedule(tree, facts.copy(), limit=self.limit)
         self.oracle = OracleSchedule(tree, facts.copy(), limit=self.limit)
+        self.expansions: Counter[NodeKey] = Counter()
+        self.expansions_of_schedule: Counter[NodeKey] = Counter()
+        with self.schedules_turn():
+            self.schedule = Schedule(tree, facts.copy(), limit=self.limit)
+
+    @contextmanager
+    def schedules_turn(self) -> Iterator[None]:
+        """What is expanded meanwhile is counted apart from what the oracle expands."""
+        self.memory.expansions = self.expansions_of_schedule
+        try:
+            yield
+        finally:
+            self.memory.expansions = self.expansions
 
     def decide(self, now_ms: int) -> Decision:
         expected_skips, expected = answer(self.oracle, now_ms)
         self.story.append(f"decide({now_ms}): {[*expected_skips]} {expected}")
-        skips, decision = answer(self.schedule, now_ms)
+        with self.schedules_turn():
+            skips, decision = answer(self.schedule, now_ms)
         assert decision == expected
         assert sorted(skips) == sorted(expected_skips)
         assert plain(self.schedule.facts) == plain(self.oracle.facts)
         assert self.schedule.snapshot() == self.oracle.snapshot()
+        assert self.expansions_of_schedule == self.expansions, "each body is made once"
         return decision
 
     def settle(self, key: NodeKey, outcome: Settled | Due | Blocked | None) -> None:
         self.story.append(f"settle({key}, {outcome!r})")
-        self.schedule.settle(key, outcome)
+        with self.schedules_turn():
+            self.schedule.settle(key, outcome)
         self.oracle.settle(key, outcome)
 
     def judge(self, loop: NodeKey, *, until: bool) -> None:
         self.story.append(f"judge({loop}, {until})")
-        self.schedule.judge(loop, until)
+        with self.schedules_turn():
+            self.schedule.judge(loop, until)
         self.oracle.judge(loop, until)
 
     def refill(self, hole: NodeKey) -> None:
         self.story.append(f"refill({hole})")
-        self.versions[hole] = self.versions.get(hole, 0) + 1
-        self.schedule.refill(hole)
+        self.memory.refills[hole] += 1
+        with self.schedules_turn():
+            self.schedule.refill(hole)
         self.oracle.refill(hole)
 
     def running(self) -> tuple[NodeKey, ...]:
@@ -182,7 +201,7 @@ def disturb(run: Lockstep, events: Events) -> bool:
     elif events.happens(0.1) and (holes := run.holes()):
         run.refill(events.random.choice(holes))
     elif events.happens(0.03):
-        run.mount(Grower(events.random, run.versions).tree(), run.oracle.facts)
+        run.mount(Grower(events.random, run.memory).tree(), run.oracle.facts)
     else:
         return False
     return True

@@ -6,6 +6,7 @@ Ids come from small pools: a second tree grown for the same run meets the facts 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -34,15 +35,26 @@ NOTHING = SequencePlan()
 NOTHING_TWICE = ParallelPlan((NOTHING, NOTHING))
 
 
+@dataclass
+class Memory:
+    """What the holes in all trees of a run share."""
+
+    refills: Counter[NodeKey] = field(default_factory=Counter)
+    """How often each hole was refilled."""
+    expansions: Counter[NodeKey] = field(default_factory=Counter)
+    """How often each hole was asked for its body; whoever wants to know puts a counter of its own here."""
+
+
 @dataclass(frozen=True)
 class Variants:
     """What a hole expands to: one of several bodies, by pass and by how often it was refilled."""
 
     bodies: tuple[PlanNode, ...]
-    versions: dict[NodeKey, int]
+    memory: Memory
 
     def __call__(self, key: NodeKey) -> PlanNode:
-        return self.bodies[(key.iteration + self.versions.get(key, 0)) % len(self.bodies)]
+        self.memory.expansions[key] += 1
+        return self.bodies[(key.iteration + self.memory.refills[key]) % len(self.bodies)]
 
 
 @dataclass
@@ -50,12 +62,12 @@ class Grower:
     """Grows one tree in document order.
 
     Args:
-        versions: how often each hole was refilled; shared by all trees of a run.
+        memory: shared by all trees of a run.
         size: about how many tasks the tree has.
     """
 
     random: Random
-    versions: dict[NodeKey, int] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
     size: int = 12
     ids: list[str] = field(default_factory=list)
     """Ids given out so far, in document order; what an edge names without closing a circle."""
@@ -141,7 +153,7 @@ class Grower:
                 kind: count for kind, count in highest.items() if kind not in self.counts
             }
         self.counts = highest
-        return self.made(HolePlan(name, Variants(tuple(bodies), self.versions)))
+        return self.made(HolePlan(name, Variants(tuple(bodies), self.memory)))
 
     def pair(self, depth: int) -> PlanNode:
         """One component used twice, under other ids the second time."""
@@ -218,14 +230,14 @@ class Grown:
     """A tree with the memory its holes share."""
 
     tree: PlanNode
-    versions: dict[NodeKey, int]
+    memory: Memory
     limit: int | None
 
 
 def grow(random: Random, size: int = 12) -> Grown:
     """A random tree and run limit."""
     grower = Grower(random, size=size)
-    return Grown(grower.tree(), grower.versions, random.choice(LIMITS))
+    return Grown(grower.tree(), grower.memory, random.choice(LIMITS))
 
 
 def trees(size: int = 12) -> st.SearchStrategy[Grown]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +15,10 @@ import click
 
 from smithers.cli import terminal
 from smithers.cli.given import read_input
+from smithers.cli.interrupt import Interrupt
 from smithers.cli.load import Target, load, locate
 from smithers.cli.options import json_option, store_option
+from smithers.cli.streams import stdout_kept
 from smithers.errors import RunExists, RunNotFound, UsageRefused
 from smithers.ids import check_run_id
 from smithers.records import RunFilter, RunState
@@ -153,24 +154,26 @@ def _store_path(target: Target, wanted: Wanted) -> Path:
 def _start(target: Target, path: Path, wanted: Wanted) -> int:
     if wanted.run_id is not None and path.exists():
         _refuse_taken(path, wanted.run_id, wanted.file)
-    workflow = load(target)
     from smithers.engine.host import Host
 
-    host = Host(path, durability=str(workflow.definition.durability))
-    try:
-        handle, frames = _watched(
-            lambda watch: workflow.start(
-                host,
-                wanted.given,
-                run_id=wanted.run_id,
-                max_concurrency=wanted.limit,
-                rehearse=wanted.rehearse,
-                watch=watch,
+    with stdout_kept():
+        workflow = load(target)
+        host = Host(path, durability=str(workflow.definition.durability))
+        try:
+            handle, frames, interrupt = _watched(
+                lambda watch: workflow.start(
+                    host,
+                    wanted.given,
+                    run_id=wanted.run_id,
+                    max_concurrency=wanted.limit,
+                    rehearse=wanted.rehearse,
+                    watch=watch,
+                )
             )
-        )
-        return _follow(handle, frames, wanted, None, host)
-    finally:
-        host.close()
+            end = _follow(handle, frames, interrupt, None, host)
+        finally:
+            host.close()
+    return _tell(end, interrupt, wanted)
 
 
 def _refuse_taken(path: Path, run_id: str, file: str) -> None:
@@ -221,18 +224,20 @@ def _run_name(host: Host, word: str | None) -> str | None:
 
 
 def _drive(host: Host, claim: Claim, target: Target, wanted: Wanted) -> int:
-    try:
-        workflow = load(target)
-        _check_workflow(claim.row, workflow.name)
-        handle, frames = _watched(
-            lambda watch: workflow.resume(
-                host, claim, max_concurrency=wanted.limit, rehearse=wanted.rehearse, watch=watch
+    with stdout_kept():
+        try:
+            workflow = load(target)
+            _check_workflow(claim.row, workflow.name)
+            handle, frames, interrupt = _watched(
+                lambda watch: workflow.resume(
+                    host, claim, max_concurrency=wanted.limit, rehearse=wanted.rehearse, watch=watch
+                )
             )
-        )
-    except BaseException:
-        host.release(claim)
-        raise
-    return _follow(handle, frames, wanted, claim.row, host)
+        except BaseException:
+            host.release(claim)
+            raise
+        end = _follow(handle, frames, interrupt, claim.row, host)
+    return _tell(end, interrupt, wanted)
 
 
 def _check_workflow(row: RunRow, name: str) -> None:
@@ -262,25 +267,33 @@ def _already_finished(host: Host, row: RunRow, wanted: Wanted) -> int:
 
 def _watched(
     begin: Callable[[Callable[[FrameWrite], None]], Handle],
-) -> tuple[Handle, SimpleQueue[FrameWrite]]:
-    """Begin a run whose committed frames arrive in a queue, from the first on."""
+) -> tuple[Handle, SimpleQueue[FrameWrite], Interrupt]:
+    """Begin a run whose committed frames arrive in a queue, from the first on.
+
+    Signals are caught from here on: a task may run before `begin` has returned.
+    """
     frames: SimpleQueue[FrameWrite] = SimpleQueue()
-    return begin(frames.put), frames
+    interrupt = Interrupt()
+    try:
+        handle = begin(frames.put)
+    except BaseException:
+        interrupt.restore()
+        raise
+    interrupt.stops(handle)
+    return handle, frames, interrupt
 
 
 def _follow(
     handle: Handle,
     frames: SimpleQueue[FrameWrite],
-    wanted: Wanted,
+    interrupt: Interrupt,
     resumed: RunRow | None,
     host: Host,
-) -> int:
-    """Show the run until it leaves this process; returns the exit code."""
+) -> RunEnd:
+    """Show the run until it leaves this process."""
     from smithers.cli.display import display_for
 
     name = handle.started.result()
-    caught: list[int] = []
-    restore = _catch_signals(handle, caught)
     display = display_for(name, resumed, host)
     try:
         while not handle.ended.done():
@@ -295,32 +308,17 @@ def _follow(
             display.frame(frames.get_nowait())
     finally:
         display.close()
-        restore()
-    end = handle.ended.result()
+        interrupt.restore()
+    return handle.ended.result()
+
+
+def _tell(end: RunEnd, interrupt: Interrupt, wanted: Wanted) -> int:
+    """Print how the run ended; returns the exit code."""
     _say_end(end, wanted)
     _print_result(end.run_id, end.state, end.output, end.error, wanted.is_json)
-    if caught and end.state is RunState.PAUSED:
-        return 128 + caught[0]
+    if interrupt.number is not None and end.state is RunState.PAUSED:
+        return 128 + interrupt.number
     return EXIT_CODES[end.state]
-
-
-def _catch_signals(handle: Handle, caught: list[int]) -> Callable[[], None]:
-    """First SIGINT or SIGTERM: pause. Second: leave at once."""
-
-    def catch(number: int, _: object) -> None:
-        if caught:
-            os._exit(128 + number)
-        caught.append(number)
-        terminal.note("pausing: what runs is being ended; once more leaves at once")
-        handle.pause()
-
-    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    return restore
 
 
 def _say_end(end: RunEnd, wanted: Wanted) -> None:

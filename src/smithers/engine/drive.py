@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, assert_never
 
 from smithers.context import Context, View
-from smithers.errors import BugError, MissingOutput, SmithersError
+from smithers.errors import BugError, InvalidNode, MissingOutput, SmithersError
 from smithers.ids import NodeKey
 from smithers.nodes import Task
 from smithers.plan import PlanNode
@@ -326,7 +326,10 @@ class Drive:
             return Done(encode_output(job.task, job.model, job.task.value))
         except SmithersError as error:
             if self._is_first:
-                raise  # known before anything ran: a mistake in the file, not a failure of the run
+                # Known before anything ran: a mistake in the file, not a failure of the run.
+                raise InvalidNode(
+                    error.message, hint=error.hint, place=error.place, **error.details
+                ) from None
             return Failed(classify(error), describe(error))
 
     # --- Ending ---------------------------------------------------------------------------------

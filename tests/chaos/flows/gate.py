@@ -1,4 +1,4 @@
-"""One quick task, one that holds until a file appears, one after it: a run that stays where a test wants it."""
+"""One quick task, one that holds until a file appears, one more: a run that stays where a test wants it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def hold() -> str:
     """Go on as soon as there is a file `open` beside the journal."""
     note("start")
     gate = Path(os.environ["CHAOS_FOLDER"]) / "open"
-    while not gate.exists():
+    while not gate.exists():  # noqa: ASYNC110 - a file cannot be awaited
         await asyncio.sleep(0.01)
     note("end")
     return "let through"

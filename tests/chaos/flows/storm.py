@@ -1,7 +1,7 @@
 """Everything a run may be made of, sized by its input; each execution leaves two lines in a journal.
 
-A line is `key attempt start|end pid monotonic_ns`, appended and fsynced before the body goes on. Outputs depend on
-nothing but the keys, so that a run that was killed a hundred times must answer what an undisturbed one answers.
+A line is `key attempt start|end pid monotonic_ns`, appended and fsynced before the body goes on. Outputs are
+made of nothing but the keys: a run that was killed often must answer what an undisturbed one does.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SOON = RetryPolicy(retries=2, backoff="fixed", initial_delay=0.02)
 class Size(BaseModel):
     """How much of each kind; `tasks` says how many tasks that makes."""
 
-    capped: int = 44
-    open: int = 40
+    capped: int = 24
+    open: int = 30
     chains: int = 8
     asked: int = 16
-    passes: int = 6
+    passes: int = 9
 
 
 class Part(BaseModel):
@@ -155,7 +155,7 @@ def refine(ctx: Context[Size]) -> Loop:
         inner,
         review,
         until=lambda: ctx.iteration_count(review) >= passes,
-        max_iterations=9,
+        max_iterations=20,
         id="outer",
     )
 

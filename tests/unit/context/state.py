@@ -37,7 +37,7 @@ class PlainState:
         return self.failures.get(key)
 
     def put(self, node: str, passes: tuple[int, ...], seq: int, model: str = "Number") -> None:
-        """Add an output `{"n": seq}` of `node` in these passes; `node` must be mounted, unless outside loops."""
+        """Add an output `{"n": seq}` of `node`; in loops, it must be mounted."""
         loops = self.mounted[node].loops if node in self.mounted else ()
         scope = ",".join(f"{loop}={n}" for loop, n in zip(loops[:-1], passes, strict=False))
         self.rows.add(OutputText(NodeKey(node, scope, passes[-1]), seq, model, f'{{"n":{seq}}}'))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
 
 from smithers import Context, Loop, Node, Parallel, Sequence, Task
-from tests.unit.engine.play import Number, Play, Word, until
+from tests.unit.engine.play import QUICK, Number, Play, Word, until
 
 
 def counting(play: Play, name: str = "t") -> Task[Number]:
@@ -17,11 +18,12 @@ def counting(play: Play, name: str = "t") -> Task[Number]:
 def test_a_callable_reads_the_output_of_its_own_pass(play: Play) -> None:
     def flow(ctx: Context) -> Node:
         t = counting(play)
-        return Loop(
-            t,
-            Task("read", str, run=lambda: play.see((ctx.iteration, ctx.output(t).n)) or ""),
-            max_iterations=3,
-        )
+
+        def read() -> Word:
+            play.see((ctx.iteration, ctx.output(t).n))
+            return Word(text="")
+
+        return Loop(t, Task("read", Word, run=read), max_iterations=3)
 
     play.run(flow)
     assert play.seen == [(0, 1), (1, 2), (2, 3)]
@@ -74,8 +76,13 @@ def test_nested_loops_read_only_their_own_pass(play: Play) -> None:
 def test_the_outer_body_reads_the_last_inner_pass_of_its_own_pass(play: Play) -> None:
     def flow(ctx: Context) -> Node:
         t = counting(play)
-        read = Task("read", str, run=lambda: play.see(ctx.output(t).n) or "")
-        return Loop(Loop(t, max_iterations=3, id="inner"), read, max_iterations=2, id="outer")
+
+        def read() -> Word:
+            play.see(ctx.output(t).n)
+            return Word(text="")
+
+        inner = Loop(t, max_iterations=3, id="inner")
+        return Loop(inner, Task("read", Word, run=read), max_iterations=2, id="outer")
 
     play.run(flow)
     assert play.seen == [3, 6]
@@ -113,7 +120,11 @@ def test_an_attempt_reads_the_state_at_its_start_and_not_what_came_meanwhile(pla
     gate = threading.Event()
 
     def flow(ctx: Context) -> Node:
-        other = Task("other", Number, run=lambda: gate.set() or {"n": 5})
+        def open_gate() -> Number:
+            gate.set()
+            return Number(n=5)
+
+        other = Task("other", Number, run=open_gate)
 
         def read() -> Word:
             before = ctx.output_maybe(other)
@@ -125,8 +136,6 @@ def test_an_attempt_reads_the_state_at_its_start_and_not_what_came_meanwhile(pla
             return Word(text="")
 
         async def read_later() -> Word:
-            import asyncio
-
             await asyncio.to_thread(gate.wait, 5)
             await asyncio.to_thread(until, lambda: "other" in play.states())
             return read()
@@ -148,8 +157,6 @@ def test_a_later_attempt_reads_what_came_since_the_first(play: Play) -> None:
                 until(lambda: "other" in play.states())
                 raise ValueError("again")
             return Word(text="")
-
-        from tests.unit.engine.play import QUICK
 
         return Parallel(Task("read", Word, run=read, retry_policy=QUICK), other)
 
@@ -205,7 +212,7 @@ def test_a_value_of_another_process_is_the_same_bytes(play: Play) -> None:
 
     def flow(ctx: Context) -> Node:
         first = Task("first", Number, run=lambda: {"n": "7"})
-        return Sequence(first, Task("read", str, deps=first, run=lambda found: repr(found)))
+        return Sequence(first, Task("read", str, deps=first, run=repr))
 
     assert play.run(flow).output == "Number(n=7)"
 
@@ -220,3 +227,19 @@ def test_input_cannot_be_spoiled_for_the_next_reader(play: Play) -> None:
         return Task("a", str, run=spoil)
 
     assert play.run(flow, {"who": ["ann"]}).output == "['ann']"
+
+
+def test_a_text_written_in_the_render_is_of_the_pass_in_which_its_task_starts(play: Play) -> None:
+    def flow(ctx: Context) -> Node:
+        found = ctx.output_maybe(Number, "t")
+        text = f"{ctx.iteration} {found.n if found else None}"
+
+        def hear(prompt: str) -> str:
+            play.see(prompt)
+            return ""
+
+        before = Task("before", str, agent=hear, prompt=text)
+        return Loop(before, counting(play), until=lambda: False, max_iterations=3)
+
+    play.run(flow)
+    assert play.seen == ["0 None", "1 None", "2 None"]

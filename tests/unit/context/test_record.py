@@ -23,7 +23,7 @@ def test_what_is_inside_reads_the_same_way() -> None:
 
 
 def test_an_unknown_field_is_named_together_with_those_that_there_are() -> None:
-    with pytest.raises(AttributeError, match="teem.*team, size"):
+    with pytest.raises(AttributeError, match=r"teem.*team, size"):
         _ = Record({"team": 1, "size": 2}).teem
     with pytest.raises(AttributeError, match="no fields"):
         _ = Record({}).anything

@@ -170,7 +170,7 @@ def test_all_rows_of_a_model_come_in_seq_order_from_every_pass(nested: PlainStat
 
 def test_a_read_is_noted_whether_or_not_there_is_something(state: PlainState) -> None:
     reads: set[tuple[str, str]] = set()
-    view = View(state, None, None, reads)
+    view = View(state, OUTSIDE, None, reads)
     view.newest("t")
     view.latest("unknown")
     view.count("x")

@@ -203,11 +203,11 @@ def test_a_tolerated_failure_disturbs_nobody(play: Play) -> None:
 
 def test_a_fan_out_of_many_children_over_what_was_found(play: Play) -> None:
     def flow(ctx: Context) -> Node:
+        def check(n: int) -> Node:
+            return Task(f"check:{n}", Number, run=lambda: Number(n=n))
+
         def found() -> list[Node]:
-            return [
-                Task(f"check:{n}", Number, run=lambda n=n: {"n": n})
-                for n in range(ctx.output(Number, "find").n)
-            ]
+            return [check(n) for n in range(ctx.output(Number, "find").n)]
 
         return Sequence(
             Task("find", Number, run=lambda: {"n": 50}),

@@ -570,6 +570,16 @@ def test_a_reason_does_not_depend_on_who_is_skipped_first(order: tuple[str, str]
     assert play.skips() == {"t1": "upstream failed: u", "t2": "upstream failed: u"}
 
 
+def test_an_output_that_came_before_anyone_asked_is_not_missed() -> None:
+    known = facts(t=Running(), x=Running())
+    known.loops[NodeKey("l")] = LoopFact(done=True)
+    play = Play(par(loop("l", "t"), seq("x", task("d", needs=("t",)))), known)
+    assert waits(play.next())
+    play.settle("x")
+    play.settle("t")
+    assert play.starts() == ["d"]
+
+
 def test_a_task_is_not_skipped_before_it_is_reached() -> None:
     play = Play(par("a", seq("slow", task("b", needs=("a",)))))
     play.next()
@@ -956,6 +966,15 @@ def test_an_unmounted_running_task_counts_for_the_runs_limit_only() -> None:
     play.settle("a")
     assert play.starts() == ["b"]
     assert not isinstance(play.next(), Finish)
+
+
+def test_an_attempt_that_outlives_its_pass_holds_no_slot_in_the_next() -> None:
+    known = facts(t=Running())
+    known.blocks[NodeKey("b")] = Settled.FINISHED
+    play = Play(par("u", loop("l", block("b", "t")), cap=1), known)
+    assert play.next() == Judge((NodeKey("l"),))
+    play.judge("l", until=False)
+    assert play.starts() == ["u"]
 
 
 def test_a_back_off_behind_an_unmet_edge_is_not_waited_for() -> None:

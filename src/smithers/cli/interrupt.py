@@ -1,0 +1,42 @@
+"""Ctrl+C and SIGTERM while a run goes on: the first pauses it, the second leaves at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from smithers.cli import terminal
+
+if TYPE_CHECKING:
+    from smithers.engine.handle import Handle
+
+
+class Interrupt:
+    """First SIGINT or SIGTERM: pause. Second: leave at once."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        """The signal that came."""
+        self._handle: Handle | None = None
+        self._before = {
+            number: signal.signal(number, self._catch) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+
+    def stops(self, handle: Handle) -> None:
+        """The run to pause; at once, if a signal has come already."""
+        self._handle = handle
+        if self.number is not None:
+            handle.pause()
+
+    def restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _catch(self, number: int, _: object) -> None:
+        if self.number is not None:
+            os._exit(128 + number)
+        self.number = number
+        terminal.note("pausing: what runs is being ended; once more leaves at once")
+        if self._handle is not None:
+            self._handle.pause()

@@ -8,7 +8,7 @@ from smithers.ids import NodeKey
 from smithers.plan import Edge
 
 from .facts import Blocked, Facts, Settled
-from .vertex import AnyVertex, Leaf, Waiting
+from .vertex import AnyVertex, Leaf, LoopVertex, Waiting
 
 
 class Edges:
@@ -73,6 +73,8 @@ class Edges:
         return source
 
     def _lacks_output(self, source: AnyVertex) -> bool:
+        if isinstance(source, LoopVertex):
+            return source.fact.failed
         if not isinstance(source, Leaf):
             return False
         fact = self._facts.nodes.get(source.key)
@@ -112,6 +114,16 @@ class Edges:
                     self._meet(waiting.leaf, waiting.edge)
                     self._consider(waiting.leaf)
 
+    def orphan(self, gone: Iterable[AnyVertex]) -> None:
+        """What some tasks waited for has been unmounted: they wait for its id now."""
+        for vertex in gone:
+            waiters, vertex.waiters = vertex.waiters, None
+            for waiting in waiters or ():
+                self.visited += 1
+                if waiting.is_current:
+                    waiting.leaf.unmet -= 1
+                    self._meet(waiting.leaf, waiting.edge)
+
     # --- Saying why -----------------------------------------------------------------------------
 
     def unmet(self, leaf: Leaf) -> list[str]:
@@ -126,15 +138,20 @@ class Edges:
                 found.append(edge)
         return found
 
-    def reason(self, leaf: Leaf) -> str:
-        """Why a doomed task is skipped: its first edge whose target has settled without an output."""
+    def reason(self, leaf: Leaf) -> str | None:
+        """Why a doomed task is skipped: its first edge whose target has settled without an output.
+
+        Returns:
+            None: there is none any more; the output has come after all.
+        """
         for edge in self._edges(leaf):
             source = self._by_id.get(edge.target)
-            if not edge.needs_output or not isinstance(source, Leaf):
+            if not edge.needs_output or source is None:
                 continue
             if self.target(leaf, source).is_settled and self._lacks_output(source):
-                return _upstream(edge.target, self._facts.nodes.get(source.key))
-        return "upstream gone"
+                failed = isinstance(source, LoopVertex)
+                return _upstream(edge.target, Settled.FAILED if failed else self._facts.nodes.get(source.key))
+        return None
 
     def missing(self) -> list[tuple[NodeKey, str]]:
         """Reached tasks with an edge to an id that is not mounted (yet): (task, id)."""

@@ -17,7 +17,7 @@ from smithers.plan import (
     TaskPlan,
 )
 
-from .facts import Facts, LoopFact, Settled
+from .facts import Facts, LoopFact, Running, Settled
 from .vertex import (
     OPEN,
     AnyVertex,
@@ -154,31 +154,25 @@ class Mounted:
             )
 
     def _settle_by_facts(self, vertex: AnyVertex) -> None:
-        """Settle what the facts say has settled.
-
-        In a block that ended by a failure the picture is that of the moment before: what was reached then
-        must be reached again, and nothing more. `Schedule` closes it afterwards.
-        """
+        """Settle what the facts say has settled, and all that stands in a block that ended by a failure."""
         zone = vertex.zone
         match vertex:
             case Leaf():
                 fact = self.facts.nodes.get(vertex.key)
-                if fact is Settled.FAILED:
-                    vertex.is_settled = zone.is_ended and not zone.is_fallen
-                elif fact is Settled.NOT_REACHED:
-                    vertex.is_settled = not zone.is_fallen
+                if isinstance(fact, Settled):
+                    vertex.is_settled = fact is not Settled.FAILED or zone.is_ended
                 else:
-                    vertex.is_settled = isinstance(fact, Settled)
-            case LoopVertex():
-                handled = zone.is_ended and not zone.is_fallen
-                vertex.is_settled = vertex.fact.done and (handled or not vertex.fact.failed)
+                    vertex.is_settled = zone.is_fallen and not isinstance(fact, Running)
+            case LoopVertex(fact=fact):
+                ended = fact.done and (zone.is_ended or not fact.failed)
+                vertex.is_settled = ended or zone.is_fallen
             case BlockVertex():
-                vertex.is_settled = vertex.key in self.facts.blocks
+                vertex.is_settled = vertex.key in self.facts.blocks or zone.is_fallen
             case HoleVertex():
-                pass
+                vertex.is_settled = zone.is_fallen
             case SequenceVertex() | ParallelVertex():
                 vertex.open = sum(not child.is_settled for child in vertex.children)
-                vertex.is_settled = vertex.open == 0
+                vertex.is_settled = vertex.open == 0 or zone.is_fallen
             case _:
                 assert_never(vertex)
 

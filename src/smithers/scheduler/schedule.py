@@ -23,6 +23,7 @@ from .edges import Edges
 from .facts import Blocked, Due, Facts, Running, Settled
 from .mount import Mounted
 from .vertex import (
+    FALLEN,
     AnyVertex,
     BlockVertex,
     HoleVertex,
@@ -88,8 +89,6 @@ class Schedule:
         self._ended: set[LoopVertex] = set()
         """Loops whose pass has ended and waits to be judged."""
         self._unwinding: set[BlockVertex] = set()
-        self._fallen: list[BlockVertex] = []
-        """Blocks that the facts say have ended by a failure, and that are still to be closed."""
         self._skipped: list[tuple[Path, NodeKey, str]] = []
         """Settled as skipped, and not reported yet."""
         self._to_cancel: set[NodeKey] = set()
@@ -115,6 +114,10 @@ class Schedule:
                     self._cancel_late(leaf)
                 elif fact is Settled.FAILED:
                     failed.append(leaf)
+        if self.facts.blocks:
+            for leaf in leaves:
+                if leaf.zone.is_fallen:
+                    self._leave_unreached(leaf)
         if self.facts.loops:
             failed.extend(v for v in subtree(top) if isinstance(v, LoopVertex) and v.fact.failed)
         for vertex in failed:
@@ -160,8 +163,6 @@ class Schedule:
             vertex.is_active = True
             self._visited += 1
             self._reach(vertex)
-        while self._fallen:
-            self._close(self._fallen.pop())
 
     def _reach(self, vertex: AnyVertex) -> None:
         match vertex:
@@ -178,10 +179,10 @@ class Schedule:
                 if vertex.children[0].is_settled:
                     self._end_pass(vertex)
             case BlockVertex():
-                self._reached.append(vertex.children[0])
                 if self.facts.blocks.get(vertex.key) is Settled.FAILED:
-                    self._fallen.append(vertex)
-                elif vertex.children[0].is_settled:
+                    return
+                self._reached.append(vertex.children[0])
+                if vertex.children[0].is_settled:
                     self._finish_block(vertex)
             case HoleVertex():
                 self._fill(vertex)
@@ -214,9 +215,12 @@ class Schedule:
         if leaf is None:
             return
         self._visited += 1
-        if outcome is Settled.FAILED:
+        if outcome is Settled.FAILED and not leaf.zone.is_ended:
             self._fail(leaf)
         elif isinstance(outcome, Settled):
+            self._settle_up(leaf)
+        elif leaf.zone.is_fallen:
+            self._leave_unreached(leaf)
             self._settle_up(leaf)
         elif leaf.is_active:
             self._edges.reach(leaf)
@@ -258,6 +262,7 @@ class Schedule:
 
     def _finish_block(self, block: BlockVertex) -> None:
         if block.is_active and not block.zone.is_closed and block.key not in self.facts.blocks:
+            self._unwinding.discard(block)
             self.facts.blocks[block.key] = Settled.FINISHED
             self._settle_up(block)
 
@@ -290,7 +295,11 @@ class Schedule:
         if any(isinstance(vertex, HoleVertex) for vertex in gone):
             self.version += 1
             self._forget_bodies(loop.children[0])
+        for vertex in gone:
+            if vertex.running and isinstance(vertex, Leaf):
+                self._admission.count(vertex, -1)
         self._mounted.unmount(gone)
+        self._edges.orphan(gone)
         top, leaves = self._mounted.mount(loop.plan.body, (*loop.path, 0), loop, loop.region)
         loop.children = [top]
         self._adopt(top, leaves)
@@ -331,27 +340,8 @@ class Schedule:
                 self._to_cancel.add(leaf.key)
             above = above.parent
 
-    def _close(self, block: BlockVertex) -> None:
-        """A block has ended by a failure: what it has not reached is skipped, all in it is settled."""
-        for vertex in subtree(block.children[0]):
-            self._visited += 1
-            if isinstance(vertex, Leaf):
-                fact = self.facts.nodes.get(vertex.key)
-                if isinstance(fact, Running):
-                    continue
-                if not isinstance(fact, Settled):
-                    self.facts.nodes[vertex.key] = Settled.NOT_REACHED
-                    self._skipped.append((vertex.path, vertex.key, NOT_REACHED))
-            elif isinstance(vertex, LoopVertex):
-                self._ended.discard(vertex)
-            elif isinstance(vertex, BlockVertex):
-                self._unwinding.discard(vertex)
-            if not vertex.is_settled:
-                vertex.is_settled = True
-                self._edges.notify(vertex)
-
     def _end_quiet_blocks(self) -> bool:
-        """End the unwinding blocks in which nothing runs any more."""
+        """End the unwinding blocks in which nothing runs any more; whether there were any."""
         quiet = [
             block
             for block in self._unwinding
@@ -360,10 +350,50 @@ class Schedule:
         for block in quiet:
             self._unwinding.discard(block)
             self.facts.blocks[block.key] = Settled.FAILED
-            self._close(block)
+            self._seal(block)
             self._settle_up(block)
         self._work()
         return bool(quiet)
+
+    def _seal(self, block: BlockVertex) -> None:
+        """A block ends by a failure: what it has not reached is skipped, and all in it counts as settled."""
+        self._empty_holes(block)
+        for vertex in subtree(block.children[0]):
+            self._visited += 1
+            vertex.zone = FALLEN
+            match vertex:
+                case Leaf():
+                    self._leave_unreached(vertex)
+                case LoopVertex():
+                    self._ended.discard(vertex)
+                case BlockVertex():
+                    self._unwinding.discard(vertex)
+                case _:
+                    pass
+            if not vertex.is_settled:
+                vertex.is_settled = True
+                self._edges.notify(vertex)
+
+    def _empty_holes(self, block: BlockVertex) -> None:
+        """A plan made anew would not expand the holes of a sealed block: their bodies go."""
+        for hole in [v for v in subtree(block.children[0]) if isinstance(v, HoleVertex)]:
+            if not hole.is_mounted or not hole.children:
+                continue
+            self.version += 1
+            self._forget_bodies(hole)
+            gone = subtree(hole.children[0])
+            hole.children = []
+            self._visited += len(gone)
+            self._ended.difference_update(v for v in gone if isinstance(v, LoopVertex))
+            self._unwinding.difference_update(v for v in gone if isinstance(v, BlockVertex))
+            self._mounted.unmount(gone)
+            self._edges.orphan(gone)
+
+    def _leave_unreached(self, leaf: Leaf) -> None:
+        """A task in a sealed block that is neither settled nor running will not run any more."""
+        if not isinstance(self.facts.nodes.get(leaf.key), Settled | Running):
+            self.facts.nodes[leaf.key] = Settled.NOT_REACHED
+            self._skipped.append((leaf.path, leaf.key, NOT_REACHED))
 
     # --- Deciding -------------------------------------------------------------------------------
 
@@ -397,25 +427,30 @@ class Schedule:
 
     def _settle_known(self) -> Skip | None:
         """Settle what can be known without running anything."""
-        while True:
-            doomed, self._edges.doomed = self._edges.doomed, []
-            has_ended = bool(self._unwinding) and self._end_quiet_blocks()
-            self._skip_doomed(doomed)
-            if self._skipped:
-                return self._report_skipped()
-            if not has_ended:
-                return None
+        while self._unwinding and self._end_quiet_blocks():
+            pass  # the end of one may be what another waited for
+        if self._edges.doomed:
+            self._skip_doomed()
+        return self._report_skipped() if self._skipped else None
 
-    def _skip_doomed(self, doomed: list[Leaf]) -> None:
-        for leaf in doomed:
+    def _skip_doomed(self) -> None:
+        """Skip the tasks that need what can never come; all reasons are taken before any is applied."""
+        doomed, self._edges.doomed = self._edges.doomed, []
+        found: list[tuple[Leaf, str]] = []
+        for leaf in dict.fromkeys(doomed):
             if not leaf.is_mounted or leaf.is_settled or leaf.running or not leaf.is_doomed:
                 continue  # a running one is looked at again when it ends
             if leaf.zone.is_closed:
                 continue
             if leaf.region.is_stopped:
                 self._edges.doomed.append(leaf)
-                continue
-            self._skip(leaf, self._edges.reason(leaf))
+            elif (reason := self._edges.reason(leaf)) is not None:
+                found.append((leaf, reason))
+            else:
+                self._edges.reach(leaf)
+                self._admission.consider(leaf)
+        for leaf, reason in found:
+            self._skip(leaf, reason)
         self._work()
 
     def _skip(self, leaf: Leaf, reason: str) -> None:
@@ -432,7 +467,7 @@ class Schedule:
         blocked = [leaf for leaf in self.leaves() if self._is_blocked(leaf)]
         waived: set[Leaf] = set()
         for leaf in blocked:
-            if leaf.zone.is_closed or leaf.region.is_stopped:
+            if leaf.region.is_stopped:
                 continue
             answer = self._edges.waive(leaf)
             if isinstance(answer, str):
@@ -450,7 +485,7 @@ class Schedule:
         return Deadlock(tuple((leaf.key, tuple(self._edges.unmet(leaf))) for leaf in blocked))
 
     def _is_blocked(self, leaf: Leaf) -> bool:
-        if not leaf.is_active or leaf.is_settled or not leaf.unmet:
+        if not leaf.is_active or leaf.is_settled or not leaf.unmet or leaf.zone.is_closed:
             return False
         return not isinstance(self.facts.nodes.get(leaf.key), Settled)
 

@@ -22,10 +22,11 @@ class Zone(NamedTuple):
     is_ended: bool = False
     """In an ended block: failures here have been handled."""
     is_fallen: bool = False
-    """In a block that ended by a failure: what it had not reached then is not reached any more."""
+    """In a block that ended by a failure: it is sealed, and nothing in it is reached any more."""
 
 
 OPEN = Zone()
+FALLEN = Zone(True, True, True)
 
 
 class Region:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from smithers import Context, Loop, Node, Parallel, Sequence, Task
-from smithers.errors import DependencyDeadlock, DuplicateId, InvalidOutput, RenderError, SmithersError
+from smithers.errors import DependencyDeadlock, DuplicateId, InvalidNode, RenderError, SmithersError
 from smithers.records import EventType
 from tests.unit.engine.play import QUICK, Number, Play, Word, until
 
@@ -336,7 +336,7 @@ def test_two_tasks_of_one_id_are_refused_with_both_places(play: Play) -> None:
 def test_a_literal_value_that_does_not_fit_is_refused_with_path_and_value(play: Play) -> None:
     task = Task("a", Number, value={"n": "many"})
     error = refused(play, lambda ctx: task)
-    assert isinstance(error, InvalidOutput)
+    assert isinstance(error, InvalidNode)
     assert "n: " in error.message
     assert "'many'" in error.message
     assert error.place == task.place

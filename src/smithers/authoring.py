@@ -75,6 +75,18 @@ class Workflow(Generic[In, Out]):
         self.output = output
         code = function.__code__
         self.place = Place(code.co_filename, code.co_firstlineno)
+        if inspect.iscoroutinefunction(function):
+            raise InvalidNode(
+                f"{function.__name__} is an async function; a workflow is a plain one that returns its tree",
+                hint="write `def`, and put what must be awaited into tasks",
+                place=self.place,
+            )
+        if max_concurrency is not None and (
+            not isinstance(max_concurrency, int) or isinstance(max_concurrency, bool) or max_concurrency < 1
+        ):
+            raise InvalidNode(
+                f"max_concurrency={max_concurrency!r} is not a number of at least 1", place=self.place
+            )
         if durability not in ("full", "normal"):
             raise InvalidNode(f'durability={durability!r} is not "full" or "normal"', place=self.place)
         self.definition = Definition(
@@ -86,6 +98,7 @@ class Workflow(Generic[In, Out]):
             outputs=dict(outputs or {}),
             durability=durability,
             max_concurrency=max_concurrency,
+            base=Path(self.place.file).parent,
         )
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__

@@ -145,13 +145,6 @@ class RenderFailed(RenderError):
     code = "RENDER_FAILED"
 
 
-class RenderUnstable(RenderError):
-    code = "RENDER_UNSTABLE"
-    default_hint = (
-        "the tree must be a function of stored state: remove time, random numbers and globals from it"
-    )
-
-
 class LoopMaxReached(AuthoringError):
     code = "LOOP_MAX_REACHED"
     default_hint = "raise max_iterations, or use on_max_reached='return-last'"

@@ -179,6 +179,8 @@ class AttemptEnd(NamedTuple):
     """JSON: `code`, `message`, `hint`, `place`, `details`."""
     prompt: bytes | None = None
     """16-byte hash of the rendered prompt."""
+    agent: str | None = None
+    """Who answered, where it was not the one that was asked first."""
 
 
 class NodeEnd(NamedTuple):

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 async def on_thread(workers: Workers, function: Callable[[], T]) -> T:
-    """Call a function that blocks on a thread of `workers`, in the caller's context, and await what it returns.
+    """Call a function that blocks on a thread of `workers`, in the caller's context, and await its answer.
 
     When the caller is cancelled the thread goes on, and its answer is dropped.
     """

@@ -131,6 +131,7 @@ class View:
                 around = (*loops, (plan.id, self.loop_fact(spot).pass_))
                 spot.children.append(self._mount(body, (*path, 0), inner, around, reached=reached))
             case BlockPlan(body=body):
+                reached = reached and self.facts.blocks.get(spot.key) is not Settled.FAILED
                 spot.children.append(self._mount(body, (*path, 0), inner, loops, reached=reached))
             case HolePlan():
                 if reached:
@@ -152,41 +153,21 @@ class View:
         return self.facts.loops.get(loop.key, LoopFact())
 
     def is_settled(self, spot: Spot) -> bool:
-        """Whether what comes after it has its turn."""
-        match spot.plan:
-            case TaskPlan():
-                outcome = self.facts.nodes.get(spot.key)
-                if outcome is Settled.NOT_REACHED and self.is_torn_down(spot):
-                    return False  # the end of the block lets nothing more be reached in it
-                return is_settled_fact(outcome)
-            case SequencePlan() | ParallelPlan():
-                return all(self.is_settled(child) for child in spot.children)
-            case LoopPlan():
-                fact = self.loop_fact(spot)
-                return fact.done and not fact.failed
-            case BlockPlan():
-                return spot.key in self.facts.blocks
-            case HolePlan():
-                return bool(spot.children) and self.is_settled(spot.children[0])
-            case _:
-                assert_never(spot.plan)
-
-    def is_over(self, spot: Spot) -> bool:
-        """Whether an edge that waits for it is met: settled, or a failure in a block that has ended."""
+        """Whether what comes after it has its turn, and an edge that waits for it is met."""
         match spot.plan:
             case TaskPlan():
                 fact = self.facts.nodes.get(spot.key)
                 return is_settled_fact(fact) or (fact is Settled.FAILED and self.is_handled(spot))
-            case _ if self.is_torn_down(spot):
+            case _ if self.is_sealed(spot):
                 return True  # whatever of it has not happened by now never will
             case SequencePlan() | ParallelPlan():
-                return all(map(self.is_over, spot.children))
+                return all(map(self.is_settled, spot.children))
             case LoopPlan():
-                return self.is_settled(spot) or (self.has_failed(spot) and self.is_handled(spot))
+                return self.loop_fact(spot).done and (not self.has_failed(spot) or self.is_handled(spot))
             case BlockPlan():
-                return self.is_settled(spot)
+                return self.has_ended(spot)
             case HolePlan():
-                return bool(spot.children) and self.is_over(spot.children[0])
+                return bool(spot.children) and self.is_settled(spot.children[0])
             case _:
                 assert_never(spot.plan)
 
@@ -205,14 +186,15 @@ class View:
         )
 
     def has_ended(self, spot: Spot) -> bool:
-        return self.loop_fact(spot).done if isinstance(spot.plan, LoopPlan) else self.is_settled(spot)
+        """Whether a loop is done, or a block has ended."""
+        return self.loop_fact(spot).done if isinstance(spot.plan, LoopPlan) else spot.key in self.facts.blocks
 
     def is_handled(self, spot: Spot) -> bool:
         """Whether a block around it has ended: a failure there is an outcome, and unwinds nothing."""
-        return any(map(self.is_settled, self.blocks_around(spot)))
+        return any(map(self.has_ended, self.blocks_around(spot)))
 
-    def is_torn_down(self, spot: Spot) -> bool:
-        """Whether a block around it has ended by a failure."""
+    def is_sealed(self, spot: Spot) -> bool:
+        """Whether a block around it has ended by a failure: nothing in it is reached any more."""
         return any(self.facts.blocks.get(block.key) is Settled.FAILED for block in self.blocks_around(spot))
 
     # --- Regions --------------------------------------------------------------------------------
@@ -265,13 +247,13 @@ class View:
         foreign = [
             around for around in spot.above if isinstance(around.plan, LoopPlan) and around.id not in own
         ]
-        return self._outcome(spot) if self.is_over(foreign[0] if foreign else spot) else None
+        return self._outcome(spot) if self.is_settled(foreign[0] if foreign else spot) else None
 
     def _outcome(self, spot: Spot) -> Settled:
-        """What a target offers once whatever it is waited for by is over."""
+        """What a target offers once it, or the loop that is waited for in its place, has settled."""
         if isinstance(spot.plan, TaskPlan):
             fact = self.facts.nodes.get(spot.key)
-            # A loop can be over with a task that never ran in it: an edit put it there.
+            # A loop can be done with a task that never ran in it: an edit put it there.
             return fact if isinstance(fact, Settled) else Settled.SKIPPED
         return Settled.FAILED if self.has_failed(spot) else Settled.FINISHED
 
@@ -288,10 +270,6 @@ class View:
     def unmet(self, task: Spot) -> list[str]:
         """Targets of edges that keep `task` from starting, in edge order."""
         return [edge.target for edge in self.edges(task) if not self._is_met(task, edge)]
-
-    def awaited(self, task: Spot) -> list[str]:
-        """Targets of edges that have not settled, in edge order."""
-        return [edge.target for edge in self.edges(task) if self.target_outcome(task, edge.target) is None]
 
     def _is_met(self, task: Spot, edge: Edge) -> bool:
         outcome = self.target_outcome(task, edge.target)
@@ -377,7 +355,7 @@ def open_blocks(view: View) -> list[Spot]:
     return [
         spot
         for spot in view.spots
-        if isinstance(spot.plan, BlockPlan) and not view.is_settled(spot) and not view.is_closed(spot)
+        if isinstance(spot.plan, BlockPlan) and not view.has_ended(spot) and not view.is_closed(spot)
     ]
 
 
@@ -395,8 +373,8 @@ def unwound_blocks(view: View) -> list[NodeKey]:
 
 
 def unreached(view: View) -> list[Spot]:
-    """What a block that ended by a failure leaves undone."""
-    return [task for task in view.tasks if view.is_open(task) and view.is_torn_down(task)]
+    """What a block that ended by a failure leaves undone, or is given afterwards."""
+    return [task for task in view.tasks if view.is_open(task) and view.is_sealed(task)]
 
 
 def dooms(view: View) -> list[tuple[Spot, str]]:
@@ -519,8 +497,7 @@ def last_resort(view: View, limit: int | None, now_ms: int) -> Decision:
     # A back-off is obeyed here as anywhere: to call it a deadlock would fail a run that only has to wait.
     if (due_ms := earliest_due(view, freed, now_ms)) is not None:
         return Wait(due_ms, has_running=False)
-    waiting = [task for task in view.tasks if task.reached and view.is_open(task)]
-    return Deadlock(tuple((task.key, tuple(targets)) for task in waiting if (targets := view.awaited(task))))
+    return Deadlock(tuple((task.key, tuple(view.unmet(task))) for task in blocked))
 
 
 def execute(facts: Facts, starts: list[NodeKey]) -> Execute:

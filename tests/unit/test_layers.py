@@ -78,7 +78,7 @@ def test_a_room_imports_only_rooms_before_it(path: Path) -> None:
         ("plan", "if TYPE_CHECKING:\n    from smithers.engine import Engine"),
         ("plan", "import time"),
         ("nodes", "def later():\n    from asyncio import sleep"),
-        ("scheduler", "from smithers.records import NodeState"),
+        ("scheduler", "from smithers.store import Store"),
         ("scheduler", "from ..store import open_store"),
         ("store", "from smithers import plan"),
         ("observe", "import smithers.store.reader"),

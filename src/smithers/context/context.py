@@ -58,8 +58,10 @@ class Context(Generic[Input]):
     @property
     def iteration(self) -> int:
         """The pass of the innermost loop around the reader; in a render, of the only loop, else 0."""
-        at = self._view.at
+        view = self._view
+        at = view.at
         if at is None:
+            view.note("loop", "")
             return self._state.only_loop_pass
         return at.passes[-1] if at.passes else 0
 
@@ -167,11 +169,11 @@ def _target(target: Any, id: str | None) -> tuple[str, Any]:
         return id, target
     if isinstance(target, str):
         return target, None
-    if isinstance(target, tuple) and len(target) == 2 and isinstance(target[1], str):
-        return target[1], target[0]
     node = getattr(target, "id", None)
     if isinstance(node, str) and hasattr(target, "model_name"):
         return node, target.model
+    if isinstance(target, tuple) and len(target) == 2 and isinstance(target[1], str):
+        return target[1], target[0]
     raise ReadRefused(f"cannot read {target!r}")
 
 

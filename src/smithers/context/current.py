@@ -62,8 +62,11 @@ class Current:
             text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         except (TypeError, ValueError) as error:
             raise HeartbeatRefused(f"heartbeat data is not JSON: {error}") from None
-        if len(text) > HEARTBEAT_LIMIT_BYTES:
-            raise HeartbeatRefused(f"heartbeat data has {len(text)} characters")
+        size = len(text.encode())
+        if size > HEARTBEAT_LIMIT_BYTES:
+            raise HeartbeatRefused(
+                f"heartbeat data has {size} bytes; at most {HEARTBEAT_LIMIT_BYTES} are taken"
+            )
         self.beat(text)
 
 

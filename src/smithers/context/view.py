@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from smithers.records import NodeState
 
 Subject: TypeAlias = tuple[str, str]
-"""What a read depends on: `("node", id)`, `("model", name)`, `("state", id)`."""
+"""What a read depends on: `("node", id)`, `("model", name)`, `("state", id)`; `("loop", id)`: which
+pass it is in, and `("loop", "")`: the only one's."""
 
 
 class Standing(NamedTuple):
@@ -95,6 +96,7 @@ class View:
         there = self.state.standing(node)
         if there is None:
             return self._last(rows.values())
+        self._note_passes(there.loops)
         prefix = self._shared(there)
         if len(prefix) == len(there.loops):
             row = rows.get(prefix or (0,))
@@ -110,8 +112,16 @@ class View:
         there = self.state.standing(node)
         if there is None:
             return self._last(rows.values())
+        self._note_passes(there.loops[:-1])
         prefix = self._shared(there)
         outer = prefix[:-1]
+        if prefix and len(prefix) == len(there.loops):
+            # Backwards from this pass: the newest is nearly always the first that is looked at.
+            for pass_ in range(prefix[-1], -1, -1):
+                row = rows.get((*outer, pass_))
+                if row is not None and self._seen(row) is not None:
+                    return row
+            return None
         found = [
             passes
             for passes, row in rows.items()
@@ -123,6 +133,8 @@ class View:
         """In how many passes the node has left a row, within the current pass of every outer loop."""
         self.note("node", node)
         there = self.state.standing(node)
+        if there is not None:
+            self._note_passes(there.loops[:-1])
         outer = self._shared(there)[:-1] if there is not None else ()
         rows = self.state.rows.of(node)
         return sum(
@@ -139,12 +151,19 @@ class View:
         there = self.state.standing(node)
         if there is None:
             return None
+        self._note_passes(there.loops)
         shared = self._shared(there)
         passes = (*shared, *there.passes[len(shared) :])
         if not there.loops:
             return NodeKey(node)
         scope = ",".join(f"{loop}={n}" for loop, n in zip(there.loops[:-1], passes, strict=False))
         return NodeKey(node, scope, passes[len(there.loops) - 1])
+
+    def _note_passes(self, loops: Iterable[str]) -> None:
+        """A render outside any body function reads the pass each loop is in; a body stands in its own."""
+        if self.at is None:
+            for loop in loops:
+                self.note("loop", loop)
 
     def _shared(self, there: Standing) -> Passes:
         """The reader's passes of the loops it shares with what stands `there`."""

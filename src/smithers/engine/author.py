@@ -191,9 +191,7 @@ def arguments(job: Job) -> tuple[Any, ...]:
     """What `deps` hands to a callable: outputs by position, or one object with named fields."""
     task = job.task
     if task.deps is None:
-        if not task.needs:
-            return ()
-        return (Record({name: _read(job.view, node, None) for name, node in task.needs.items()}),)
+        return ()
     if isinstance(task.deps, tuple):
         return tuple(_read(job.view, dep.id, dep.model) for dep in task.deps)
     named = {name: _read(job.view, task.needs.get(name, name), model) for name, model in task.deps.items()}

@@ -25,8 +25,5 @@ class Definition:
     """Models of named outputs."""
     durability: str | None = None
     max_concurrency: int | None = None
-
-    @property
-    def base(self) -> Path | None:
-        """Folder of the workflow's file."""
-        return Path(self.place.file).parent if self.place else None
+    base: Path | None = None
+    """Folder of the workflow's file, for its prompts."""

@@ -62,11 +62,12 @@ class Draft:
         counted: bool = False,
         error: Mapping[str, Any] | None = None,
         prompt: bytes | None = None,
+        agent: str | None = None,
     ) -> None:
         generation = self._memory.generations.get(key, 0)
         text = dump(error) if error is not None else None
         self.write.ended.append(
-            AttemptEnd(key, generation, attempt, state, self.now_ms, failure, counted, text, prompt)
+            AttemptEnd(key, generation, attempt, state, self.now_ms, failure, counted, text, prompt, agent)
         )
 
     def settle_node(

@@ -46,7 +46,6 @@ from .planning import Planning, standing_of
 from .render import author_place
 from .settling import Settling
 
-
 FRAME_EVENTS = 2_000
 """A frame with more than this is stored before anything further is decided."""
 

@@ -33,8 +33,11 @@ def encode_output(task: Task[Any], model: type[Any] | None, value: object) -> st
         if not isinstance(value, Mapping):
             raise _refusal(task, [("", "expected a JSON object", value)])
         return _dump(task, value)
+    if isinstance(value, BaseModel) and not isinstance(value, model):
+        # Another model's instance, such as `output_schema`'s: what fits is taken from its fields.
+        value = value.model_dump()
     try:
-        valid: BaseModel = value if isinstance(value, model) else model.model_validate(value)
+        valid: Any = value if isinstance(value, model) else model.model_validate(value)
     except ValidationError as error:
         raise _refusal(task, [(_path(e["loc"]), e["msg"], e["input"]) for e in error.errors()]) from None
     return _dump_model(task, valid)

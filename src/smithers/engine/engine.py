@@ -254,7 +254,8 @@ class Engine:
         if ended is None:
             raise BugError("a run that has not ended was finished")
         del self._drives[drive.run]
-        ref = drive.own_output()
+        has_output = ended.state in (RunState.FINISHED, RunState.PARTIAL)
+        ref = drive.own_output() if has_output else None
         row = drive.memory.rows.get(ref.key) if ref is not None else None
         end = RunEnd(
             drive.memory.name, ended.state, row.body if row else None, row.model if row else None, ended.error

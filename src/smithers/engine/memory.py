@@ -25,8 +25,8 @@ from smithers.scheduler.schedule import NOT_REACHED
 
 TOLERATED = "continued"
 """Reason of a node row: failed for good, and the run went on."""
-UPSTREAM = "upstream "
-"""Reasons that begin so: skipped, because a needed output does not exist."""
+UPSTREAM = "upstream failed"
+"""Reasons that begin so: skipped, because what it needs failed."""
 
 
 @dataclass(slots=True)
@@ -92,6 +92,15 @@ class Memory:
         if loops_around is None:
             return None
         return Standing(loops_around, self._stored_passes(loops_around))
+
+    def note_loops(self, node: str, loops: tuple[str, ...]) -> None:
+        """Remember where a node with an output stood.
+
+        A body function is called before what it makes is in the plan; what it reads of its own tasks has a
+        place all the same.
+        """
+        if loops:
+            self._stored_tree[node] = loops
 
     def _stored_passes(self, loops: tuple[str, ...]) -> tuple[int, ...]:
         passes: list[int] = []

@@ -11,7 +11,6 @@ from smithers.errors import (
     DependencyDeadlock,
     LoopMaxReached,
     RenderFailed,
-    RenderUnstable,
     SmithersError,
     TaskFailed,
 )
@@ -27,8 +26,6 @@ from .memory import Memory
 from .render import Renderer, author_place
 from .tree import MountedRows
 
-MAX_IDLE_RENDERS = 20
-"""Renders without a settlement: more means the tree changes by itself."""
 _AGAIN = (Settled.FAILED, Settled.TOLERATED, Settled.UPSTREAM, Settled.CANCELLED)
 
 
@@ -42,7 +39,6 @@ class Planning:
         self._renderer = Renderer(definition, ctx, memory)
         self._mounts = MountedRows()
         self._mount_version = -1
-        self._idle_renders = 0
         self._is_fresh = False
         """Nothing has settled, and no pass ended, since the last render."""
         self._checked_edges: tuple[Any, ...] = ()
@@ -79,7 +75,6 @@ class Planning:
 
     def moved(self, node: str, model: str | None = None) -> None:
         self._is_fresh = False
-        self._idle_renders = 0
         self._renderer.moved(("node", node))
         self._renderer.moved(("state", node))
         if model is not None:
@@ -102,12 +97,6 @@ class Planning:
         schedule = self._memory.schedule
         if schedule is not None and (not self._renderer.stale or schedule.is_unwinding):
             return
-        self._idle_renders += 1
-        if self._idle_renders > MAX_IDLE_RENDERS:
-            raise RenderUnstable(
-                f"{self._definition.name} rendered {MAX_IDLE_RENDERS} times and nothing settled",
-                place=self._definition.place,
-            )
         draft.write.rendered = True
         try:
             if schedule is None or None in self._renderer.stale:
@@ -125,7 +114,12 @@ class Planning:
         tree = self._renderer.render_tree()
         version = old.version + 1 if old is not None else 0
         schedule = Schedule(
-            tree, self._memory.facts, limit=self._limit, version=version, on_mount=self._attach
+            tree,
+            self._memory.facts,
+            limit=self._limit,
+            version=version,
+            running=old.running if old is not None else None,
+            on_mount=self._attach,
         )
         self._check_edges(schedule)
         if self.reopens:
@@ -208,8 +202,10 @@ class Planning:
             draft.write.passes.append(PassEnd(key, pass_, verdict))
         kind = EventType.PASS_ENDED if verdict is Verdict.NEXT else EventType.LOOP_DONE
         draft.event(kind, key, 0, {"pass": pass_, "verdict": verdict.name.lower()})
-        self._idle_renders = 0
         self._renderer.moved(("node", key.node))
+        if verdict is Verdict.NEXT:
+            self._renderer.moved(("loop", key.node))
+            self._renderer.moved(("loop", ""))
         self.schedule.judge(key, until)
 
     def call(self, function: Callable[[], Any], view: View) -> Any:

@@ -82,10 +82,14 @@ class Settling:
     def _finish(self, draft: Draft, job: Job, done: Done) -> None:
         key, model = job.key, job.task.model_name
         seq = draft.event(EventType.NODE_FINISHED, key, job.attempt)
-        draft.end_attempt(key, job.attempt, AttemptState.FINISHED, counted=True, prompt=done.prompt)
+        draft.end_attempt(
+            key, job.attempt, AttemptState.FINISHED, counted=True, prompt=done.prompt, agent=done.agent
+        )
         draft.settle_node(key, NodeState.FINISHED, job.attempt)
         draft.write.outputs.append(OutputRow(key, job.generation, seq, model, done.body))
         self._memory.add_output(OutputText(key, seq, model, done.body), job.generation)
+        if job.view.at is not None:
+            self._memory.note_loops(key.node, job.view.at.loops)
         self._memory.logs.pop(key, None)
         self._planning.settle(key, Settled.FINISHED, model)
 
@@ -103,6 +107,7 @@ class Settling:
             counted=failed.failure not in UNCOUNTED,
             error=failed.error,
             prompt=failed.prompt,
+            agent=failed.agent,
         )
         match verdict:
             case Again(delay_ms):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from smithers.errors import InvalidNode
 from smithers.plan import HolePlan, PlanNode
 
-from .node import Child, Lowering, Node, children_of, first_of, here
+from .node import Child, Lowering, Node, children_of, first_of, here, targets_of
 
 
 class Branch(Node):
@@ -51,6 +51,10 @@ class Branch(Node):
             return side() if callable(side) else side
 
         return HolePlan(name, lambda key: lowering.expand(make, key, self.place), self, self.place)
+
+    def targets(self) -> tuple[str, ...] | None:
+        side = (self.then if self.condition else self.else_) if isinstance(self.condition, bool) else None
+        return targets_of(side) if isinstance(side, tuple) else None
 
     def first_id(self) -> str | None:
         for side in (self.then, self.else_):

@@ -32,9 +32,20 @@ class Node(ABC):
     def first_id(self) -> str | None:
         """Id of the first task or loop inside, by which containers are named."""
 
+    def targets(self) -> tuple[str, ...] | None:
+        """Ids of the tasks and loops that have settled when all of this has; None: not known before it is
+        reached."""
+        found = self.first_id()
+        return None if found is None else (found,)
 
-Child: TypeAlias = "Node | bool | Iterable[Child] | None"
-"""What may stand in a container: a node, `None` or `False` (absent), or an iterable of children."""
+
+Single: TypeAlias = Node | bool | None
+Child: TypeAlias = Single | Iterable[Single | Iterable[Single | Iterable[Single]]]
+"""What may stand in a container: a node, `None` or `False` (absent), or an iterable of children.
+
+Not recursive on purpose: a text is an iterable of texts, so a recursive alias takes every text for a child.
+Deeper lists than these work as well.
+"""
 
 
 class Bodies(Protocol):
@@ -127,6 +138,16 @@ def _collect(values: Iterable[object], found: list[Node], place: Place | None) -
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def targets_of(children: tuple[Node, ...]) -> tuple[str, ...] | None:
+    """`Node.targets` of all of these together."""
+    found: list[str] = []
+    for child in children:
+        if (inside := child.targets()) is None:
+            return None
+        found.extend(inside)
+    return tuple(found)
 
 
 def first_of(children: tuple[Node, ...]) -> str | None:

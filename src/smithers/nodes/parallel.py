@@ -9,7 +9,7 @@ from smithers.errors import InvalidNode
 from smithers.ids import NodeKey
 from smithers.plan import HolePlan, ParallelPlan, PlanNode
 
-from .node import Child, Lowering, Node, children_of, first_of, here
+from .node import Child, Lowering, Node, children_of, first_of, here, targets_of
 
 
 class Parallel(Node):
@@ -73,3 +73,6 @@ class Parallel(Node):
 
     def first_id(self) -> str | None:
         return first_of(self.children)
+
+    def targets(self) -> tuple[str, ...] | None:
+        return targets_of(self.children) if self.body is None else None

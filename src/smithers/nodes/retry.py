@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from smithers.errors import InvalidNode
+from smithers.errors import InvalidNode, Place
 
 from .span import Span, span_ms
 
@@ -30,9 +30,9 @@ class RetryPolicy:
         span_ms(self.max_delay, "max_delay")
 
 
-def check_retries(value: object) -> None:
+def check_retries(value: object, place: Place | None = None) -> None:
     """Raise `InvalidNode` unless `value` is None or a whole number of at least 0."""
     if value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise InvalidNode(f"retries={value!r} is not a whole number of at least 0")
+        raise InvalidNode(f"retries={value!r} is not a whole number of at least 0", place=place)

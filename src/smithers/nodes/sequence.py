@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smithers.plan import PlanNode, SequencePlan
 
-from .node import Child, Lowering, Node, children_of, first_of, here
+from .node import Child, Lowering, Node, children_of, first_of, here, targets_of
 
 
 class Sequence(Node):
@@ -29,3 +29,6 @@ class Sequence(Node):
 
     def first_id(self) -> str | None:
         return first_of(self.children)
+
+    def targets(self) -> tuple[str, ...] | None:
+        return targets_of(self.children)

@@ -141,7 +141,7 @@ class Task(Node, Generic[T_co]):
         id: str,
         output: type[M],
         *,
-        deps: Task[A | None],
+        deps: Task[A | None] | tuple[Task[A | None]],
         agent: AgentLike | SequenceOf[AgentLike] | None = None,
         prompt: PromptLike | Callable[[A], PromptLike] | None = None,
         run: Callable[[A], object] | None = None,
@@ -183,7 +183,7 @@ class Task(Node, Generic[T_co]):
         id: str,
         output: type[M],
         *,
-        deps: list[Task[Any]] | tuple[Task[Any], ...] | Mapping[str, type[BaseModel]],
+        deps: Many,
         agent: AgentLike | SequenceOf[AgentLike] | None = None,
         prompt: PromptLike | Callable[..., PromptLike] | None = None,
         run: AnyCallable | None = None,
@@ -201,7 +201,20 @@ class Task(Node, Generic[T_co]):
         output: type[M],
         *,
         continue_on_fail: bool,
-        deps: Task[A | None],
+        agent: AgentLike | SequenceOf[AgentLike] | None = None,
+        prompt: PromptLike | Callable[[], PromptLike] | None = None,
+        run: Callable[[], object] | None = None,
+        value: object = MISSING,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Task[M | None],
+        id: str,
+        output: type[M],
+        *,
+        continue_on_fail: bool,
+        deps: Task[A | None] | tuple[Task[A | None]],
         agent: AgentLike | SequenceOf[AgentLike] | None = None,
         prompt: PromptLike | Callable[[A], PromptLike] | None = None,
         run: Callable[[A], object] | None = None,
@@ -215,7 +228,35 @@ class Task(Node, Generic[T_co]):
         output: type[M],
         *,
         continue_on_fail: bool,
-        deps: list[Task[Any]] | tuple[Task[Any], ...] | Mapping[str, type[BaseModel]] | None = None,
+        deps: tuple[Task[A | None], Task[B | None]],
+        agent: AgentLike | SequenceOf[AgentLike] | None = None,
+        prompt: PromptLike | Callable[[A, B], PromptLike] | None = None,
+        run: Callable[[A, B], object] | None = None,
+        value: Callable[[A, B], object] | Missing = MISSING,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Task[M | None],
+        id: str,
+        output: type[M],
+        *,
+        continue_on_fail: bool,
+        deps: tuple[Task[A | None], Task[B | None], Task[C | None]],
+        agent: AgentLike | SequenceOf[AgentLike] | None = None,
+        prompt: PromptLike | Callable[[A, B, C], PromptLike] | None = None,
+        run: Callable[[A, B, C], object] | None = None,
+        value: Callable[[A, B, C], object] | Missing = MISSING,
+        **options: Unpack[TaskOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Task[M | None],
+        id: str,
+        output: type[M],
+        *,
+        continue_on_fail: bool,
+        deps: Many,
         agent: AgentLike | SequenceOf[AgentLike] | None = None,
         prompt: PromptLike | Callable[..., PromptLike] | None = None,
         run: AnyCallable | None = None,
@@ -299,7 +340,7 @@ class Task(Node, Generic[T_co]):
         place = self.place = here()
         self.id = check_node_id(id, place)
         self.mode = _mode(id, agent, prompt, run, value, place)
-        self.agents: tuple[AgentLike, ...] = _chain(agent, options)
+        self.agents: tuple[AgentLike, ...] = _chain(agent, options, place)
         self.prompt = prompt
         self.run = run
         self.value = value
@@ -325,7 +366,7 @@ class Task(Node, Generic[T_co]):
         if unknown:
             raise InvalidNode(f"Task {self.id} does not take {', '.join(sorted(unknown))}", place=self.place)
         if self.retries is not MISSING:
-            check_retries(self.retries)
+            check_retries(self.retries, self.place)
         if options.get("no_retry"):
             self.retries = 0
         if "timeout" in options:
@@ -365,8 +406,15 @@ class Task(Node, Generic[T_co]):
         if not isinstance(named, SequenceOf):
             raise InvalidNode(f"depends_on={depends_on!r} is not an id or a list of ids", place=self.place)
         for item in named:
-            target = check_node_id(item.first_id() if isinstance(item, Node) else item, self.place)
-            found.setdefault(target, Edge(target))
+            targets = item.targets() if isinstance(item, Node) else (item,)
+            if targets is None:
+                raise InvalidNode(
+                    f"depends_on={type(item).__name__}: what is in it is not known before it is reached",
+                    hint="name its tasks, or a loop with an id",
+                    place=self.place,
+                )
+            for target in targets:
+                found.setdefault(check_node_id(target, self.place), Edge(target))
         return tuple(found.values())
 
     def lower(self, lowering: Lowering) -> PlanNode:
@@ -379,6 +427,12 @@ class Task(Node, Generic[T_co]):
         return f"Task({self.id!r}, {self.model_name})"
 
 
+Many: TypeAlias = (
+    list[Task[Any]]
+    | tuple[Task[Any], Task[Any], Task[Any], Task[Any], *tuple[Task[Any], ...]]
+    | Mapping[str, type["BaseModel"]]
+)
+"""Dependencies whose outputs are handed over without types: a list, four or more, or by name."""
 Deps: TypeAlias = Task[Any] | SequenceOf[Task[Any]] | Mapping[str, type["BaseModel"]]
 
 
@@ -421,20 +475,24 @@ def _mode(
     return "value"
 
 
-def _chain(agent: AgentLike | SequenceOf[AgentLike] | None, options: TaskOptions) -> tuple[AgentLike, ...]:
+def _chain(
+    agent: AgentLike | SequenceOf[AgentLike] | None, options: TaskOptions, place: Place | None
+) -> tuple[AgentLike, ...]:
     if agent is None:
         return ()
-    chain = tuple(agent) if isinstance(agent, (list, tuple)) else (agent,)
+    chain: tuple[Any, ...] = tuple(agent) if isinstance(agent, (list, tuple)) else (agent,)
     fallback = options.get("fallback_agent")
     if fallback is not None:
         chain = (*chain, fallback)
     for one in chain:
         if not callable(one) and not callable(getattr(one, "call", None)):
             raise InvalidNode(
-                f"{one!r} is not an agent", hint="an agent is a callable, or has `name` and `call`"
+                f"{one!r} is not an agent",
+                hint="an agent is a callable, or has `name` and `call`",
+                place=place,
             )
     if not chain:
-        raise InvalidNode("agent=[] has no agent in it")
+        raise InvalidNode("agent=[] has no agent in it", place=place)
     return chain
 
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from smithers.ids import NodeKey
 from smithers.plan import Edge
 
 from .facts import Blocked, Facts, Settled
 from .vertex import AnyVertex, Leaf, LoopVertex, Waiting
+
+
+class Doom(NamedTuple):
+    """Why a task is skipped that needs an output which can never come."""
+
+    outcome: Settled
+    """`UPSTREAM` where a failure is behind it, else `SKIPPED`."""
+    reason: str
 
 
 class Edges:
@@ -102,10 +111,13 @@ class Edges:
                     self._doom(leaf)
             self._consider(leaf)
 
+    @property
+    def is_awaiting(self) -> bool:
+        """Whether any edge waits for an id that is not mounted."""
+        return bool(self._awaited)
+
     def welcome(self, arrived: Iterable[AnyVertex]) -> None:
         """Edges to ids that have just been mounted have a target now."""
-        if not self._awaited:
-            return
         for vertex in arrived:
             for waiting in self._awaited.pop(vertex.key.node, ()):
                 self.visited += 1
@@ -138,7 +150,7 @@ class Edges:
                 found.append(edge)
         return found
 
-    def reason(self, leaf: Leaf) -> str | None:
+    def doom(self, leaf: Leaf) -> Doom | None:
         """Why a doomed task is skipped: its first edge whose target has settled without an output.
 
         Returns:
@@ -150,7 +162,7 @@ class Edges:
                 continue
             if self.target(leaf, source).is_settled and self._lacks_output(source):
                 failed = isinstance(source, LoopVertex)
-                return _upstream(edge.target, Settled.FAILED if failed else self._facts.nodes.get(source.key))
+                return _doom_of(edge.target, Settled.FAILED if failed else self._facts.nodes.get(source.key))
         return None
 
     def missing(self) -> list[tuple[NodeKey, str]]:
@@ -164,12 +176,12 @@ class Edges:
 
     # --- When nothing else can happen -------------------------------------------------------------
 
-    def waive(self, leaf: Leaf) -> str | bool:
+    def waive(self, leaf: Leaf) -> Doom | bool:
         """What becomes of a blocked task now that nobody can mount what it waits for.
 
         Returns:
             True: all it waits for had settled before it left the tree; False: it waits for something else;
-            a text: it needs an output that there is not, and this is why it is skipped.
+            a doom: it needs an output that there is not.
         """
         gone = True
         for edge in self._unmet_edges(leaf):
@@ -177,7 +189,7 @@ class Edges:
             if fact is None:
                 gone = False
             elif edge.needs_output and not fact.has_output:
-                return _upstream(edge.target, fact)
+                return _doom_of(edge.target, fact)
         return gone
 
     def _absent_fact(self, leaf: Leaf, target: str) -> Settled | None:
@@ -194,6 +206,7 @@ class Edges:
         return None
 
 
-def _upstream(target: str, fact: object) -> str:
-    word = "failed" if fact in (Settled.TOLERATED, Settled.FAILED) else "skipped"
-    return f"upstream {word}: {target}"
+def _doom_of(target: str, fact: object) -> Doom:
+    if fact in (Settled.TOLERATED, Settled.FAILED, Settled.UPSTREAM):
+        return Doom(Settled.UPSTREAM, f"upstream failed: {target}")
+    return Doom(Settled.SKIPPED, f"upstream skipped: {target}")

@@ -41,6 +41,7 @@ class Mounted:
         self.facts = facts
         self.by_id: dict[str, AnyVertex] = {}
         self.visited = 0
+        self._failed_loops: list[LoopVertex] = []
 
     def mount(
         self, plan: PlanNode, path: Path, parent: Group | None, region: Region
@@ -65,6 +66,11 @@ class Mounted:
         for vertex in reversed(order):
             self._settle_by_facts(vertex)
         return top, leaves
+
+    def take_failed_loops(self) -> list[LoopVertex]:
+        """Loops mounted since the last call that have failed already."""
+        found, self._failed_loops = self._failed_loops, []
+        return found
 
     def unmount(self, vertices: list[AnyVertex]) -> None:
         """Take vertices out of the tree; facts stay."""
@@ -115,6 +121,8 @@ class Mounted:
             case LoopPlan():
                 fact = self.facts.loops.setdefault(key, LoopFact())
                 vertex = LoopVertex(plan, key, path, parent, region, fact)
+                if fact.failed:
+                    self._failed_loops.append(vertex)
             case BlockPlan():
                 vertex = BlockVertex(plan, key, path, parent, region)
             case HolePlan():

@@ -9,7 +9,7 @@ Nothing here knows a clock, a database or a thread: time is an argument, work is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import assert_never
 
 from smithers.errors import BugError
@@ -19,7 +19,7 @@ from smithers.plan import Edge, PlanNode
 from .admission import Admission
 from .check import check_cycles
 from .decision import Cancel, Deadlock, Decision, Execute, Fail, Finish, Judge, Skip, Wait
-from .edges import Edges
+from .edges import Doom, Edges
 from .facts import Blocked, Due, Facts, Running, Settled
 from .mount import Mounted
 from .vertex import (
@@ -47,6 +47,7 @@ class Schedule:
         facts: what has happened; written by `settle`, `judge` and `decide`, and by nobody else meanwhile.
         limit: running attempts the whole run may have; None: no limit.
         version: what `version` counts from.
+        running: keys with a running attempt, where they are known; default: looked for in the facts.
         on_mount: called with this schedule when the tree is mounted and nothing is reached yet: before the
             first body is expanded.
     """
@@ -58,6 +59,7 @@ class Schedule:
         *,
         limit: int | None = 16,
         version: int = 0,
+        running: Iterable[NodeKey] | None = None,
         on_mount: Callable[[Schedule], None] | None = None,
     ) -> None:
         self.facts = facts
@@ -66,7 +68,7 @@ class Schedule:
         self.version = version
         """Rises whenever other ids stand in the tree than before."""
         self._on_mount = on_mount
-        self._running: set[NodeKey] = set(facts.running())
+        self._running: set[NodeKey] = set(facts.running() if running is None else running)
         """Every running attempt of the run, mounted or not."""
         self._cancelled: set[NodeKey] = set()
         """Attempts that `Cancel` has named already."""
@@ -105,7 +107,7 @@ class Schedule:
     def _adopt(self, top: AnyVertex, leaves: list[Leaf]) -> None:
         """Give freshly mounted vertices the facts that are not settlements: running, then failed."""
         nodes = self.facts.nodes
-        failed: list[Leaf | LoopVertex] = []
+        failed: list[Leaf] = []
         if nodes:
             for leaf in leaves:
                 fact = nodes.get(leaf.key)
@@ -118,11 +120,12 @@ class Schedule:
             for leaf in leaves:
                 if leaf.zone.is_fallen:
                     self._leave_unreached(leaf)
-        if self.facts.loops:
-            failed.extend(v for v in subtree(top) if isinstance(v, LoopVertex) and v.fact.failed)
-        for vertex in failed:
-            self._fail(vertex)
-        self._edges.welcome(subtree(top))
+        for leaf in failed:
+            self._fail(leaf)
+        for loop in self._mounted.take_failed_loops():
+            self._fail(loop)
+        if self._edges.is_awaiting:
+            self._edges.welcome(subtree(top))
 
     def _fill(self, hole: HoleVertex) -> None:
         """Expand a hole that has been reached."""
@@ -436,7 +439,7 @@ class Schedule:
     def _skip_doomed(self) -> None:
         """Skip the tasks that need what can never come; all reasons are taken before any is applied."""
         doomed, self._edges.doomed = self._edges.doomed, []
-        found: list[tuple[Leaf, str]] = []
+        found: list[tuple[Leaf, Doom]] = []
         for leaf in dict.fromkeys(doomed):
             if not leaf.is_mounted or leaf.is_settled or leaf.running or not leaf.is_doomed:
                 continue  # a running one is looked at again when it ends
@@ -444,18 +447,18 @@ class Schedule:
                 continue
             if leaf.region.is_stopped:
                 self._edges.doomed.append(leaf)
-            elif (reason := self._edges.reason(leaf)) is not None:
-                found.append((leaf, reason))
+            elif (doom := self._edges.doom(leaf)) is not None:
+                found.append((leaf, doom))
             else:
                 self._edges.reach(leaf)
                 self._admission.consider(leaf)
-        for leaf, reason in found:
-            self._skip(leaf, reason)
+        for leaf, doom in found:
+            self._skip(leaf, doom)
         self._work()
 
-    def _skip(self, leaf: Leaf, reason: str) -> None:
-        self.facts.nodes[leaf.key] = Settled.UPSTREAM
-        self._skipped.append((leaf.path, leaf.key, reason))
+    def _skip(self, leaf: Leaf, doom: Doom) -> None:
+        self.facts.nodes[leaf.key] = doom.outcome
+        self._skipped.append((leaf.path, leaf.key, doom.reason))
         self._settle_up(leaf)
 
     def _report_skipped(self) -> Skip:
@@ -470,7 +473,7 @@ class Schedule:
             if leaf.region.is_stopped:
                 continue
             answer = self._edges.waive(leaf)
-            if isinstance(answer, str):
+            if isinstance(answer, Doom):
                 self._skip(leaf, answer)
             elif answer:
                 waived.add(leaf)

@@ -157,9 +157,10 @@ class FrameStatements:
         run, number, name = frame.run, frame.frame, self._names.id
         rows: list[Row] = [
             (int(state), number, at_ms - created_ms, None if failure is None else int(failure), int(counted),
-             error, prompt, run, name(node), name(scope), iteration, generation, attempt)
-            for (node, scope, iteration), generation, attempt, state, at_ms, failure, counted, error, prompt
-            in ended
+             error, prompt, None if agent is None else name(agent),
+             run, name(node), name(scope), iteration, generation, attempt)
+            for (node, scope, iteration), generation, attempt, state, at_ms, failure, counted, error, prompt,
+            agent in ended
         ]  # fmt: skip
         if self._store(self._close_attempt, rows) != len(rows):
             for row, end in zip(rows, ended, strict=True):

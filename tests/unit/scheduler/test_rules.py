@@ -570,6 +570,24 @@ def test_a_reason_does_not_depend_on_who_is_skipped_first(order: tuple[str, str]
     assert play.skips() == {"t1": "upstream failed: u", "t2": "upstream failed: u"}
 
 
+def test_a_task_is_skipped_once_whatever_it_lacks() -> None:
+    play = Play(par("u", "v", task("t", needs=("u", "v"))))
+    play.next()
+    play.settle("v", Settled.SKIPPED)
+    play.settle("u", Settled.TOLERATED)
+    assert play.decide() == Skip(((NodeKey("t"), "upstream failed: u"),))
+
+
+def test_every_block_that_can_end_has_ended_before_a_reason_is_given() -> None:
+    inner = block("inner", block("b", par("a", "left")))
+    play = Play(par(task("t", needs=("left", "u")), inner, "u"), limit=None)
+    play.schedule.decide(0)
+    play.settle("left", None)
+    play.settle("u", Settled.TOLERATED)
+    play.settle("a", Settled.FAILED)
+    assert play.skips() == {"left": "not reached", "t": "upstream skipped: left"}
+
+
 def test_an_output_that_came_before_anyone_asked_is_not_missed() -> None:
     known = facts(t=Running(), x=Running())
     known.loops[NodeKey("l")] = LoopFact(done=True)
@@ -614,11 +632,15 @@ def test_an_id_that_is_nowhere_is_a_deadlock_that_names_both() -> None:
     assert play.next() == Deadlock(((NodeKey("b"), ("nowhere", "neither")),))
 
 
-def test_a_deadlock_lists_what_a_done_loop_will_never_start() -> None:
-    known = facts(a=Settled.FINISHED)
-    known.loops[NodeKey("l")] = LoopFact(done=True)
-    play = Play(par(loop("l", par("a", task("new", "nowhere"))), task("c", "neither")), known)
-    assert play.next() == Deadlock(((NodeKey("new"), ("nowhere",)), (NodeKey("c"), ("neither",))))
+@pytest.mark.parametrize("how", ["block", "loop"])
+def test_a_deadlock_does_not_list_what_can_never_start_where_all_is_over(how: str) -> None:
+    over = par("a", task("new", "nowhere"))
+    known = ended(Settled.FINISHED, a=Settled.FINISHED)
+    known.loops[NodeKey("b")] = LoopFact(done=True)
+    place: PlanNode = block("b", over) if how == "block" else loop("b", over)
+    play = Play(par(place, task("c", "neither")), known)
+    assert play.next() == Deadlock(((NodeKey("c"), ("neither",)),))
+    assert play.state("new") == "idle"
 
 
 def test_a_deadlock_does_not_list_a_failure_that_a_block_has_handled() -> None:
@@ -819,16 +841,76 @@ def test_the_end_of_a_failed_block_reaches_nothing_more_in_it() -> None:
         asked.append(place)
         return task("c")
 
-    tree = block("b", par("a", seq("x", HolePlan("late", expand)), HolePlan("early", lambda _: task("e"))))
-    play = Play(tree, limit=1)
+    play = Play(block("b", par("a", seq("x", HolePlan("late", expand)))), limit=1)
     play.next()
     play.settle("a", Settled.FAILED)
-    assert play.next() == Finish(is_partial=False)
-    again = Play(tree, play.facts.copy())
-    assert again.next() == Finish(is_partial=False)
-    assert again.schedule.snapshot() == play.schedule.snapshot()
-    assert set(again.schedule.snapshot()) == {NodeKey("a"), NodeKey("x"), NodeKey("e")}
+    assert play.skips() == {"x": "not reached"}
+    assert play.schedule.snapshot() == {NodeKey("a"): "failed", NodeKey("x"): "not_reached"}
     assert asked == []
+
+
+def block_with_holes(asked: list[NodeKey]) -> BlockPlan:
+    """`a` beside a hole with `c` and, in a hole of its own, `d`; expansions are noted in `asked`."""
+
+    def inner(place: NodeKey) -> PlanNode:
+        asked.append(place)
+        return task("d")
+
+    def outer(place: NodeKey) -> PlanNode:
+        asked.append(place)
+        return seq("c", HolePlan("inner", inner))
+
+    return block("b", par("a", HolePlan("outer", outer)))
+
+
+def test_the_end_of_a_failed_block_unmounts_the_bodies_of_its_holes() -> None:
+    asked: list[NodeKey] = []
+    play = Play(seq(block_with_holes(asked), "after"))
+    assert play.starts() == ["a", "c"]
+    play.settle("c")
+    assert play.starts() == ["d"]
+    play.settle("a", Settled.FAILED)
+    assert waits(play.next())
+    assert {str(name) for name in play.schedule.snapshot()} == {"a", "c", "d", "after"}
+    play.settle("d", Due(5))
+    assert play.starts() == ["after"]
+    assert play.schedule.snapshot() == {NodeKey("a"): "failed", NodeKey("after"): "running"}
+    assert play.facts.nodes[NodeKey("c")] is Settled.FINISHED
+    assert play.facts.nodes[NodeKey("d")] == Due(5)
+    assert asked == [NodeKey("outer"), NodeKey("inner")]
+
+
+def test_a_hole_in_a_failed_block_stays_empty_when_the_run_is_loaded_again_or_the_hole_refilled() -> None:
+    asked: list[NodeKey] = []
+    play = Play(seq(block_with_holes(asked), "after"), ended(a=Settled.FAILED, c=Settled.FINISHED))
+    assert play.starts() == ["after"]
+    play.schedule.refill(NodeKey("outer"))
+    assert waits(play.next())
+    assert play.schedule.snapshot() == {NodeKey("a"): "failed", NodeKey("after"): "running"}
+    assert asked == []
+
+
+def test_a_failure_that_the_end_of_its_block_unmounts_is_handled() -> None:
+    play = Play(seq(block_with_holes([]), "after"))
+    play.next()
+    play.settle("c", Settled.FAILED)
+    play.settle("a")
+    assert play.starts() == ["after"]
+    assert play.facts.blocks == {NodeKey("b"): Settled.FAILED}
+    play.settle("after")
+    assert play.next() == Finish(is_partial=False)
+
+
+def test_what_a_failed_block_has_unmounted_counts_by_what_it_left_when_nothing_else_can_happen() -> None:
+    play = Play(par(block_with_holes([]), "slow", task("order", "c", "slow"), task("reader", needs=("c",))))
+    assert play.starts() == ["a", "c", "slow"]
+    play.settle("c", Settled.SKIPPED)
+    play.settle("a", Settled.FAILED)
+    assert waits(play.next())
+    assert play.state("reader") == "blocked"
+    play.settle("slow")
+    assert play.skips() == {"reader": "upstream skipped: c"}
+    assert play.state("order") == "running"
 
 
 def test_what_an_edit_mounts_in_a_failed_block_is_not_reached() -> None:
@@ -852,20 +934,53 @@ def test_a_task_that_is_open_again_in_a_failed_block_is_not_reached(outcome: Due
     assert play.next() == Finish(is_partial=False)
 
 
-def test_what_a_last_attempt_in_a_failed_block_uncovers_is_not_reached() -> None:
-    play = Play(block("b", seq("a", HolePlan("h", lambda _: task("c")))), ended(a=Running()))
+def test_the_end_of_a_last_attempt_in_a_failed_block_reaches_nothing_more() -> None:
+    tree = block("b", seq("a", HolePlan("h", lambda _: task("c"))))
+    play = Play(tree, ended(a=Running()))
     assert waits(play.next())
     play.settle("a")
-    assert play.skips() == {"c": "not reached"}
+    assert play.decide() == Finish(is_partial=False)
+    assert play.schedule.snapshot() == {NodeKey("a"): "finished"}
 
 
-def test_a_block_ends_once() -> None:
+def test_an_attempt_in_a_failed_block_is_waited_for_by_those_who_need_it() -> None:
+    play = Play(par(block("b", "a"), task("reader", needs=("a",))), ended(a=Running()))
+    assert waits(play.next())
+    assert play.state("reader") == "blocked"
+    play.settle("a")
+    assert play.starts() == ["reader"]
+
+
+@pytest.mark.parametrize("how", ["block", "loop"])
+def test_a_failed_block_is_sealed_even_where_all_is_over(how: str) -> None:
+    known = ended(Settled.FINISHED, a=Settled.FAILED)
+    known.loops[NodeKey("b")] = LoopFact(done=True)
+    known.blocks[NodeKey("inner")] = Settled.FAILED
+    known.nodes[NodeKey("order")] = Settled.FINISHED
+    over = block("inner", seq("a", "new"))
+    play = Play(block("b", over) if how == "block" else loop("b", over), known)
+    assert play.skips() == {"new": "not reached"}
+    assert play.next() == Finish(is_partial=False)
+
+
+def test_what_is_over_in_a_failed_block_is_sealed_with_it() -> None:
+    known = ended(a=Settled.FINISHED)
+    known.loops[NodeKey("l")] = LoopFact(done=True)
+    known.blocks[NodeKey("inner")] = Settled.FINISHED
+    hole = HolePlan("h", lambda _: task("never"))
+    play = Play(block("b", par("a", loop("l", par("x", hole)), block("inner", "y"))), known)
+    assert play.skips() == {"x": "not reached", "y": "not reached"}
+    assert NodeKey("never") not in play.schedule.snapshot()
+
+
+def test_a_block_whose_body_settles_while_it_unwinds_ends_finished_and_once() -> None:
     known = facts(a=Running(), c=Running())
     known.loops[NodeKey("l")] = LoopFact(done=True)
     play = Play(block("b", par(loop("l", "a"), "c")), known)
     play.next()
     play.settle("a", Settled.FAILED)
-    play.next()
+    assert waits(play.next())
+    assert play.facts.blocks == {}
     play.settle("c")
     assert play.next() == Finish(is_partial=False)
     assert play.facts.blocks == {NodeKey("b"): Settled.FINISHED}
@@ -890,11 +1005,28 @@ def test_where_all_is_over_nothing_starts_is_judged_or_is_skipped(how: str) -> N
     assert play.state("e") == "idle"
 
 
-def test_a_failure_in_a_finished_block_lets_nothing_more_be_reached_in_it() -> None:
+def test_a_failure_in_a_finished_block_has_settled_for_what_comes_after_it_there() -> None:
     tree = block("b", seq("a", HolePlan("h", lambda _: task("c"))))
     play = Play(tree, ended(Settled.FINISHED, a=Settled.FAILED))
     assert play.decide() == Finish(is_partial=False)
-    assert set(play.schedule.snapshot()) == {NodeKey("a")}
+    assert play.schedule.snapshot() == {NodeKey("a"): "failed", NodeKey("c"): "idle"}
+
+
+def test_a_failed_loop_in_a_finished_block_has_settled_for_what_comes_after_it_there() -> None:
+    known = ended(Settled.FINISHED, a=Settled.FINISHED)
+    known.loops[NodeKey("l")] = LoopFact(done=True, failed=True)
+    tree = block("b", seq(loop("l", "a", 1, fails=True), HolePlan("h", lambda _: task("c"))))
+    assert Play(tree, known).state("c") == "idle"
+
+
+def test_a_task_that_fails_after_its_block_has_finished_has_settled_for_what_comes_after_it_there() -> None:
+    tree = block("b", seq("a", HolePlan("h", lambda _: task("c"))))
+    play = Play(tree, ended(Settled.FINISHED, a=Running()))
+    assert waits(play.next())
+    assert NodeKey("c") not in play.schedule.snapshot()
+    play.settle("a", Settled.FAILED)
+    assert play.decide() == Finish(is_partial=False)
+    assert play.state("c") == "idle"
 
 
 # --- Caps -------------------------------------------------------------------------------------------

@@ -38,7 +38,8 @@ VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, 1, ?);
 -- name: close_attempt
 -- Once: a closed attempt is not touched again.
 UPDATE smithers_attempts
-SET state = ?, to_frame = ?, ended_ms = ?, failure = ?, counted = ?, error = ?, prompt = ?
+SET state = ?, to_frame = ?, ended_ms = ?, failure = ?, counted = ?, error = ?, prompt = ?,
+    agent = coalesce(?, agent)
 WHERE run = ? AND node = ? AND scope = ? AND iteration = ? AND generation = ? AND attempt = ?
   AND to_frame IS NULL;
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeAlias
 
-from bench.meter import Figures, Meter
+from bench.meter import Meter, Spent
 
 BODY = json.dumps({"text": "x" * 69}, separators=(",", ":"))
 """80 bytes, as the measured tasks answer."""
@@ -130,7 +130,7 @@ async def _tasks(database: Path, count: int, width: int) -> float:
     return took
 
 
-def run_tasks(folder: Path, count: int, width: int) -> Figures:
+def run_tasks(folder: Path, count: int, width: int) -> Spent:
     """The floor of a sequence (`width` 1) or of a fan-out."""
     meter = Meter.start()
     wall_s = asyncio.run(_tasks(folder / "floor.db", count, width))

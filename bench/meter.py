@@ -8,14 +8,14 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from bench import syncs
 from smithers.records import EventType
 
 
-class Figures(TypedDict, total=False):
-    """One sample. Sizes are bytes, times are seconds of CPU or of the wall clock, as named."""
+class Spent(TypedDict):
+    """What a process says of itself. Sizes are bytes, times seconds of CPU or of the wall clock, as named."""
 
     cpu_s: float
     """User and system time of all threads, imports apart, closing the store included."""
@@ -23,17 +23,37 @@ class Figures(TypedDict, total=False):
     """From the call to its return; without closing the store."""
     rss_bytes: int
     """Peak of the whole process."""
-    disk_bytes: int
-    """All of `.smithers/` after the process has left."""
-    syncs: int
-    sync_s: float
-    frames: int
-    renders: int
+    syncs: NotRequired[int]
+    """Missing where they cannot be counted."""
+    sync_s: NotRequired[float]
+
+
+class Planned(Spent):
+    """What the process of a workflow says."""
+
     visited: int
     """Plan nodes looked at after the first plan was made."""
+
+
+class FloorFigures(Spent):
+    """One sample of a floor."""
+
+    disk_bytes: int
+    """All files after the process has left; of a workflow those of `.smithers/`."""
+
+
+class Frames(TypedDict):
+    """What the rows of a run say."""
+
+    frames: int
+    renders: int
     settled: int
     span_s: float
     """First start to last settlement, from the event rows."""
+
+
+class Figures(Planned, FloorFigures, Frames):
+    """One sample of a workflow."""
 
 
 @dataclass
@@ -52,13 +72,13 @@ class Meter:
         """Seconds since the start."""
         return time.perf_counter() - self.wall_at
 
-    def stop(self, wall_s: float) -> Figures:
+    def stop(self, wall_s: float) -> Spent:
         """All the process can say of itself.
 
         Args:
             wall_s: noted earlier, when the measured call returned.
         """
-        figures: Figures = {
+        figures: Spent = {
             "cpu_s": time.process_time() - self.cpu_at,
             "wall_s": wall_s,
             "rss_bytes": peak_rss_bytes(),
@@ -84,7 +104,7 @@ def disk_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def read_frames(database: Path) -> Figures:
+def read_frames(database: Path) -> Frames:
     """What the frames of the newest run say, read by hand."""
     connection = sqlite3.connect(database)
     try:

@@ -17,8 +17,8 @@ from pathlib import Path
 from bench import floor, syncs, table
 from bench.case import CASES, QUICK, Case
 from bench.hotspots import THREADS, Hotspot
-from bench.meter import Figures, disk_bytes, read_frames
-from bench.verdict import Machine, Verdict, judge, median, needed_by, typical
+from bench.meter import Figures, FloorFigures, Planned, Spent, disk_bytes, read_frames
+from bench.verdict import Machine, Results, Verdict, judge, median, needed_by, typical
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES, QUICK_SAMPLES, COMMAND_SAMPLES = 5, 3, 7
@@ -43,8 +43,11 @@ class Bench:
     """On the file system of the checkout: a disk in memory syncs for nothing."""
     counter: Path | None
     taken: dict[str, list[Figures]] = field(default_factory=dict)
-    floors: dict[tuple[int, int], list[Figures]] = field(default_factory=dict)
-    bare: Figures | None = None
+    floors: dict[tuple[int, int], list[FloorFigures]] = field(default_factory=dict)
+    commands: dict[str, float] = field(default_factory=dict)
+    """Seconds of CPU, the least of all calls."""
+    bare_s: float | None = None
+    """Seconds of CPU of a Python that does nothing."""
     disk: list[Machine] = field(default_factory=list)
 
     # --- Sampling -------------------------------------------------------------------------------
@@ -75,19 +78,21 @@ class Bench:
         with self._folder() as folder:
             if case.kind == "resume" and prepared is not None:
                 shutil.copytree(prepared, folder, dirs_exist_ok=True)
-            figures: Figures = json.loads(self._child(case.name, str(case.tasks), str(folder)))
-            figures["disk_bytes"] = disk_bytes(folder / ".smithers")
-            figures.update(read_frames(folder / ".smithers" / "smithers.db"))
+            planned: Planned = json.loads(self._child(case.name, str(case.tasks), str(folder)))
+            figures: Figures = {
+                **planned,
+                **read_frames(folder / ".smithers" / "smithers.db"),
+                "disk_bytes": disk_bytes(folder / ".smithers"),
+            }
             wanted = case.tasks + (case.kind == "resume")  # and the last one
             if figures["settled"] != wanted:
                 raise SystemExit(f"{case.name}: {figures['settled']} nodes settled instead of {wanted}")
             return figures
 
-    def _floor(self, width: int, tasks: int) -> Figures:
+    def _floor(self, width: int, tasks: int) -> FloorFigures:
         with self._folder() as folder:
-            figures: Figures = json.loads(self._child(f"floor-{width}", str(tasks), str(folder)))
-            figures["disk_bytes"] = disk_bytes(folder)
-            return figures
+            spent: Spent = json.loads(self._child(f"floor-{width}", str(tasks), str(folder)))
+            return {**spent, "disk_bytes": disk_bytes(folder)}
 
     def _prepare_resume(self) -> Path | None:
         """A store in which a run died before its last task; each sample resumes a copy of it."""
@@ -121,11 +126,11 @@ class Bench:
             self._child("runs", "20", str(folder))
             self._say("commands")
             bare_s = min(_cpu_s(BARE, folder) for _ in range(COMMAND_SAMPLES))
-            self.bare = {"cpu_s": bare_s}
+            self.bare_s = bare_s
             for case in commands:
                 cpu_s = min(_cpu_s(COMMANDS[case.shape], folder) for _ in range(COMMAND_SAMPLES))
                 is_above_bare = case.shape in ("import", "names")
-                self.taken[case.name] = [{"cpu_s": cpu_s - bare_s if is_above_bare else cpu_s}]
+                self.commands[case.name] = cpu_s - bare_s if is_above_bare else cpu_s
 
     @contextmanager
     def _folder(self) -> Iterator[Path]:
@@ -237,11 +242,11 @@ def main() -> None:
 def report(bench: Bench, file: Path | None) -> None:
     """Print the table and the targets, and store all of it if asked to."""
     machine = typical(bench.disk)
-    results = {name: median(samples) for name, samples in bench.taken.items()}
+    results = Results({name: median(samples) for name, samples in bench.taken.items()}, bench.commands)
     floors = {place: median(samples) for place, samples in bench.floors.items()}
     table.show_machine(machine, bench.counter is not None)
     table.show_runs(bench.cases, results, floors)
-    table.show_commands(bench.cases, results, bench.bare)
+    table.show_commands(bench.cases, results, bench.bare_s)
     table.show_verdict_heading()
     verdicts = []
     for case in bench.cases:
@@ -252,6 +257,7 @@ def report(bench: Bench, file: Path | None) -> None:
         stored = {
             "machine": asdict(machine),
             "samples": bench.taken,
+            "commands": bench.commands,
             "floors": {
                 f"{tasks} tasks, {width} at once": taken for (width, tasks), taken in bench.floors.items()
             },

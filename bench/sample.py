@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import floor, hotspots
 from bench.case import CASES, Case
-from bench.meter import Figures, Meter
+from bench.meter import Meter, Planned
 
 if TYPE_CHECKING:
     from smithers.scheduler import Schedule
@@ -48,7 +48,7 @@ class Visits:
         return self.done + self.schedule.visited - self.first
 
 
-def run_case(case: Case, tasks: int, folder: Path, profiled: str | None) -> Figures:
+def run_case(case: Case, tasks: int, folder: Path, profiled: str | None) -> Planned:
     """Run a workflow to its end and leave its store."""
     from bench.workload import build
     from smithers.agents import correction  # noqa: F401  imported by the first agent task: not the task's cost
@@ -64,13 +64,12 @@ def run_case(case: Case, tasks: int, folder: Path, profiled: str | None) -> Figu
     result = flow.run_sync(store=store, run_id="bench", resume=case.kind == "resume" and store.exists())
     wall_s = meter.wall()
     close_hosts()
-    figures = meter.stop(wall_s)
+    spent = meter.stop(wall_s)
     if result.status != "finished":
         raise SystemExit(f"{case.name}: {result.status}: {result.error}")
-    figures["visited"] = visits.total()
     if profile is not None:
         hotspots.show(profile)
-    return figures
+    return {**spent, "visited": visits.total()}
 
 
 def make_runs(folder: Path, count: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.case import Case
-from bench.meter import Figures
+from bench.meter import Figures, FloorFigures
 from bench.verdict import Machine, Results, Verdict
 
 _COLUMNS = [
@@ -28,7 +28,7 @@ def show_machine(machine: Machine, counts_syncs: bool) -> None:
     print(f"fsyncs are counted {how}; KB and MB are powers of ten\n")
 
 
-def show_runs(cases: list[Case], results: Results, floors: Mapping[tuple[int, int], Figures]) -> None:
+def show_runs(cases: list[Case], results: Results, floors: Mapping[tuple[int, int], FloorFigures]) -> None:
     """One line a workflow."""
     runs = [case for case in cases if case.kind != "command"]
     if not runs:
@@ -36,7 +36,7 @@ def show_runs(cases: list[Case], results: Results, floors: Mapping[tuple[int, in
     _show([upper for upper, _, _ in _COLUMNS])
     _show([lower for _, lower, _ in _COLUMNS])
     for case in runs:
-        _show(_cells(case, results[case.name], floors.get((case.width, case.tasks))))
+        _show(_cells(case, results.runs[case.name], floors.get((case.width, case.tasks))))
     print()
 
 
@@ -48,7 +48,7 @@ def _show(cells: list[str]) -> None:
     print(line)
 
 
-def _cells(case: Case, own: Figures, floor: Figures | None) -> list[str]:
+def _cells(case: Case, own: Figures, floor: FloorFigures | None) -> list[str]:
     count = case.tasks
     ratio = floor_ms = floor_rate = floor_kb = "-"
     if floor is not None:
@@ -73,14 +73,14 @@ def _cells(case: Case, own: Figures, floor: Figures | None) -> list[str]:
     ]
 
 
-def show_commands(cases: list[Case], results: Results, bare: Figures | None) -> None:
+def show_commands(cases: list[Case], results: Results, bare_s: float | None) -> None:
     """One line a command."""
     commands = [case for case in cases if case.kind == "command"]
-    if not commands or bare is None:
+    if not commands or bare_s is None:
         return
-    print(f"{'best of 7':22}{'CPU ms':>8}   (imports: above bare Python's {bare['cpu_s'] * 1e3:.1f})")
+    print(f"{'best of 7':22}{'CPU ms':>8}   (imports: above bare Python's {bare_s * 1e3:.1f})")
     for case in commands:
-        print(f"{case.name:22}{results[case.name]['cpu_s'] * 1e3:8.1f}")
+        print(f"{case.name:22}{results.commands[case.name] * 1e3:8.1f}")
     print()
 
 

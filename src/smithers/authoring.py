@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, Generic, Literal, get_args, get_origin, get_type_hints, overload
@@ -53,8 +53,6 @@ class RunResult(Generic[Out]):
     """The run's own output: the newest row of `@workflow(output=Model)`, else the newest output of all."""
     error: Mapping[str, Any] | None = None
     """`code`, `message`, `hint`, … of what ended a failed run."""
-    waits: tuple[Mapping[str, Any], ...] = ()
-    cost: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Workflow(Generic[In, Out]):

@@ -38,6 +38,9 @@ from smithers.scheduler.facts import Blocked, Due, Facts, LoopFact, Running, Set
 
 NOT_REACHED = "not reached"
 
+LOST = (Settled.TOLERATED, Settled.FAILED, Settled.UPSTREAM)
+"""Outcomes with a failure behind them."""
+
 Region: TypeAlias = "Spot | None"
 """A block, or None for the run itself."""
 
@@ -52,6 +55,22 @@ class Body:
 
 
 Bodies: TypeAlias = dict[NodeKey, Body]
+
+
+@dataclass(frozen=True, slots=True)
+class Doom:
+    """Why a task can never start: the target of an edge settled without the output it needs."""
+
+    target: str
+    outcome: Settled
+
+    @property
+    def settles_as(self) -> Settled:
+        return Settled.UPSTREAM if self.outcome in LOST else Settled.SKIPPED
+
+    @property
+    def reason(self) -> str:
+        return f"upstream {'failed' if self.outcome in LOST else 'skipped'}: {self.target}"
 
 
 @dataclass(eq=False, slots=True)
@@ -275,12 +294,12 @@ class View:
         outcome = self.target_outcome(task, edge.target)
         return outcome is not None and (outcome.has_output or not edge.needs_output)
 
-    def doom(self, task: Spot) -> str | None:
-        """Why `task` can never start: the first edge whose target settled without the output it needs."""
+    def doom(self, task: Spot) -> Doom | None:
+        """Why `task` can never start, if so."""
         outcomes = ((edge, self.target_outcome(task, edge.target)) for edge in self.edges(task))
         return missing_output(outcomes)
 
-    def doom_left(self, task: Spot) -> str | None:
+    def doom_left(self, task: Spot) -> Doom | None:
         """The same for the edges to what is no longer mounted."""
         outcomes = ((edge, self.outcome_left(task, edge.target)) for edge in self.edges(task))
         return missing_output(outcomes)
@@ -318,12 +337,11 @@ def is_settled_fact(fact: object) -> bool:
     return isinstance(fact, Settled) and fact is not Settled.FAILED
 
 
-def missing_output(outcomes: Iterable[tuple[Edge, Settled | None]]) -> str | None:
-    """The reason to skip what has these edges, in their order: the first that can never be met."""
+def missing_output(outcomes: Iterable[tuple[Edge, Settled | None]]) -> Doom | None:
+    """The first of these edges, in their order, that can never be met."""
     for edge, outcome in outcomes:
         if edge.needs_output and outcome is not None and not outcome.has_output:
-            failed = outcome in (Settled.TOLERATED, Settled.FAILED)
-            return f"upstream {'failed' if failed else 'skipped'}: {edge.target}"
+            return Doom(edge.target, outcome)
     return None
 
 
@@ -345,8 +363,8 @@ def settle_without_running(tree: PlanNode, facts: Facts, bodies: Bodies) -> list
             facts.nodes.update({task.key: Settled.NOT_REACHED for task in left})
             skipped.update({task.key: (task.path, NOT_REACHED) for task in left})
         elif doomed := dooms(view):
-            facts.nodes.update({task.key: Settled.UPSTREAM for task, _ in doomed})
-            skipped.update({task.key: (task.path, reason) for task, reason in doomed})
+            facts.nodes.update({task.key: doom.settles_as for task, doom in doomed})
+            skipped.update({task.key: (task.path, doom.reason) for task, doom in doomed})
         else:
             return [(key, reason) for key, (_, reason) in sorted(skipped.items(), key=lambda kv: kv[1])]
 
@@ -377,12 +395,12 @@ def unreached(view: View) -> list[Spot]:
     return [task for task in view.tasks if view.is_open(task) and view.is_sealed(task)]
 
 
-def dooms(view: View) -> list[tuple[Spot, str]]:
+def dooms(view: View) -> list[tuple[Spot, Doom]]:
     """Tasks that can never start, each judged by what had settled before any of them was skipped."""
     return [
-        (task, reason)
+        (task, doom)
         for task in view.tasks
-        if view.is_open(task) and view.may_act(task) and (reason := view.doom(task)) is not None
+        if view.is_open(task) and view.may_act(task) and (doom := view.doom(task)) is not None
     ]
 
 
@@ -484,9 +502,9 @@ def decide(
 def last_resort(view: View, limit: int | None, now_ms: int) -> Decision:
     """What to do where nothing can go on: let what is gone from the tree count by what it left."""
     blocked = view.blocked()
-    if skipped := [(task.key, reason) for task in blocked if (reason := view.doom_left(task)) is not None]:
-        view.facts.nodes.update({key: Settled.UPSTREAM for key, _ in skipped})
-        return Skip(tuple(skipped))
+    if doomed := [(task.key, doom) for task in blocked if (doom := view.doom_left(task)) is not None]:
+        view.facts.nodes.update({key: doom.settles_as for key, doom in doomed})
+        return Skip(tuple((key, doom.reason) for key, doom in doomed))
     freed = [
         task
         for task in blocked

@@ -29,6 +29,7 @@ from smithers.scheduler.facts import Blocked, Due, Settled
 MAX_LOOPS = 3
 """Loops inside one another."""
 LIMITS = (None, 1, 2, 16)
+CONTAINERS = ("group", "loop", "block", "hole", "pair")
 
 # One value at several places: a scheduler that tells nodes apart by identity mixes them up.
 NOTHING = SequencePlan()
@@ -73,6 +74,15 @@ class Grower:
     """Ids given out so far, in document order; what an edge names without closing a circle."""
     counts: dict[str, int] = field(default_factory=dict)
     loops: int = 0
+    favourites: list[str] = field(init=False)
+    """Containers this tree has more of: what meets seldom in an even mixture meets often in some tree."""
+
+    edges: tuple[int, ...] = field(init=False)
+    """How many edges a task may have."""
+
+    def __post_init__(self) -> None:
+        self.favourites = self.random.sample(CONTAINERS, 2)
+        self.edges = self.random.choice(((0, 0, 0, 1, 1, 2), (0, 1, 2, 3)))
 
     def tree(self) -> PlanNode:
         return self.group(depth=0)
@@ -96,8 +106,10 @@ class Grower:
     def node(self, depth: int) -> PlanNode:
         kinds = ["task"] * 9
         if depth < 6 and self.counts.get("t", 0) < self.size:
-            kinds += ["group"] * 6 + ["block"] * 2 + ["hole"] * 2 + ["pair"]
-            kinds += ["loop"] * (3 if self.loops < MAX_LOOPS else 0)
+            kinds += ["group"] * 6 + ["block"] * 2 + ["hole"] * 2 + ["pair"] + ["loop"] * 3
+            kinds += self.favourites * 4
+        if self.loops == MAX_LOOPS:
+            kinds = [kind for kind in kinds if kind != "loop"]
         match self.random.choice(kinds):
             case "group":
                 return self.group(depth)
@@ -114,8 +126,7 @@ class Grower:
 
     def task(self) -> PlanNode:
         name = self.new_id("t")
-        count = self.random.choice((0, 0, 0, 1, 1, 2))
-        edges = tuple(Edge(self.target(), self.chance(0.5)) for _ in range(count))
+        edges = tuple(Edge(self.target(), self.chance(0.5)) for _ in range(self.random.choice(self.edges)))
         return self.made(TaskPlan(name, edges, continue_on_fail=self.chance(0.2)))
 
     def target(self) -> str:
@@ -254,6 +265,11 @@ class Events:
 
     random: Random
     wild: int
+    failing: int = field(init=False)
+    """How many of about a hundred attempts fail."""
+
+    def __post_init__(self) -> None:
+        self.failing = self.random.choice((5, 14, 40))
 
     def is_wild(self) -> bool:
         return self.wild > 0
@@ -277,8 +293,9 @@ class Events:
         if not self.is_wild():
             return Settled.FINISHED
         random = self.random
+        weights = (60, 6, self.failing, 10, 3, 4, 3)
         match random.choices(
-            ("finished", "skipped", "failed", "due", "blocked", "open", "cancelled"), (60, 6, 14, 10, 3, 4, 3)
+            ("finished", "skipped", "failed", "due", "blocked", "open", "cancelled"), weights
         )[0]:
             case "finished":
                 return Settled.FINISHED

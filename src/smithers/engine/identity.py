@@ -15,7 +15,7 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import partial
 from hashlib import blake2b
 from marshal import dumps
 from pathlib import PurePath
@@ -33,6 +33,7 @@ from smithers.prompt import Prompt
 from .attribute import Unknown, attributes, plain_part
 from .library import has_author, is_library_file
 from .syntax import Source, names_in, source_with
+from .wrapper import innermost, methods_of, wrapped
 
 _SIZE_LIMIT = 2000
 """Values other than JSON that one walk looks at; an object that reaches further is not a parameter."""
@@ -41,6 +42,7 @@ _READERS = (Context, LoopPass, Current, View)
 _LITERALS = (date, time, timedelta, Decimal, Fraction, UUID, PurePath, range)
 """Values whose text says all."""
 _SCALARS = (type(None), bool, int, float, complex, str, bytes)
+_BUILT_IN: frozenset[type] = frozenset({dict, list, tuple, set, frozenset, Record, MappingProxyType})
 
 
 class Walk:
@@ -90,7 +92,7 @@ class Walk:
     def called(self, function: Any) -> None:
         """A function that a task calls. It counts as written wherever it comes from, a library too."""
         if type(function) is FunctionType:
-            if function.__dict__ and _wrapped(function) is not None:
+            if function.__dict__ and wrapped(function) is not None:
                 self._function(function)
             else:
                 self._own(function)
@@ -111,7 +113,7 @@ class Walk:
             self._own(function)
             return
         self.plain(b"n", (function.__module__, function.__qualname__))
-        inner = _wrapped(function)
+        inner = wrapped(function)
         if inner is None:
             self._bound(function)
         else:
@@ -181,7 +183,7 @@ class Walk:
                 self.plain(b"l", (type(value).__qualname__, str(value)))
             case re.Pattern():
                 self.plain(b"x", (value.pattern, value.flags))
-            case _ if (inner := _wrapped(value)) is not None:
+            case _ if (inner := wrapped(value)) is not None:
                 self.plain(b"w", type(value).__qualname__)
                 self.value(inner)
             case _:
@@ -268,7 +270,7 @@ class _StaticWalk(Walk):
 
     def _named(self, name: str, value: Any, home: Mapping[str, Any], source: Source) -> None:
         """What a module's name stands for, to a function of that module."""
-        inner = _innermost(value)
+        inner = innermost(value)
         if isinstance(inner, FunctionType) and inner.__globals__ is not home:
             self.plain(b"n", (inner.__module__, inner.__qualname__))
         elif isinstance(inner, FunctionType):
@@ -299,7 +301,7 @@ class _StaticWalk(Walk):
             if base is not kind:
                 self._class(base)
         for name, member in sorted(vars(kind).items()):
-            for method in _methods_of(member):
+            for method in methods_of(member):
                 self.plain(b".", (name, type(member).__name__))
                 self.value(method)
 
@@ -357,56 +359,7 @@ def _alone(value: Any) -> bytes:
     return walk.digest()
 
 
-# --- Looking at objects -------------------------------------------------------------------------
-
-_BUILT_IN: frozenset[type] = frozenset({dict, list, tuple, set, frozenset, Record, MappingProxyType})
-
-
-def _wrapped(value: Any) -> Any:
-    """What `functools.wraps` or `lru_cache` was put around; None: nothing."""
-    attributes = getattr(value, "__dict__", None)
-    return attributes.get("__wrapped__") if isinstance(attributes, dict) else None
-
-
-def _innermost(value: Any) -> Any:
-    """The function below partials, bound methods and decorators."""
-    for _ in range(32):
-        if isinstance(value, partial):
-            value = value.func
-        elif isinstance(value, MethodType):
-            value = value.__func__
-        elif (inner := _wrapped(value)) is not None:
-            value = inner
-        else:
-            break
-    return value
-
-
 def _is_constant(value: object) -> bool:
     if type(value) in (tuple, frozenset):
         return all(map(_is_constant, value))  # type: ignore[call-overload]
     return type(value) in _SCALARS
-
-
-def _methods_of(member: object) -> list[FunctionType]:
-    """The functions that a class's author wrote for one of its members; some members are made by others."""
-    match member:
-        case FunctionType():
-            found: list[Any] = [member]
-        case staticmethod() | classmethod():
-            found = [member.__func__]
-        case property():
-            found = [member.fget, member.fset]
-        case cached_property():
-            found = [member.func]
-        case _:
-            found = []
-    return [one for one in found if isinstance(one, FunctionType) and not _is_made(_innermost(one))]
-
-
-def _is_made(method: Any) -> bool:
-    """Whether a dataclass, a model or a named tuple made this method of the class's fields."""
-    if not isinstance(method, FunctionType):
-        return False
-    file = method.__code__.co_filename
-    return is_library_file(file) or (file.startswith("<") and method.__name__.startswith("__"))

@@ -54,13 +54,27 @@ class MountedRows:
 
     def _spec(self, vertex: AnyVertex) -> str:
         payload = vertex.plan.payload
-        if isinstance(payload, Task) and payload.meta is None:
-            key: tuple[Any, ...] = (payload.mode, payload.model_name, payload.label, payload.agents)
+        key: tuple[Any, ...]
+        match payload:
+            case Task(meta=None):
+                key = (payload.mode, payload.model_name, payload.label, payload.agents, payload.edges)
+            case Task():
+                return _dump(_facts(vertex))
+            case Loop():
+                key = (type(vertex), payload.max_iterations)
+            case Parallel():
+                key = (type(vertex), payload.max_concurrency)
+            case _:
+                key = (type(vertex),)
+        try:
             found = self._specs.get(key)
-            if found is None:
-                found = self._specs[key] = _dump(_task_facts(payload))
-            return found
-        return _dump(_facts(vertex))
+        except TypeError:  # an agent that cannot be hashed
+            return _dump(_facts(vertex))
+        if found is None:
+            if len(self._specs) > 4096:
+                self._specs.clear()
+            found = self._specs[key] = _dump(_facts(vertex))
+        return found
 
 
 def _facts(vertex: AnyVertex) -> dict[str, Any]:
@@ -79,6 +93,8 @@ def _task_facts(task: Task[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": "task", "mode": task.mode, "model": task.model_name}
     if task.agents:
         found["agents"] = [as_agent(agent).name for agent in task.agents]
+    if task.edges:
+        found["edges"] = [{"target": e.target, "needs_output": e.needs_output} for e in task.edges]
     if task.label is not None:
         found["label"] = task.label
     if task.meta is not None:

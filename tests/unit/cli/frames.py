@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from smithers.cli.progress import Group, Leaf, Progress, Spot
+from smithers.cli.progress import Progress
+from smithers.cli.spot import Group, Leaf, Spot
 from smithers.ids import NodeKey
 from smithers.records import EventRow, EventType, FrameWrite, Mount, NodeEnd, NodeState
 

@@ -11,7 +11,8 @@ import pytest
 from rich.cells import cell_len
 
 from smithers.cli.display import PlainDisplay
-from smithers.cli.live import Layout, Line, Painter
+from smithers.cli.layout import Layout, Line
+from smithers.cli.painter import Painter
 from smithers.cli.progress import Progress
 from smithers.ids import NodeKey
 from smithers.records import EventType

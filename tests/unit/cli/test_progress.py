@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from pydantic import BaseModel
 
 from smithers import Branch, Context, Loop, Node, Parallel, RetryPolicy, Sequence, Task, workflow
-from smithers.cli.progress import Bucket, Group, Leaf, Progress, Standing, clock, first_line
+from smithers.cli.progress import Progress, clock, first_line
+from smithers.cli.spot import Bucket, Group, Leaf, Standing
 from smithers.engine.host import Host
 from smithers.ids import NodeKey
 from smithers.observe.node_view import NodeViews
@@ -254,6 +256,14 @@ def shape(group: Group) -> Any:
     return found
 
 
+def tasks_of(group: Group) -> Iterator[Leaf]:
+    for spot in group.children.values():
+        if isinstance(spot, Leaf):
+            yield spot
+        else:
+            yield from tasks_of(spot)
+
+
 def test_followed_frames_agree_with_the_stored_rows_from_whatever_frame_on(tmp_path: Path) -> None:
     frames: list[FrameWrite] = []
     host = Host(tmp_path / "smithers.db")
@@ -273,9 +283,9 @@ def test_followed_frames_agree_with_the_stored_rows_from_whatever_frame_on(tmp_p
     by_state = [views.now(place) for place in views.tree.tasks()]
     assert len(by_state) == whole.root.total == 14
     assert views.progress() == (whole.root.settled, whole.root.total)
+    leaves = {leaf.node: leaf for leaf in tasks_of(whole.root)}
     for view in by_state:
-        leaf = whole._spots[view.key.node]
-        assert isinstance(leaf, Leaf)
+        leaf = leaves[view.key.node]
         assert (leaf.shown, leaf.standing.word) == (view.shown, view.state.word)
     for begin in range(1, len(frames)):
         late = Progress(store, snapshot.run.id)

@@ -70,11 +70,11 @@ def build(shape: str, count: int, folder: Path) -> Workflow[Any, Any]:
         case "sequence":
             return _sequence(form, count)
         case "fanout":
-            return _fan_out(form, count)
+            return _fan_out(work_async if form == "async" else work_def, count, AT_ONCE)
         case "loop":
             return _loop(form, count)
         case "sleepers":
-            return _sleepers(form, count)
+            return _fan_out(sleep_async if form == "async" else sleep_def, count, count)
         case "prompts":
             return _prompts(form, count)
         case "resume":
@@ -95,10 +95,8 @@ def _sequence(form: str, count: int) -> Workflow[Any, Any]:
     return sequence
 
 
-def _fan_out(form: str, count: int) -> Workflow[Any, Any]:
-    run = work_async if form == "async" else work_def
-
-    @workflow(max_concurrency=AT_ONCE)
+def _fan_out(run: Work, count: int, at_once: int) -> Workflow[Any, Any]:
+    @workflow(max_concurrency=at_once)
     def fan_out(ctx: Context) -> Node:
         return Parallel(Task(name, Answer, run=run) for name in ids(count))
 
@@ -118,16 +116,6 @@ def _loop(form: str, count: int) -> Workflow[Any, Any]:
         )
 
     return loop
-
-
-def _sleepers(form: str, count: int) -> Workflow[Any, Any]:
-    run = sleep_async if form == "async" else sleep_def
-
-    @workflow(max_concurrency=count)
-    def sleepers(ctx: Context) -> Node:
-        return Parallel(Task(name, Answer, run=run) for name in ids(count))
-
-    return sleepers
 
 
 def _killed_before_the_last(count: int, folder: Path) -> Workflow[Any, Any]:

@@ -44,10 +44,44 @@ def wait_for(name):
 
 """
 
+STEPS = """
+def plan():
+    note("plan")
+    return Text(text="the plan")
+
+def build():
+    note("build")
+    wait_for("go")
+    return Text(text="built")
+
+@workflow
+def flow(ctx):
+    first = Task("plan", Text, run=plan)
+    return Sequence(first, Task("build", Text, run=build, depends_on=first))
+"""
+"""The second task goes on once the test has touched `go`."""
+
 
 def environment(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
     return {**kept, **more}
+
+
+def smithers(
+    folder: Path, *words: str, given: str | None = None, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end. `given` stands on its standard input."""
+    return subprocess.run(
+        [SMITHERS, *words],
+        check=False,
+        cwd=folder,
+        input=given,
+        stdin=subprocess.DEVNULL if given is None else None,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(**more),
+    )
 
 
 class Project:
@@ -71,17 +105,7 @@ class Project:
 
     def run(self, *words: str, given: str | None = None, **more: str) -> subprocess.CompletedProcess[str]:
         """Run one command to its end. `given` stands on its standard input."""
-        return subprocess.run(
-            [SMITHERS, *words],
-            check=False,
-            cwd=self.folder,
-            input=given,
-            stdin=subprocess.DEVNULL if given is None else None,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=environment(**more),
-        )
+        return smithers(self.folder, *words, given=given, **more)
 
     def start(self, *words: str, **more: str) -> subprocess.Popen[str]:
         """Start one command; it is killed with the test if it is still there."""
@@ -96,6 +120,19 @@ class Project:
         )
         self.started.append(process)
         return process
+
+    def reach_build(self, flow: str = STEPS) -> subprocess.Popen[str]:
+        """Start run `r1`, and wait until it is in the second task of `STEPS`."""
+        self.write(flow)
+        process = self.start("up", "flow.py", "-r", "r1")
+        self.await_executed("build")
+        return process
+
+    def die_in_build(self) -> None:
+        """Leave run `r1` without its owner, cut off in the second task of `STEPS`."""
+        process = self.reach_build()
+        process.kill()
+        process.wait()
 
     def document(self, *words: str) -> dict[str, Any]:
         """What a command prints with `--json`."""

@@ -5,23 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-from tests.acceptance.process import Project, wait_until
-
-FLOW = """
-def plan():
-    note("plan")
-    return Text(text="the plan")
-
-def build():
-    note("build")
-    wait_for("go")
-    return Text(text="built")
-
-@workflow
-def flow(ctx):
-    first = Task("plan", Text, run=plan)
-    return Sequence(first, Task("build", Text, run=build))
-"""
+from tests.acceptance.process import STEPS, Project, wait_until
 
 RETRIES = """
 def fetch():
@@ -40,9 +24,7 @@ def state(project: Project) -> str:
 
 
 def test_a_live_owner_ends_the_run_and_leaves_with_2(project: Project) -> None:
-    project.write(FLOW)
-    process = project.start("up", "flow.py", "-r", "r1")
-    project.await_executed("build")
+    process = project.reach_build()
     done = project.run("cancel", "r1")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"r1 was cancelled by its owner, process {process.pid}\n"
@@ -87,11 +69,7 @@ def test_a_run_in_back_off_is_cancelled_at_once(project: Project) -> None:
 
 
 def test_a_run_whose_owner_has_died_is_ended_by_the_command_itself(project: Project) -> None:
-    project.write(FLOW)
-    process = project.start("up", "flow.py", "-r", "r1")
-    project.await_executed("build")
-    process.kill()
-    process.wait()
+    project.die_in_build()
     done = project.run("cancel", "r1")
     assert (done.returncode, done.stdout) == (0, "r1 is cancelled (its owner was dead)\n")
     assert state(project) == "cancelled"
@@ -99,9 +77,7 @@ def test_a_run_whose_owner_has_died_is_ended_by_the_command_itself(project: Proj
 
 
 def test_a_paused_run_is_cancelled(project: Project) -> None:
-    project.write(FLOW)
-    process = project.start("up", "flow.py", "-r", "r1")
-    project.await_executed("build")
+    process = project.reach_build()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     done = project.run("cancel", "r1")
@@ -110,11 +86,7 @@ def test_a_paused_run_is_cancelled(project: Project) -> None:
 
 
 def test_cancelling_twice_is_no_error_and_changes_nothing(project: Project) -> None:
-    project.write(FLOW)
-    process = project.start("up", "flow.py", "-r", "r1")
-    project.await_executed("build")
-    process.kill()
-    process.wait()
+    project.die_in_build()
     project.run("cancel", "r1")
     seq = project.runs()[0].seq
     done = project.run("cancel", "r1")
@@ -123,7 +95,7 @@ def test_cancelling_twice_is_no_error_and_changes_nothing(project: Project) -> N
 
 
 def test_a_finished_run_stays_finished(project: Project) -> None:
-    project.write(FLOW)
+    project.write(STEPS)
     project.touch("go")
     project.run("up", "flow.py", "-r", "r1")
     done = project.run("cancel", "r1")
@@ -132,7 +104,7 @@ def test_a_finished_run_stays_finished(project: Project) -> None:
 
 
 def test_json_has_the_run_and_its_status(project: Project) -> None:
-    project.write(FLOW)
+    project.write(STEPS)
     project.touch("go")
     project.run("up", "flow.py", "-r", "r1")
     found = project.document("cancel", "r1")
@@ -146,9 +118,7 @@ def test_an_unknown_run_is_refused(project: Project) -> None:
 
 
 def test_a_cancelled_run_resumes_and_keeps_what_was_finished(project: Project) -> None:
-    project.write(FLOW)
-    process = project.start("up", "flow.py", "-r", "r1")
-    project.await_executed("build")
+    process = project.reach_build()
     project.run("cancel", "r1")
     process.communicate(timeout=20)
     project.touch("go")
@@ -158,9 +128,7 @@ def test_a_cancelled_run_resumes_and_keeps_what_was_finished(project: Project) -
 
 
 def test_what_a_thread_returns_after_the_cancel_is_discarded(project: Project) -> None:
-    project.write(FLOW.replace('wait_for("go")', 'wait_for("go"); note("returned")'))
-    process = project.start("up", "flow.py", "-r", "r1")
-    project.await_executed("build")
+    process = project.reach_build(STEPS.replace('wait_for("go")', 'wait_for("go"); note("returned")'))
     project.run("cancel", "r1")
     project.touch("go")
     process.communicate(timeout=20)
@@ -169,7 +137,7 @@ def test_what_a_thread_returns_after_the_cancel_is_discarded(project: Project) -
 
 
 def test_the_other_runs_of_a_project_go_on(project: Project) -> None:
-    project.write(FLOW)
+    project.write(STEPS)
     first = project.start("up", "flow.py", "-r", "r1")
     second = project.start("up", "flow.py", "-r", "r2")
     wait_until(lambda: project.executed().count("build") == 2, "both runs to build")

@@ -14,26 +14,8 @@ from typing import Any
 import pytest
 
 from smithers.records import RunState
+from tests.acceptance.process import SMITHERS, environment, smithers
 from tests.acceptance.told import LOOP_TREE, Told, tell_all, teller
-
-SMITHERS = Path(sys.executable).with_name("smithers")
-
-
-def environment(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "LINES")}
-    return {**kept, **more}
-
-
-def smithers(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SMITHERS, *words],
-        check=False,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env=environment(**more),
-    )
 
 
 def document(folder: Path, *words: str) -> dict[str, Any]:

@@ -17,23 +17,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.acceptance.process import SMITHERS, Project, environment, wait_until
-
-STEPS = """
-def plan():
-    note("plan")
-    return Text(text="the plan")
-
-def build():
-    note("build")
-    wait_for("go")
-    return Text(text="built")
-
-@workflow
-def flow(ctx):
-    first = Task("plan", Text, run=plan)
-    return Sequence(first, Task("build", Text, run=build, depends_on=first))
-"""
+from tests.acceptance.process import SMITHERS, STEPS, Project, environment, wait_until
 
 
 def ended(process: subprocess.Popen[str], within_s: float = 30) -> tuple[int, str, str]:
@@ -190,11 +174,7 @@ def test_max_concurrency_limits_what_runs_at_once(project: Project) -> None:
 
 
 def test_a_killed_run_is_resumed_at_once_and_does_nothing_twice(project: Project) -> None:
-    project.write(STEPS)
-    process = project.start("up", "flow.py", "-r", "r1")
-    project.await_executed("build")
-    process.kill()
-    process.wait()
+    project.die_in_build()
     project.touch("go")
     began = time.monotonic()
     done = project.run("up", "flow.py", "-r", "r1", "--resume", "true")
@@ -219,11 +199,7 @@ def test_a_killed_run_is_resumed_at_once_and_does_nothing_twice(project: Project
     ],
 )
 def test_every_way_to_say_resume_means_the_same_run(project: Project, words: list[str]) -> None:
-    project.write(STEPS)
-    process = project.start("up", "flow.py", "-r", "r1")
-    project.await_executed("build")
-    process.kill()
-    process.wait()
+    project.die_in_build()
     project.touch("go")
     assert project.document("up", *words)["run"] == "r1"
     assert [(run.name, run.state.word) for run in project.runs()] == [("r1", "finished")]
@@ -249,9 +225,7 @@ def test_resume_of_a_finished_run_says_so_runs_nothing_and_prints_its_output(pro
 
 
 def test_a_run_that_somebody_drives_is_not_taken_and_its_owner_is_named(project: Project) -> None:
-    project.write(STEPS)
-    process = project.start("up", "flow.py", "-r", "r1")
-    project.await_executed("build")
+    process = project.reach_build()
     began = time.monotonic()
     done = project.run("up", "flow.py", "-r", "r1", "--resume")
     assert time.monotonic() - began < 5
@@ -272,11 +246,7 @@ def test_a_failed_run_is_tried_again_by_a_resume_when_the_file_was_fixed(project
 
 
 def test_a_broken_file_does_not_keep_a_run_claimed(project: Project) -> None:
-    project.write(STEPS)
-    process = project.start("up", "flow.py", "-r", "r1")
-    project.await_executed("build")
-    process.kill()
-    process.wait()
+    project.die_in_build()
     project.write("raise ValueError('broken')\n")
     assert project.run("up", "flow.py", "--resume", "r1").returncode == 4
     project.write(STEPS)
@@ -320,9 +290,7 @@ def test_detached_says_how_to_follow_and_how_to_end_it(project: Project) -> None
 def test_an_interrupt_leaves_a_paused_run_that_resumes(
     project: Project, number: signal.Signals, code: int
 ) -> None:
-    project.write(STEPS)
-    process = project.start("up", "flow.py", "-r", "r1")
-    project.await_executed("build")
+    process = project.reach_build()
     process.send_signal(number)
     returned, out, err = ended(process)
     assert (returned, out) == (code, "")
@@ -353,9 +321,7 @@ def test_an_interrupt_in_the_first_moment_of_a_run_leaves_it_paused_too(project:
 
 
 def test_an_interrupted_attempt_does_not_count_as_a_failure(project: Project) -> None:
-    project.write(STEPS.replace("run=build,", "run=build, retries=0,"))
-    process = project.start("up", "flow.py", "-r", "r1")
-    project.await_executed("build")
+    process = project.reach_build(STEPS.replace("run=build,", "run=build, retries=0,"))
     process.send_signal(signal.SIGTERM)
     assert ended(process)[0] == 143
     project.touch("go")
@@ -623,11 +589,7 @@ def test_a_narrow_terminal_is_not_overrun(project: Project, columns: int) -> Non
 
 
 def test_a_resume_on_a_terminal_shows_what_was_finished_before(project: Project) -> None:
-    project.write(STEPS)
-    process = project.start("up", "flow.py", "-r", "r1")
-    project.await_executed("build")
-    process.kill()
-    process.wait()
+    project.die_in_build()
     screen = Screen(project, "up", "--resume", "r1")
     screen.read_until("1/2 settled · 1 running")
     assert "✓ plan   finished" in screen.plain

@@ -11,15 +11,15 @@ from smithers.errors import InputError
 from smithers.records import INPUT_LIMIT_BYTES
 
 
-def read_input(text: str | None) -> Any:
+def read_input(given: str | None) -> Any:
     """The input as given; None without the option.
 
     Raises:
         InputError: no such file, too large, or not JSON; says where.
     """
-    if text is None:
+    if given is None:
         return None
-    what = "--input"
+    text, what = given, "--input"
     if text == "-":
         text, what = sys.stdin.read(INPUT_LIMIT_BYTES + 1), "standard input"
     elif text.startswith("@"):

@@ -37,20 +37,24 @@ def take(reader: Reader, name: str) -> Snapshot:
     Raises:
         RunNotFound, RunAmbiguous: as `Reader.run`.
     """
-    run = reader.run(name)
-    for _ in range(_READS):
-        snapshot = Snapshot(
-            run=run,
-            nodes=reader.nodes(run.id),
-            attempts=reader.attempts(run.id),
-            passes=reader.passes(run.id),
-            mounts=reader.mounts(run.id),
-            wakeups=reader.wakeups(run.id),
-        )
+    snapshot = _rows(reader, reader.run(name))
+    for _ in range(_READS - 1):
         run = reader.run(snapshot.run.name)
         if run.seq == snapshot.run.seq:
             break
+        snapshot = _rows(reader, run)
     return snapshot
+
+
+def _rows(reader: Reader, run: RunRow) -> Snapshot:
+    return Snapshot(
+        run=run,
+        nodes=reader.nodes(run.id),
+        attempts=reader.attempts(run.id),
+        passes=reader.passes(run.id),
+        mounts=reader.mounts(run.id),
+        wakeups=reader.wakeups(run.id),
+    )
 
 
 def shown_status(run: RunRow) -> str:

@@ -54,7 +54,7 @@ class Place:
 
     def tasks(self) -> Iterator[Place]:
         """The tasks in it, itself included, in document order."""
-        todo = [self]
+        todo: list[Place] = [self]
         while todo:
             place = todo.pop()
             if place.is_task:

@@ -40,6 +40,7 @@ def this_process() -> Identity:
 def _identity(pid: int) -> Identity:
     # By pid, so that a forked child does not take itself for its parent.
     host = os.uname().nodename
+    boot = namespace = ""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         namespace = str((_PROC / "self/ns/pid").readlink())

@@ -20,7 +20,7 @@ class Store:
     def __init__(self, path: Path, *, durability: Durability, clock: Clock) -> None:
         self.path = path
         """Absolute."""
-        self.durability = durability
+        self.durability: Durability = durability
         self.clock = clock
 
     def writer(self, factory: type[sqlite3.Connection] = sqlite3.Connection) -> SqliteWriter:

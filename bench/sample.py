@@ -52,8 +52,8 @@ def run_case(case: Case, tasks: int, folder: Path, profiled: str | None) -> Plan
     """Run a workflow to its end and leave its store."""
     from bench.workload import build
     from smithers.agents import correction  # noqa: F401  imported by the first agent task: not the task's cost
-    from smithers.authoring import close_hosts
     from smithers.engine import engine  # noqa: F401  imported by the first run
+    from smithers.engine.hosts import close_hosts
 
     visits = Visits()
     visits.watch()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import inspect
 import json
-import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any, Generic, Literal, get_args, get_origin, get_type_hints, overload
+from typing import Any, Generic, Literal, overload
 
 from typing_extensions import TypeVar
 
@@ -24,6 +22,8 @@ from smithers.engine.drive import Drive, Terms, Wires
 from smithers.engine.encode import encode_input
 from smithers.engine.handle import Handle, RunEnd
 from smithers.engine.host import Claim, Host, check_same_input, config_of, find_resumable
+from smithers.engine.hosts import host_for
+from smithers.engine.input import input_model
 from smithers.engine.memory import Memory
 from smithers.engine.message import New, Resume
 from smithers.errors import InvalidNode, Place
@@ -91,7 +91,7 @@ class Workflow(Generic[In, Out]):
             name=self.name,
             function=function,
             place=self.place,
-            input_model=_input_model(function, self.place),
+            input_model=input_model(function, self.place),
             output_model=None if output is None else ("str" if output is str else output.__name__),
             outputs=dict(outputs or {}),
             durability=durability,
@@ -346,36 +346,6 @@ def workflow(function: Any = None, /, **options: Any) -> Any:
     return Workflow(function)
 
 
-def _input_model(function: Callable[..., Any], place: Place) -> type[Any] | None:
-    """The input model that `ctx: Context[Model]` names; None: any JSON object."""
-    parameters = list(inspect.signature(function).parameters.values())
-    if len(parameters) != 1:
-        raise InvalidNode(
-            f"a workflow takes one parameter, ctx; {function.__name__} takes {len(parameters)}", place=place
-        )
-    if parameters[0].annotation is inspect.Parameter.empty:
-        return None
-    try:
-        hint = get_type_hints(function).get(parameters[0].name)
-    except NameError as error:
-        # Annotations are text here, and name something local to the enclosing function: look there too.
-        hint = _resolve_locally(function, parameters[0].name, error, place)
-    if get_origin(hint) is not Context:
-        return None
-    (model,) = get_args(hint)
-    return model if isinstance(model, type) and hasattr(model, "model_validate") else None
-
-
-def _resolve_locally(function: Callable[..., Any], name: str, error: NameError, place: Place) -> Any:
-    frame = inspect.currentframe()
-    while frame is not None:
-        try:
-            return get_type_hints(function, localns=dict(frame.f_locals)).get(name)
-        except NameError:
-            frame = frame.f_back
-    raise InvalidNode(f"the annotation of {name} cannot be read: {error}", place=place)
-
-
 def _plain(input: Any) -> Any:
     """An input as JSON, to compare it with another."""
     if input is None:
@@ -397,29 +367,3 @@ def _wait(future: Future[Any]) -> Any:
         except TimeoutError:
             if future.done():
                 raise
-
-
-# --- Hosts of this process ----------------------------------------------------------------------
-
-_hosts: dict[tuple[int, Path], Host] = {}
-_hosts_lock = threading.Lock()
-
-
-def host_for(path: Path, durability: str = "full") -> Host:
-    """The host of a store in this process; a fork gets its own."""
-    key = (os.getpid(), path.absolute())
-    with _hosts_lock:
-        host = _hosts.get(key)
-        if host is None:
-            host = _hosts[key] = Host(path, durability=durability)
-        return host
-
-
-@atexit.register
-def close_hosts() -> None:
-    """Leave every store that this process opened."""
-    with _hosts_lock:
-        mine = [key for key in _hosts if key[0] == os.getpid()]
-        hosts = [_hosts.pop(key) for key in mine]
-    for host in hosts:
-        host.close()

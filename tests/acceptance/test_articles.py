@@ -42,7 +42,7 @@ from smithers import (
     workflow,
 )
 from smithers.agents import CallableAgent, RehearsalAgent
-from smithers.authoring import close_hosts
+from smithers.engine.hosts import close_hosts
 from smithers.errors import AgentAuth, DuplicateId, MissingOutputModel
 from smithers.ports import AgentEvent
 

@@ -6,6 +6,7 @@ given messages and the time, and returns the frame to commit; after the commit i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from smithers.records import (
     AttemptStart,
     EventType,
     FrameWrite,
+    HeartbeatRow,
     InboxKind,
     InboxRow,
     OutputRef,
@@ -330,6 +332,13 @@ class Drive:
                     error.message, hint=error.hint, place=error.place, **error.details
                 ) from None
             return Failed(classify(error), describe(error))
+
+    def note_beat(self, job: Job) -> HeartbeatRow | None:
+        """The row of an attempt's newest heartbeat data; None: it does not run any more."""
+        if self.jobs.get(job.key) is not job or job.pending_beat is None:
+            return None
+        self.memory.log(job.key).heartbeat = json.loads(job.pending_beat)
+        return HeartbeatRow(job.key, job.generation, job.attempt, job.pending_beat)
 
     # --- Ending ---------------------------------------------------------------------------------
 

@@ -10,11 +10,9 @@ for the disk the settlements of all runs gather for the next one. That is the wh
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from heapq import heappop, heappush
 from queue import Empty, SimpleQueue
 from random import Random
 from typing import assert_never
@@ -41,13 +39,15 @@ from smithers.records import (
 )
 
 from .author import Author
+from .beats import Beats
 from .drive import Drive, Wires
 from .handle import Handle, RunEnd
-from .job import Failed, Job, Outcome, Stopped
+from .job import Job, Outcome, Stopped
 from .lease import LeaseKeeper
 from .memory import Memory
 from .message import Beat, Close, JobEnded, Lost, Message, New, Resume, StopRun
-from .policy import stalled, timed_out
+from .policy import out_of_time
+from .timetable import Timetable
 
 _log = logging.getLogger("smithers")
 
@@ -58,8 +58,6 @@ STOP_GRACE_MS = 5_000
 TIMEOUT_GRACE_MS = 1_000
 MAX_DOUBTS = 3
 """Frames of a run that may come to nothing in a row, before the run stops with the store's error."""
-BEAT_STORE_MS = 1_000
-"""Heartbeat data of tasks without a heartbeat_timeout is stored at most this often."""
 
 
 class Engine:
@@ -79,18 +77,14 @@ class Engine:
         self._author = Author()
         self._mailbox: SimpleQueue[Message] = SimpleQueue()
         self._drives: dict[int, tuple[Drive, Handle]] = {}
-        self._deadlines: list[tuple[int, int, Job]] = []
-        """Heap of (monotonic ms, tie-break, job): when an attempt must have shown something."""
-        self._wakes: list[tuple[int, int]] = []
-        """Heap of (wall clock ms, run): when a back-off ends."""
+        self._timetable = Timetable()
         self._hungry: set[int] = set()
         """Runs that have more to decide at once."""
-        self._ties = 0
         self._polled_ms = 0
         self._watched_ms = 0
         self._closing: Close | None = None
-        self._beats: dict[int, Job] = {}
-        self._wires = Wires(lambda job, outcome: self._mailbox.put(JobEnded(job, outcome)), self._on_beat)
+        self._beats = Beats(clock, lambda job: self._mailbox.put(Beat(job)))
+        self._wires = Wires(lambda job, outcome: self._mailbox.put(JobEnded(job, outcome)), self._beats.note)
         self._keeper = LeaseKeeper(leases, owner, clock, lambda: self._mailbox.put(Lost()))
         self._thread = threading.Thread(target=self._serve, name="smithers-engine", daemon=True)
         self._thread.start()
@@ -149,12 +143,7 @@ class Engine:
             return None
         if self._hungry:
             return 0
-        due = POLL_MS
-        if self._deadlines:
-            due = min(due, self._deadlines[0][0] - self._clock.monotonic_ms())
-        if self._wakes:
-            due = min(due, self._wakes[0][0] - self._clock.now_ms())
-        return max(due, 0) / 1000
+        return self._timetable.wait_ms(self._clock.monotonic_ms(), self._clock.now_ms(), POLL_MS) / 1000
 
     def _turn(self, batch: list[Message]) -> None:
         settled: dict[int, list[tuple[Job, Outcome]]] = {}
@@ -163,7 +152,7 @@ class Engine:
                 case JobEnded(job, outcome):
                     settled.setdefault(job.run, []).append((job, outcome))
                 case Beat(job):
-                    self._beats[id(job)] = job
+                    self._beats.add(job)
                 case New():
                     self._create(message)
                 case Resume():
@@ -202,7 +191,7 @@ class Engine:
                 continue
             if frame is not None:
                 frames.append(frame)
-            self._note_wake(drive)
+            self._timetable.wake(run, drive.next_due_ms())
             if drive.wants_more:
                 self._hungry.add(run)
             if frame is None:
@@ -246,7 +235,7 @@ class Engine:
             now_ms = self._clock.monotonic_ms()
             for job in jobs:
                 job.started_ms = job.last_beat_ms = now_ms
-                self._arm(job)
+                self._timetable.arm(job)
             self._author.start(jobs)
 
     def _finish(self, drive: Drive, handle: Handle) -> None:
@@ -318,7 +307,7 @@ class Engine:
         self._drives[drive.run] = (drive, handle)
         handle.run = drive.run
         handle.started.set_result(drive.memory.name)
-        self._note_wake(drive)
+        self._timetable.wake(drive.run, drive.next_due_ms())
         if drive.wants_more:
             self._hungry.add(drive.run)
         self._acknowledge(drive, handle, frame)
@@ -371,7 +360,7 @@ class Engine:
             self._mailbox.put(JobEnded(job, Stopped()))
         else:
             self._author.cancel(job)
-            self._push_deadline(self._clock.monotonic_ms() + STOP_GRACE_MS, job)
+            self._timetable.look_at(job, self._clock.monotonic_ms() + STOP_GRACE_MS)
 
     def _drop(self, drive: Drive, handle: Handle, error: Exception) -> None:
         """Let go of a run without another frame: what it had running is cut off, anybody may resume it."""
@@ -417,22 +406,17 @@ class Engine:
 
     def _check_time(self, settled: dict[int, list[tuple[Job, Outcome]]]) -> None:
         """End attempts whose time is up, and wake runs whose back-off has ended."""
-        if self._deadlines:
-            now_ms = self._clock.monotonic_ms()
-            while self._deadlines and self._deadlines[0][0] <= now_ms:
-                job = heappop(self._deadlines)[2]
-                found = self._drives.get(job.run)
-                if found is None or found[0].jobs.get(job.key) is not job:
-                    continue
-                outcome = self._expire(job, now_ms)
-                if outcome is not None:
-                    settled.setdefault(job.run, []).append((job, outcome))
-        if self._wakes:
-            now_ms = self._clock.now_ms()
-            while self._wakes and self._wakes[0][0] <= now_ms:
-                run = heappop(self._wakes)[1]
-                if run in self._drives:
-                    settled.setdefault(run, [])
+        now_ms = self._clock.monotonic_ms()
+        for job in self._timetable.jobs(now_ms):
+            found = self._drives.get(job.run)
+            if found is None or found[0].jobs.get(job.key) is not job:
+                continue
+            outcome = self._expire(job, now_ms)
+            if outcome is not None:
+                settled.setdefault(job.run, []).append((job, outcome))
+        for run in self._timetable.runs(self._clock.now_ms()):
+            if run in self._drives:
+                settled.setdefault(run, [])
 
     def _expire(self, job: Job, now_ms: int) -> Outcome | None:
         """What the clock says of an attempt in flight; None: it may go on."""
@@ -440,68 +424,25 @@ class Engine:
             return job.timed_out  # it was asked to end, and has not
         if job.is_cancelled:
             return Stopped()
-        task = job.task
-        failed: Failed | None = None
-        if task.timeout_ms is not None and now_ms - job.started_ms >= task.timeout_ms:
-            failed = timed_out(job)
-        elif task.heartbeat_timeout_ms is not None and now_ms - job.last_beat_ms >= task.heartbeat_timeout_ms:
-            failed = stalled(job)
+        failed = out_of_time(job, now_ms)
         if failed is None:
-            self._arm(job)
+            self._timetable.arm(job)
             return None
         if job.loop is None:
             return failed
         # A coroutine can be asked: its end is the attempt's end. If it does not listen, it is given up.
         job.timed_out = failed
         self._author.cancel(job)
-        self._push_deadline(now_ms + TIMEOUT_GRACE_MS, job)
+        self._timetable.look_at(job, now_ms + TIMEOUT_GRACE_MS)
         return None
 
-    def _arm(self, job: Job) -> None:
-        """Look at this attempt again when its next limit is reached."""
-        task = job.task
-        limits = []
-        if task.timeout_ms is not None:
-            limits.append(job.started_ms + task.timeout_ms)
-        if task.heartbeat_timeout_ms is not None:
-            limits.append(job.last_beat_ms + task.heartbeat_timeout_ms)
-        if limits:
-            self._push_deadline(min(limits), job)
-
-    def _push_deadline(self, at_ms: int, job: Job) -> None:
-        self._ties += 1
-        heappush(self._deadlines, (at_ms, self._ties, job))
-
-    def _note_wake(self, drive: Drive) -> None:
-        due_ms = drive.next_due_ms()
-        if due_ms is not None:
-            heappush(self._wakes, (due_ms, drive.run))
-
-    # --- Heartbeats -----------------------------------------------------------------------------
-
-    def _on_beat(self, job: Job, data: str | None) -> None:
-        """From any thread: note a sign of life; send data on at most once per third of the window."""
-        now_ms = self._clock.monotonic_ms()
-        job.last_beat_ms = now_ms
-        if data is None:
-            return
-        job.pending_beat = data
-        window = job.task.heartbeat_timeout_ms
-        every = window // 3 if window is not None else BEAT_STORE_MS
-        if not job.stored_beat_ms or now_ms - job.stored_beat_ms >= every:
-            job.stored_beat_ms = now_ms
-            self._mailbox.put(Beat(job))
-
     def _store_beats(self) -> None:
-        jobs, self._beats = list(self._beats.values()), {}
-        rows = []
-        for job in jobs:
+        """Store the heartbeat data that has come, of attempts that still run."""
+        rows: list[tuple[int, int, HeartbeatRow]] = []
+        for job in self._beats.take():
             found = self._drives.get(job.run)
-            if found is not None and found[0].jobs.get(job.key) is job and job.pending_beat is not None:
-                drive = found[0]
-                drive.memory.log(job.key).heartbeat = json.loads(job.pending_beat)
-                row = HeartbeatRow(job.key, job.generation, job.attempt, job.pending_beat)
-                rows.append((drive.run, drive.fence, row))
+            if found is not None and (row := found[0].note_beat(job)) is not None:
+                rows.append((found[0].run, found[0].fence, row))
         try:
             self._writer.heartbeats(rows)
         except StoreError as error:

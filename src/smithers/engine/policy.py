@@ -34,18 +34,21 @@ def rule_of(task: Task[Any]) -> RetryRule:
     return RetryRule(retries, is_explicit, is_agent=is_agent)
 
 
-def stalled(job: Job) -> Failed:
-    """The outcome of an attempt that was silent for too long."""
-    error = HeartbeatTimeout(
-        f"{job.key} gave no sign of life for {job.task.heartbeat_timeout_ms} ms", place=job.task.place
-    )
-    return Failed(FailureClass.STALLED, error.payload(), is_running=True)
+def out_of_time(job: Job, now_ms: int) -> Failed | None:
+    """The outcome of an attempt that took too long, or was silent for too long; None: neither.
 
-
-def timed_out(job: Job) -> Failed:
-    """The outcome of an attempt that took too long."""
-    error = TaskTimeout(f"{job.key} took longer than {job.task.timeout_ms} ms", place=job.task.place)
-    return Failed(FailureClass.TIMEOUT, error.payload(), is_running=True)
+    Args:
+        now_ms: monotonic.
+    """
+    task = job.task
+    if task.timeout_ms is not None and now_ms - job.started_ms >= task.timeout_ms:
+        late = TaskTimeout(f"{job.key} took longer than {task.timeout_ms} ms", place=task.place)
+        return Failed(FailureClass.TIMEOUT, late.payload(), is_running=True)
+    window_ms = task.heartbeat_timeout_ms
+    if window_ms is not None and now_ms - job.last_beat_ms >= window_ms:
+        silent = HeartbeatTimeout(f"{job.key} gave no sign of life for {window_ms} ms", place=task.place)
+        return Failed(FailureClass.STALLED, silent.payload(), is_running=True)
+    return None
 
 
 def still_running(job: Job) -> dict[str, Any]:

@@ -9,16 +9,16 @@ from .node import Bodies as Bodies
 from .node import Child as Child
 from .node import Lowering as Lowering
 from .node import Node as Node
+from .option import MISSING as MISSING
+from .option import AgentLike as AgentLike
+from .option import Missing as Missing
+from .option import TaskOptions as TaskOptions
 from .parallel import Parallel as Parallel
 from .retry import RetryPolicy as RetryPolicy
 from .sequence import Sequence as Sequence
 from .span import Span as Span
 from .span import span_ms as span_ms
-from .task import MISSING as MISSING
-from .task import AgentLike as AgentLike
-from .task import Missing as Missing
 from .task import Task as Task
-from .task import TaskOptions as TaskOptions
 
 __all__ = [
     "MISSING",

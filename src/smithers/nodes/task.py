@@ -5,9 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Sequence as SequenceOf
-from enum import Enum
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypedDict, get_type_hints, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, overload
 
 from typing_extensions import TypeVar, Unpack
 
@@ -16,65 +14,19 @@ from smithers.ids import check_node_id
 from smithers.plan import Edge, PlanNode, TaskPlan
 
 from .node import Lowering, Node, here
-from .retry import RetryPolicy, check_retries
-from .span import Span, span_ms
+from .option import MISSING, AgentLike, AnyCallable, Missing, PromptLike, TaskOptions
+from .retry import check_retries
+from .returned import returned_model
+from .span import span_ms
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-
-    from smithers.ports import Agent
-    from smithers.prompt import Prompt
-
-AnyCallable: TypeAlias = Callable[..., Any]
-AgentLike: TypeAlias = "Agent | AnyCallable"
-"""An agent, or any callable that takes the prompt and returns the answer."""
-PromptLike: TypeAlias = "str | Prompt"
 
 T_co = TypeVar("T_co", covariant=True, default=Any)
 M = TypeVar("M")
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
-
-
-class Missing(Enum):
-    """Tells an absent `value=` from `value=None`."""
-
-    VALUE = 0
-
-
-MISSING: Final = Missing.VALUE
-
-
-class TaskOptions(TypedDict, total=False):
-    """Properties that every mode of `Task` takes."""
-
-    output_schema: type[BaseModel] | None
-    """What an agent's answer must look like; default: the output model."""
-    depends_on: str | Node | SequenceOf[str | Node]
-    """Ids or nodes that must have settled before, however they settled."""
-    needs: Mapping[str, str]
-    """Name to task id: dependencies whose outputs are read under a name of one's own."""
-    skip_if: bool | Callable[[], bool]
-    """Skip this task; a function is asked when its turn comes."""
-    timeout: Span
-    """Longest time one attempt may take."""
-    heartbeat_timeout: Span
-    """Longest silence of one attempt: without a sign of life it fails as stalled."""
-    retries: int | None
-    """Further attempts after the first; 0: none. Unset: until the same error has come five times."""
-    no_retry: bool
-    """The same as `retries=0`."""
-    retry_policy: RetryPolicy
-    """Number and spacing of retries, obeyed to the letter."""
-    fallback_agent: AgentLike
-    """Appended to the list of agents."""
-    label: str
-    """Shown instead of the id."""
-    meta: Mapping[str, Any]
-    """JSON facts of your own, kept with the node and shown with it."""
-    key: str
-    """No effect: taken for those who come from trees that want one."""
 
 
 class Task(Node, Generic[T_co]):
@@ -356,7 +308,7 @@ class Task(Node, Generic[T_co]):
         if options:
             self._take_options(options)
         if output is None and run is not None:
-            output = _returned(run, id, place)
+            output = returned_model(run, id, place)
         self._take_output(output, options.get("output_schema"))
         self.deps, self.dep_names = _read_deps(deps, self.needs, id, place)
         self.edges = self._find_edges(options.get("depends_on"))
@@ -494,37 +446,6 @@ def _chain(
     if not chain:
         raise InvalidNode("agent=[] has no agent in it", place=place)
     return chain
-
-
-_RETURNS: dict[tuple[Any, Any], Any] = {}
-
-
-def _returned(run: AnyCallable, id: str, place: Place | None) -> type[Any]:
-    """The output model that `run`'s annotation names."""
-    while isinstance(run, partial):
-        run = run.func
-    target: Any = run if hasattr(run, "__annotations__") else type(run).__call__
-    # By the annotation too: functions that one factory made share their code.
-    key = (getattr(target, "__code__", target), target.__annotations__.get("return"))
-    try:
-        found: type[Any] | None = _RETURNS[key]
-    except KeyError:
-        try:
-            found = get_type_hints(target).get("return")
-        except (NameError, TypeError):
-            found = None
-        if len(_RETURNS) > 4096:
-            _RETURNS.clear()
-        _RETURNS[key] = found
-    except TypeError:  # an annotation that cannot be hashed names no model
-        found = None
-    if found is None or found is type(None):
-        raise MissingOutputModel(
-            f"Task {id} is missing output table.",
-            hint="give the task a model as its second argument, or annotate what its function returns",
-            place=place,
-        )
-    return found
 
 
 def _read_deps(

@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from smithers import RetryPolicy, RunResult, Workflow
-from smithers.authoring import close_hosts, host_for
 from smithers.context import Context
+from smithers.engine.hosts import close_hosts, host_for
 from smithers.ports import Reader
 from smithers.records import AttemptRow, EventType, FrameRow, NodeRow
 

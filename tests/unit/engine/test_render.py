@@ -274,7 +274,7 @@ def test_a_missing_output_in_a_render_is_refused_with_what_to_do(play: Play) -> 
 ENDLESS = """
 import asyncio, os, sys
 from smithers import Loop, Task, workflow
-from smithers.authoring import host_for
+from smithers.engine.hosts import host_for
 
 @workflow
 def endless(ctx):

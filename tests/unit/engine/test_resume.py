@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from smithers import Context, Loop, Node, Parallel, RetryPolicy, RunResult, Sequence, Task, Workflow
-from smithers.authoring import host_for
 from smithers.engine.handle import Handle
+from smithers.engine.hosts import host_for
 from smithers.errors import InputChanged, RunExists, RunNotFound
 from smithers.records import AttemptState
 from tests.unit.engine.play import QUICK, Number, Play, quick, until

@@ -749,6 +749,25 @@ def test_a_target_that_is_unmounted_still_counts_by_what_it_left() -> None:
     assert play.starts() == ["d"]
 
 
+def test_an_edge_into_a_loop_is_unmet_when_a_later_pass_no_longer_has_its_target() -> None:
+    def body(place: NodeKey) -> PlanNode:
+        return task("v" if place.iteration else "u")
+
+    play = Play(par(loop("l", HolePlan("h", body)), "slow", task("d", "u")))
+    assert play.starts() == ["u", "slow"]
+    play.settle("u")
+    play.next()
+    play.judge("l", until=False)
+    assert play.starts() == ["v[1]"]
+    play.settle(NodeKey("v", iteration=1))
+    play.next()
+    play.judge("l", until=True)
+    assert waits(play.next())
+    assert play.state("d") == "blocked"
+    play.settle("slow")
+    assert play.starts() == ["d"]
+
+
 def test_a_callable_that_reads_what_is_not_there_waits_for_it() -> None:
     play = Play(par("a", seq("slow", "b")))
     play.next()

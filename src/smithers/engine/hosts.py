@@ -1,0 +1,37 @@
+"""The stores that this process owns runs in: one host each, shared by all its runs."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from pathlib import Path
+
+from .host import Host
+
+_hosts: dict[tuple[int, Path], Host] = {}
+_lock = threading.Lock()
+
+
+def host_for(path: Path, durability: str = "full") -> Host:
+    """The host of a store in this process; a fork gets its own.
+
+    Args:
+        durability: of the store's connections, where this is the first who asks.
+    """
+    key = (os.getpid(), path.absolute())
+    with _lock:
+        host = _hosts.get(key)
+        if host is None:
+            host = _hosts[key] = Host(path, durability=durability)
+        return host
+
+
+@atexit.register
+def close_hosts() -> None:
+    """Leave every store that this process opened."""
+    with _lock:
+        mine = [key for key in _hosts if key[0] == os.getpid()]
+        hosts = [_hosts.pop(key) for key in mine]
+    for host in hosts:
+        host.close()

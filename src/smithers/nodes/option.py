@@ -1,0 +1,63 @@
+"""What every mode of a task takes besides its mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as SequenceOf
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict
+
+from .node import Node
+from .retry import RetryPolicy
+from .span import Span
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from smithers.ports import Agent
+    from smithers.prompt import Prompt
+
+AnyCallable: TypeAlias = Callable[..., Any]
+AgentLike: TypeAlias = "Agent | AnyCallable"
+"""An agent, or any callable that takes the prompt and returns the answer."""
+PromptLike: TypeAlias = "str | Prompt"
+
+
+class Missing(Enum):
+    """Tells an absent `value=` from `value=None`."""
+
+    VALUE = 0
+
+
+MISSING: Final = Missing.VALUE
+
+
+class TaskOptions(TypedDict, total=False):
+    """Properties that every mode of `Task` takes."""
+
+    output_schema: type[BaseModel] | None
+    """What an agent's answer must look like; default: the output model."""
+    depends_on: str | Node | SequenceOf[str | Node]
+    """Ids or nodes that must have settled before, however they settled."""
+    needs: Mapping[str, str]
+    """Name to task id: dependencies whose outputs are read under a name of one's own."""
+    skip_if: bool | Callable[[], bool]
+    """Skip this task; a function is asked when its turn comes."""
+    timeout: Span
+    """Longest time one attempt may take."""
+    heartbeat_timeout: Span
+    """Longest silence of one attempt: without a sign of life it fails as stalled."""
+    retries: int | None
+    """Further attempts after the first; 0: none. Unset: until the same error has come five times."""
+    no_retry: bool
+    """The same as `retries=0`."""
+    retry_policy: RetryPolicy
+    """Number and spacing of retries, obeyed to the letter."""
+    fallback_agent: AgentLike
+    """Appended to the list of agents."""
+    label: str
+    """Shown instead of the id."""
+    meta: Mapping[str, Any]
+    """JSON facts of your own, kept with the node and shown with it."""
+    key: str
+    """No effect: taken for those who come from trees that want one."""

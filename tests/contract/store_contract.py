@@ -610,6 +610,14 @@ class StoreContract(ABC):
         assert world.leases.claim(drive.run, world.leases.register_owner(TTL_MS).id) == 3
         assert world.row(drive.run).health is OwnerHealth.ALIVE
 
+    def test_an_owner_that_died_before_it_drove_anything_is_forgotten_by_the_next(self, world: World) -> None:
+        gone = world.leases_of(ended_process())
+        dead = gone.register_owner(TTL_MS).id
+        alive = world.leases.register_owner(TTL_MS).id
+        world.leases.register_owner(TTL_MS)
+        assert not gone.renew_owner(dead, TTL_MS)
+        assert world.leases.renew_owner(alive, TTL_MS)
+
     def test_an_owner_of_another_machine_is_safe_until_five_seconds_after_its_lease(
         self, world: World
     ) -> None:

@@ -120,11 +120,12 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - a fault of ours must end every run loudly, not hang them
                 self._abandon_all(_as_bug(error))
         self._abandon_all(LeaseLost("the engine was closed"))
-        try:
-            self._keeper.close()
-            self._writer.close()
-        except StoreError as error:
-            _log.warning("closing the store: %s", error)
+        # Each by itself: a store that fails one of them must not keep the other.
+        for leave in (self._writer.close, self._keeper.close):
+            try:
+                leave()
+            except StoreError as error:
+                _log.warning("closing the store: %s", error)
         self._closing.done()
 
     def _drain(self, timeout_s: float | None) -> list[Message]:
@@ -249,9 +250,16 @@ class Engine:
         end = RunEnd(
             drive.memory.name, ended.state, row.body if row else None, row.model if row else None, ended.error
         )
-        if not self._drives:
-            self._writer.idle()
         handle.ended.set_result(end)
+        if not self._drives:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing runs: a good time to move the log into the file."""
+        try:
+            self._writer.idle()
+        except StoreError as error:
+            _log.warning("checkpoint: %s", error)
 
     # --- Beginning ------------------------------------------------------------------------------
 

@@ -53,6 +53,10 @@ class SqliteLeases:
         now, wall, monotonic = self._clock.now_ms(), *self._ends(ttl_ms)
         values = (here.host, here.boot, here.namespace, here.pid, here.ticks, now, wall, monotonic)
         with self._transaction() as execute:
+            for row in execute(self._sql["idle_owners"]).fetchall():
+                # A process that was killed before it drove anything left its row for nobody to remove.
+                if health(Owner(*row), self._clock, self._here) is OwnerHealth.DEAD:
+                    execute(self._sql["remove_owner"], (row[0],))
             owner = execute(self._sql["add_owner"], values).lastrowid
         assert owner is not None  # an INSERT always has a rowid
         return Owner(owner, *values)

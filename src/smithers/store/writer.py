@@ -59,7 +59,8 @@ class SqliteWriter:
         )
         self._frames = FrameStatements(connection, self._names, self._specs, self._blobs)
         self._facts = StoredFacts(connection, self._names, self._specs, self._blobs, clock)
-        self._data_version = self._read_data_version()
+        with self._refusals():
+            self._data_version = self._read_data_version()
         self._burst_commits, self._burst_from_ms, self._committed_ms = 0, 0, 0
 
     # --- Writing ---
@@ -189,6 +190,7 @@ class SqliteWriter:
             begin(self._connection)
         except sqlite3.Error as error:
             # Nobody gets the lock: asking for it once a frame would wait once a frame.
+            self._undo()
             return [refusal(error, self._path)] * len(frames)
         try:
             for frame, bodies in zip(frames, moved, strict=True):

@@ -18,6 +18,12 @@ DELETE FROM smithers_owners WHERE id = ?;
 -- An owner that is gone stays on record while a run still names it.
 DELETE FROM smithers_owners WHERE id = :owner AND NOT EXISTS (SELECT 1 FROM smithers_runs WHERE owner = :owner);
 
+-- name: idle_owners
+-- Those that drive nothing: starting, leaving, or killed in between.
+SELECT id, host, boot, namespace, pid, ticks, started_ms, expires_wall_ms, expires_monotonic_ms
+FROM smithers_owners
+WHERE NOT EXISTS (SELECT 1 FROM smithers_runs WHERE owner = smithers_owners.id);
+
 -- name: has_owner
 SELECT 1 FROM smithers_owners WHERE id = ?;
 

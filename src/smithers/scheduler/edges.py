@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from smithers.ids import NodeKey
@@ -103,13 +104,10 @@ class Edges:
             self.visited += 1
             if not waiting.is_current:
                 continue
-            leaf, edge = waiting.leaf, waiting.edge
-            leaf.unmet -= 1
-            if edge.needs_output:
-                source = self._by_id.get(edge.target)
-                if source is None or self._lacks_output(source):
-                    self._doom(leaf)
-            self._consider(leaf)
+            # Looked at anew: a loop may be done, and what the edge names may not stand in its last pass.
+            waiting.leaf.unmet -= 1
+            self._meet(waiting.leaf, waiting.edge)
+            self._consider(waiting.leaf)
 
     @property
     def is_awaiting(self) -> bool:
@@ -129,12 +127,12 @@ class Edges:
     def orphan(self, gone: Iterable[AnyVertex]) -> None:
         """What some tasks waited for has been unmounted: they wait for its id now."""
         for vertex in gone:
-            waiters, vertex.waiters = vertex.waiters, None
-            for waiting in waiters or ():
-                self.visited += 1
-                if waiting.is_current:
-                    waiting.leaf.unmet -= 1
-                    self._meet(waiting.leaf, waiting.edge)
+            if vertex.waiters:
+                self.notify(vertex)
+
+    def names_any(self, leaf: Leaf, ids: AbstractSet[str]) -> bool:
+        """Whether an edge of a task names one of these."""
+        return any(edge.target in ids for edge in self._edges(leaf))
 
     # --- Saying why -----------------------------------------------------------------------------
 

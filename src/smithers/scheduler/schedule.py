@@ -360,7 +360,7 @@ class Schedule:
 
     def _seal(self, block: BlockVertex) -> None:
         """A block ends by a failure: what it has not reached is skipped, and all in it counts as settled."""
-        self._empty_holes(block)
+        emptied = self._empty_holes(block)
         for vertex in subtree(block.children[0]):
             self._visited += 1
             vertex.zone = FALLEN
@@ -376,9 +376,23 @@ class Schedule:
             if not vertex.is_settled:
                 vertex.is_settled = True
                 self._edges.notify(vertex)
+        if emptied:
+            self._look_again(emptied)
 
-    def _empty_holes(self, block: BlockVertex) -> None:
-        """A plan made anew would not expand the holes of a sealed block: their bodies go."""
+    def _look_again(self, ids: set[str]) -> None:
+        """Ids have left the tree: edges to them that were met are not any more."""
+        for leaf in self.leaves():
+            if leaf.is_active and not leaf.is_settled and self._edges.names_any(leaf, ids):
+                self._edges.reach(leaf)
+                self._admission.consider(leaf)
+
+    def _empty_holes(self, block: BlockVertex) -> set[str]:
+        """A plan made anew would not expand the holes of a sealed block: their bodies go.
+
+        Returns:
+            The ids that went with them.
+        """
+        ids: set[str] = set()
         for hole in [v for v in subtree(block.children[0]) if isinstance(v, HoleVertex)]:
             if not hole.is_mounted or not hole.children:
                 continue
@@ -390,7 +404,8 @@ class Schedule:
             self._ended.difference_update(v for v in gone if isinstance(v, LoopVertex))
             self._unwinding.difference_update(v for v in gone if isinstance(v, BlockVertex))
             self._mounted.unmount(gone)
-            self._edges.orphan(gone)
+            ids.update(vertex.key.node for vertex in gone)
+        return ids
 
     def _leave_unreached(self, leaf: Leaf) -> None:
         """A task in a sealed block that is neither settled nor running will not run any more."""

@@ -157,7 +157,6 @@ def live(run: Lockstep, events: Events) -> Decision:
     for _ in range(MAX_STEPS):
         events.tick()
         now_ms += events.random.randrange(3)
-        disturb(run, events)  # what has just settled may not have been told to anyone yet
         decision = run.decide(now_ms)
         if disturb(run, events):
             continue  # the answer is stale; ask again

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from typing import TYPE_CHECKING
-
-from smithers.cli import terminal
 
 if TYPE_CHECKING:
     from smithers.engine.handle import Handle
@@ -37,6 +36,8 @@ class Interrupt:
         if self.number is not None:
             os._exit(128 + number)
         self.number = number
-        terminal.note("pausing: what runs is being ended; once more leaves at once")
+        # Not `print`: the handler may have interrupted one, and buffered streams refuse to be entered twice.
+        with contextlib.suppress(OSError):
+            os.write(2, b"pausing: what runs is being ended; once more leaves at once\n")
         if self._handle is not None:
             self._handle.pause()

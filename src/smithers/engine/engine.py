@@ -105,11 +105,15 @@ class Engine:
             handle.watchers.append(watch)
         return handle
 
-    def close(self, timeout_s: float = 10.0) -> None:
-        """End the engine's thread, release the lease and checkpoint. Runs it still drives stay resumable."""
+    def close(self, timeout_s: float = 10.0) -> bool:
+        """End the engine's thread, release the lease and checkpoint. Runs it still drives stay resumable.
+
+        Returns:
+            False: the thread is still busy with an author's code; it ends when that does.
+        """
         done = threading.Event()
         self._mailbox.put(Close(done.set))
-        done.wait(timeout_s)
+        return done.wait(timeout_s)
 
     # --- The loop -------------------------------------------------------------------------------
 

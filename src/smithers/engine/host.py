@@ -7,6 +7,7 @@ author's. That is why `Host` and `Engine` are two things.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -55,15 +56,18 @@ class Host:
             path, durability="normal" if durability == "normal" else "full", clock=self.clock
         )
         self.project = project_root(self.store.path)
+        # Runs are started from many threads: there must be one owner, and one engine, all the same.
+        self._lock = threading.RLock()
         self._leases: SqliteLeases | None = None
         self._owner: Owner | None = None
         self._engine: Engine | None = None
 
     def _register(self) -> tuple[SqliteLeases, Owner]:
-        if self._leases is None or self._owner is None:
-            self._leases = self.store.leases()
-            self._owner = self._leases.register_owner(LEASE_MS)
-        return self._leases, self._owner
+        with self._lock:
+            if self._leases is None or self._owner is None:
+                self._leases = self.store.leases()
+                self._owner = self._leases.register_owner(LEASE_MS)
+            return self._leases, self._owner
 
     def claim(self, row: RunRow) -> Claim:
         """Take a run over.
@@ -82,17 +86,19 @@ class Host:
     @property
     def engine(self) -> Engine:
         """The engine of this store in this process; started when first asked for."""
-        if self._engine is None:
-            from .engine import Engine
+        with self._lock:
+            if self._engine is None:
+                from .engine import Engine
 
-            leases, owner = self._register()
-            self._engine = Engine(self.store.writer(), leases, owner, self.clock, Random())
-        return self._engine
+                leases, owner = self._register()
+                self._engine = Engine(self.store.writer(), leases, owner, self.clock, Random())
+            return self._engine
 
     def close(self) -> None:
         """Leave: end the engine, forget the owner."""
         if self._engine is not None:
-            self._engine.close()
+            if not self._engine.close():
+                return  # its lease goes on until it is done
         elif self._leases is not None and self._owner is not None:
             self._leases.end_owner(self._owner.id)
         if self._leases is not None:

@@ -20,8 +20,8 @@ from smithers.records import (
     Verdict,
 )
 from smithers.scheduler import Due, Facts, LoopFact, Running, Schedule, Settled
+from smithers.scheduler.failing import NOT_REACHED
 from smithers.scheduler.retry import PastFailure, signature
-from smithers.scheduler.schedule import NOT_REACHED
 
 TOLERATED = "continued"
 """Reason of a node row: failed for good, and the run went on."""

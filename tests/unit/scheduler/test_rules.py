@@ -979,6 +979,14 @@ def test_an_edge_that_was_met_is_unmet_again_when_the_end_of_a_block_unmounts_it
     assert play.starts() == ["order"]
 
 
+def test_what_is_not_reached_is_reported_even_if_a_hole_is_refilled_first() -> None:
+    play = Play(par(block("b", "a"), HolePlan("h", lambda _: task("c"))), ended(a=Running()))
+    assert play.starts() == ["c"]
+    play.settle("a", None)
+    play.schedule.refill(NodeKey("h"))
+    assert play.skips() == {"a": "not reached"}
+
+
 def test_the_end_of_a_last_attempt_in_a_failed_block_reaches_nothing_more() -> None:
     tree = block("b", seq("a", HolePlan("h", lambda _: task("c"))))
     play = Play(tree, ended(a=Running()))
@@ -1026,6 +1034,17 @@ def test_a_block_whose_body_settles_while_it_unwinds_ends_finished_and_once() ->
     assert waits(play.next())
     assert play.facts.blocks == {}
     play.settle("c")
+    assert play.next() == Finish(is_partial=False)
+    assert play.facts.blocks == {NodeKey("b"): Settled.FINISHED}
+
+
+def test_a_block_that_finishes_around_a_running_task_stays_finished_when_that_fails() -> None:
+    known = facts(a=Running())
+    known.loops[NodeKey("l")] = LoopFact(done=True)
+    play = Play(block("b", loop("l", "a")), known)
+    assert waits(play.next())
+    assert play.facts.blocks == {NodeKey("b"): Settled.FINISHED}
+    play.settle("a", Settled.FAILED)
     assert play.next() == Finish(is_partial=False)
     assert play.facts.blocks == {NodeKey("b"): Settled.FINISHED}
 

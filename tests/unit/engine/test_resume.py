@@ -325,3 +325,16 @@ def test_a_retry_in_flight_keeps_its_number_over_a_resume(play: Play) -> None:
     handle.ended.result(10)
     assert play.resume(flow).status == "finished"
     assert [row.attempt for row in play.attempts("a")] == [1, 2, 3]
+
+
+def test_a_resume_knows_which_output_came_last(play: Play) -> None:
+    def flow(ctx: Context) -> Node:
+        early = Task("early", str, run=lambda: "early")
+        late = Task("late", str, depends_on="early", run=lambda: "late")
+        # `late` stands, and is stored, before `early`: only the order in which they came tells them apart.
+        return Sequence(Parallel(late, early), work(play, "a", fails=1))
+
+    flow_of_texts = Workflow(flow, output=str)
+    assert flow_of_texts.run_sync(run_id="r", store=play.store).status == "failed"
+    result = flow_of_texts.run_sync(run_id="r", store=play.store, resume=True)
+    assert (result.status, result.output) == ("finished", "late")

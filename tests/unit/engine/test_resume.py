@@ -329,12 +329,13 @@ def test_a_retry_in_flight_keeps_its_number_over_a_resume(play: Play) -> None:
 
 def test_a_resume_knows_which_output_came_last(play: Play) -> None:
     def flow(ctx: Context) -> Node:
-        early = Task("early", str, run=lambda: "early")
-        late = Task("late", str, depends_on="early", run=lambda: "late")
-        # `late` stands, and is stored, before `early`: only the order in which they came tells them apart.
-        return Sequence(Parallel(late, early), work(play, "a", fails=1))
+        # The last to come stands in the middle: no order but that of their coming has it at an end.
+        one = Task("one", str, run=lambda: "one")
+        two = Task("two", str, depends_on="three", run=lambda: "two")
+        three = Task("three", str, depends_on="one", run=lambda: "three")
+        return Sequence(Parallel(one, two, three), work(play, "a", fails=1))
 
     flow_of_texts = Workflow(flow, output=str)
     assert flow_of_texts.run_sync(run_id="r", store=play.store).status == "failed"
     result = flow_of_texts.run_sync(run_id="r", store=play.store, resume=True)
-    assert (result.status, result.output) == ("finished", "late")
+    assert (result.status, result.output) == ("finished", "two")

@@ -425,6 +425,7 @@ class StoredRun:
     run: RunRow
     nodes: list[NodeRow]
     outputs: list[OutputRow]
+    """In the order they came (`seq`)."""
     attempts: list[AttemptRow]
     """Attempts of nodes that have not settled in their newest generation, by number."""
     generations: dict[NodeKey, int]

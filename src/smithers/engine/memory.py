@@ -158,8 +158,7 @@ class Memory:
             self.facts.nodes[node.key] = _settled(node)
             if node.reason:
                 self.reasons[node.key] = node.reason
-        # In the order they came: the newest is asked for by that.
-        for row in sorted(stored.outputs, key=lambda row: row.seq):
+        for row in stored.outputs:
             self.add_output(OutputText(row.key, row.seq, row.model, row.body), row.generation)
         for passed in sorted(stored.passes, key=lambda row: row.pass_):
             done = passed.verdict is not Verdict.NEXT

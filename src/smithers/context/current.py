@@ -27,7 +27,7 @@ class Current:
     attempt: int
     """Counts from 1."""
     last_heartbeat: Any
-    """Data of the last heartbeat of the attempt before this one; None without one."""
+    """Data of the newest heartbeat of the attempts before this one; None without one."""
     beat: Callable[[str | None], None]
     """Internal: where heartbeats go."""
 

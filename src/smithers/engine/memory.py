@@ -173,7 +173,8 @@ class Memory:
     def _restore_attempt(self, row: AttemptRow, in_flight: set[NodeKey]) -> bool:
         log = self.log(row.key)
         log.last = max(log.last, row.attempt)
-        log.heartbeat = row.heartbeat
+        if row.heartbeat is not None:
+            log.heartbeat = row.heartbeat
         if row.state is AttemptState.RUNNING:
             if row.key in in_flight:
                 self.facts.nodes[row.key] = Running()

@@ -13,12 +13,50 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from smithers import AgentEvent, AgentReply, AgentRequest, Parallel, Sequence, Task, current
+from smithers import (
+    AgentEvent,
+    AgentReply,
+    AgentRequest,
+    Context,
+    Node,
+    Parallel,
+    RetryPolicy,
+    Sequence,
+    Task,
+    Workflow,
+    current,
+)
+from smithers.engine.hosts import host_for
 from smithers.errors import HeartbeatRefused, OutsideTask
-from smithers.records import AttemptState, FailureClass
+from smithers.records import AttemptState, FailureClass, RunState
 from tests.unit.engine.play import QUICK, Number, Play, quick, until
 
 # --- Heartbeats ---------------------------------------------------------------------------------
+
+
+def test_an_attempt_that_says_nothing_does_not_hide_what_an_earlier_one_had_done(play: Play) -> None:
+    stop = [True]
+
+    def run() -> Number:
+        play.see(current().last_heartbeat)
+        if play.call("t") == 1:
+            current().heartbeat("half")
+            until(lambda: play.attempts("t")[0].heartbeat is not None)
+        if stop:
+            raise ValueError(f"no luck {current().attempt * 'x'}")
+        return Number(n=1)
+
+    def flow(ctx: Context) -> Node:
+        return Task("t", Number, run=run, retry_policy=RetryPolicy(retries=None, initial_delay=0.4))
+
+    handle = Workflow(flow).start(host_for(play.store), run_id="r")
+    until(lambda: play.calls["t"] == 2)
+    handle.pause()
+    assert handle.ended.result().state is RunState.PAUSED
+    stop.clear()
+    assert play.resume(flow).status == "finished"
+    # Also after a resume, which knows the attempts by their rows alone.
+    assert play.seen == [None, "half", "half"]
 
 
 def test_data_of_a_heartbeat_is_stored_and_given_to_the_next_attempt(play: Play) -> None:

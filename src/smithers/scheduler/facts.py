@@ -16,7 +16,7 @@ class Settled(IntEnum):
     FINISHED = 1
     SKIPPED = 2
     UPSTREAM = 3
-    """Skipped, because a task whose output it needs has none."""
+    """Skipped, because a task whose output it needs has none, and a failure is behind that."""
     TOLERATED = 4
     FAILED = 5
     """Unhandled: its innermost region unwinds."""

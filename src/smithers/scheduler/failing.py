@@ -88,6 +88,28 @@ class Failing:
         self._live.work()
         return bool(quiet)
 
+    def hand_over(self, block: BlockVertex) -> None:
+        """A block finishes while it unwinds, round loops that were done: what failed in it is handled now."""
+        self.unwinding.discard(block)
+        inside = subtree(block.children[0])
+        self.visited += len(inside)
+        for vertex in inside:
+            if isinstance(vertex, ParallelVertex):
+                vertex.is_cancelling = False
+            elif isinstance(vertex, BlockVertex):
+                self.unwinding.discard(vertex)
+        to_cancel, self.to_cancel = self.to_cancel, set()
+        for key in to_cancel:
+            if (leaf := self._live.leaf(key)) is not None:
+                self.cancel_late(leaf)
+        for vertex in inside:
+            if isinstance(vertex, Leaf):
+                failed = self._live.facts.nodes.get(vertex.key) is Settled.FAILED
+            else:
+                failed = isinstance(vertex, LoopVertex) and vertex.fact.failed
+            if failed:
+                self._live.settle_up(vertex)
+
     def _seal(self, block: BlockVertex) -> None:
         """A block ends by a failure: what it has not reached is skipped, and all in it counts as settled."""
         emptied = self._empty_holes(block)

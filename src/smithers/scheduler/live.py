@@ -191,8 +191,9 @@ class Live:
 
     def _finish_block(self, block: BlockVertex) -> None:
         if block.is_active and not block.zone.is_closed and block.key not in self.facts.blocks:
-            self.failing.unwinding.discard(block)
             self.facts.blocks[block.key] = Settled.FINISHED
+            if block in self.failing.unwinding:
+                self.failing.hand_over(block)
             self.settle_up(block)
 
     def begin_pass(self, loop: LoopVertex) -> None:

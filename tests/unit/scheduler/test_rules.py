@@ -1049,6 +1049,29 @@ def test_a_block_that_finishes_around_a_running_task_stays_finished_when_that_fa
     assert play.facts.blocks == {NodeKey("b"): Settled.FINISHED}
 
 
+def unwinding_round_a_done_loop(body: PlanNode, **running: NodeFact) -> Play:
+    """A block in which `a` has failed in a loop that was done, and whose last task then finishes."""
+    known = facts(a=Running(), c=Running(), **running)
+    known.loops[NodeKey("l")] = LoopFact(done=True)
+    play = Play(block("b", par(loop("l", body), "c")), known)
+    assert waits(play.next())
+    play.settle("a", Settled.FAILED)
+    play.settle("c")
+    return play
+
+
+def test_what_had_failed_in_a_block_has_settled_there_once_it_finishes() -> None:
+    play = unwinding_round_a_done_loop(seq("a", HolePlan("h", lambda _: task("x"))))
+    assert play.next() == Finish(is_partial=False)
+    assert play.state("x") == "idle"
+
+
+def test_nothing_is_cancelled_for_a_failure_that_its_block_has_handled() -> None:
+    play = unwinding_round_a_done_loop(par("a", "d", cancel=True), d=Running())
+    assert waits(play.next())
+    assert play.facts.blocks == {NodeKey("b"): Settled.FINISHED}
+
+
 def open_inside(how: str) -> tuple[PlanNode, Facts]:
     """A hole with an open task, in a loop that is done or a block whose body had settled."""
     body = seq("a", HolePlan("h", lambda _: par(task("c"), loop("inner", "x"), task("e", needs=("a",)))))

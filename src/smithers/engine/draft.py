@@ -85,5 +85,10 @@ def brief(error: Mapping[str, Any]) -> dict[str, Any]:
     return {"code": error.get("code"), "message": message}
 
 
+# One encoder for all: `json.dumps` with options makes a new one each time, which costs more than its use.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
+
+
 def dump(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    """JSON text of an event's or an error's facts; what JSON does not know is written as text."""
+    return _ENCODER.encode(value)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from smithers.agents import as_agent
 from smithers.nodes import Loop, Parallel, Task
 from smithers.records import FrameWrite, Mount, MountRow
 from smithers.scheduler.vertex import AnyVertex, Group
+
+from .draft import dump
 
 _WORDS = {
     "Leaf": "task",
@@ -29,7 +30,7 @@ class MountedRows:
 
     def restore(self, mounts: list[MountRow]) -> None:
         """Take the rows as they are stored."""
-        self._open = {m.node: Mount(m.node, m.parent, m.position, _dump(dict(m.spec))) for m in mounts}
+        self._open = {m.node: Mount(m.node, m.parent, m.position, dump(dict(m.spec))) for m in mounts}
 
     def compare(self, root: AnyVertex, frame: FrameWrite) -> None:
         """Write into `frame` how the tree differs from the open rows."""
@@ -59,7 +60,7 @@ class MountedRows:
             case Task(meta=None):
                 key = (payload.mode, payload.model_name, payload.label, payload.agents, payload.edges)
             case Task():
-                return _dump(_facts(vertex))
+                return dump(_facts(vertex))
             case Loop():
                 key = (type(vertex), payload.max_iterations)
             case Parallel():
@@ -69,11 +70,11 @@ class MountedRows:
         try:
             found = self._specs.get(key)
         except TypeError:  # an agent that cannot be hashed
-            return _dump(_facts(vertex))
+            return dump(_facts(vertex))
         if found is None:
             if len(self._specs) > 4096:
                 self._specs.clear()
-            found = self._specs[key] = _dump(_facts(vertex))
+            found = self._specs[key] = dump(_facts(vertex))
         return found
 
 
@@ -100,7 +101,3 @@ def _task_facts(task: Task[Any]) -> dict[str, Any]:
     if task.meta is not None:
         found["meta"] = dict(task.meta)
     return found
-
-
-def _dump(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -222,6 +222,8 @@ class Mount(NamedTuple):
     """Order among its siblings."""
     spec: str
     """JSON text of what the node is: kind, label, meta, mode, model, …; shared by hash."""
+    edges: str = ""
+    """Ids that a task waits for, with blanks between them; `!` before those whose output it needs."""
 
 
 class Wakeup(NamedTuple):
@@ -416,6 +418,8 @@ class MountRow(NamedTuple):
     from_frame: int
     to_frame: int | None
     """Last frame it stood in; None while it stands."""
+    edges: str = ""
+    """As in `Mount`."""
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from smithers.agents import as_agent
 from smithers.nodes import Loop, Parallel, Task
 from smithers.records import FrameWrite, Mount, MountRow
-from smithers.scheduler.vertex import AnyVertex, Group
+from smithers.scheduler.vertex import AnyVertex, Group, Leaf
 
 from .draft import dump
 
@@ -30,7 +30,9 @@ class MountedRows:
 
     def restore(self, mounts: list[MountRow]) -> None:
         """Take the rows as they are stored."""
-        self._open = {m.node: Mount(m.node, m.parent, m.position, dump(dict(m.spec))) for m in mounts}
+        self._open = {
+            m.node: Mount(m.node, m.parent, m.position, dump(dict(m.spec)), m.edges) for m in mounts
+        }
 
     def compare(self, root: AnyVertex, frame: FrameWrite) -> None:
         """Write into `frame` how the tree differs from the open rows."""
@@ -39,7 +41,8 @@ class MountedRows:
         while stack:
             vertex, parent, position = stack.pop()
             name = vertex.key.node
-            now[name] = Mount(name, parent, position, self._spec(vertex))
+            edges = _edges(vertex) if isinstance(vertex, Leaf) and vertex.plan.edges else ""
+            now[name] = Mount(name, parent, position, self._spec(vertex), edges)
             if isinstance(vertex, Group):
                 stack.extend((child, name, index) for index, child in enumerate(vertex.children))
         before = self._open
@@ -58,7 +61,7 @@ class MountedRows:
         key: tuple[Any, ...]
         match payload:
             case Task(meta=None):
-                key = (payload.mode, payload.model_name, payload.label, payload.agents, payload.edges)
+                key = (payload.mode, payload.model_name, payload.label, payload.agents)
             case Task():
                 return dump(_facts(vertex))
             case Loop():
@@ -78,6 +81,10 @@ class MountedRows:
         return found
 
 
+def _edges(leaf: Leaf) -> str:
+    return " ".join(f"!{edge.target}" if edge.needs_output else edge.target for edge in leaf.plan.edges)
+
+
 def _facts(vertex: AnyVertex) -> dict[str, Any]:
     payload = vertex.plan.payload
     if isinstance(payload, Task):
@@ -94,8 +101,6 @@ def _task_facts(task: Task[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": "task", "mode": task.mode, "model": task.model_name}
     if task.agents:
         found["agents"] = [as_agent(agent).name for agent in task.agents]
-    if task.edges:
-        found["edges"] = [{"target": e.target, "needs_output": e.needs_output} for e in task.edges]
     if task.label is not None:
         found["label"] = task.label
     if task.meta is not None:

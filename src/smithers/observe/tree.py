@@ -28,6 +28,8 @@ class Place:
     parent: Place | None
     depth: int
     """How many nodes stand around it."""
+    edges: str = ""
+    """Ids it waits for, as in `records.Mount`."""
     children: list[Place] = field(default_factory=list)
 
     def ancestors(self) -> Iterator[Place]:
@@ -90,6 +92,7 @@ class Tree:
                 spec=mount.spec,
                 parent=around,
                 depth=0 if around is None else around.depth + 1,
+                edges=mount.edges,
             )
             if around is not None:
                 around.children.append(place)

@@ -342,10 +342,7 @@ def _obstacles(view: NodeView, views: NodeViews) -> Iterator[Blocker]:
 
 def _targets(place: Place) -> list[str]:
     """Ids that a task's edges name."""
-    edges = place.spec.get("edges")
-    if not isinstance(edges, list):
-        return []
-    return [str(edge["target"]) for edge in edges if isinstance(edge, dict) and "target" in edge]
+    return [target.removeprefix("!") for target in place.edges.split()]
 
 
 def _unsettled(place: Place, views: NodeViews) -> str:

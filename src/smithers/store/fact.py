@@ -225,8 +225,10 @@ class StoredFacts:
         names = self._words(rows)
         specs = self._specs.bodies({row[3] for row in rows})
         return [
-            MountRow(names[node], names[parent] or None, position, specs[spec], from_frame, to_frame)
-            for node, parent, position, spec, from_frame, to_frame in rows
+            MountRow(
+                names[node], names[parent] or None, position, specs[spec], from_frame, to_frame, edges or ""
+            )
+            for node, parent, position, spec, from_frame, to_frame, edges in rows
         ]
 
     def wakeups(self, run: int) -> list[Wakeup]:

@@ -253,8 +253,16 @@ class FrameStatements:
         if len(frame.mounted) >= _MANY_MOUNTS:
             self._names.intern_all(mount.node for mount in frame.mounted)
         rows: list[Row] = [
-            (run, name(node), number, 0 if parent is None else name(parent), position, spec(body))
-            for node, parent, position, body in frame.mounted
+            (
+                run,
+                name(node),
+                number,
+                0 if parent is None else name(parent),
+                position,
+                spec(body),
+                edges or None,
+            )
+            for node, parent, position, body, edges in frame.mounted
         ]
         self._store(self._sql["mount"], rows)
 

@@ -57,9 +57,11 @@ class Story:
     outputs: list[OutputRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
 
-    def mount(self, node: str, parent: str | None = None, kind: str = "task", **spec: Any) -> None:
+    def mount(
+        self, node: str, parent: str | None = None, kind: str = "task", edges: str = "", **spec: Any
+    ) -> None:
         position = sum(1 for row in self.mounts if row.parent == parent)
-        self.mounts.append(MountRow(node, parent, position, {"kind": kind, **spec}, 1, None))
+        self.mounts.append(MountRow(node, parent, position, {"kind": kind, **spec}, 1, None, edges))
 
     def attempt(
         self,

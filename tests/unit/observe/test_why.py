@@ -117,7 +117,7 @@ def test_a_paused_or_cancelled_run_says_how_to_go_on(state: RunState) -> None:
 def test_a_run_where_nothing_runs_says_which_edges_are_unmet() -> None:
     story = Story()
     story.mount("all", kind="parallel")
-    story.mount("a", "all", edges=[{"target": "missing", "needs_output": True}])
+    story.mount("a", "all", edges="!missing")
     answer = why_run(story.snapshot(), NOW)
     assert answer.summary.startswith("swift-otter-3f2 runs nothing right now; still to do: a.")
     assert answer.blockers[0].text == "it depends on missing, which is not in the tree"
@@ -127,7 +127,7 @@ def test_a_pending_task_names_the_dependency_it_waits_for() -> None:
     story = Story()
     story.mount("all", kind="parallel")
     story.mount("a", "all")
-    story.mount("b", "all", edges=[{"target": "a", "needs_output": False}])
+    story.mount("b", "all", edges="a")
     story.attempt("a")
     assert about(story, "b").summary == "b waits: it depends on a (running)."
 

@@ -102,7 +102,11 @@ def test_without_proc_the_same_is_found_by_psutil(child: subprocess.Popen[bytes]
 
 
 def test_a_command_name_with_brackets_and_spaces_does_not_shift_the_fields() -> None:
-    script = "import ctypes, sys; ctypes.CDLL(None).prctl(15, b'a) Z (b', 0, 0, 0); print(flush=True); sys.stdin.read()"
+    # Flushed: where nothing says otherwise, what is printed to a pipe waits for more.
+    script = (
+        "import ctypes, sys; ctypes.CDLL(None).prctl(15, b'a) Z (b', 0, 0, 0); "
+        "print(flush=True); sys.stdin.read()"
+    )
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()

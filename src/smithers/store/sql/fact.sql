@@ -43,10 +43,10 @@ ORDER BY node, scope, iteration, pass;
 SELECT frame, parent, seq, at_ms, rendered FROM smithers_frames WHERE run = ? ORDER BY frame;
 
 -- name: open_mounts
-SELECT node, parent, position, spec, from_frame, to_frame FROM smithers_mounts WHERE run = ? AND to_frame IS NULL;
+SELECT node, parent, position, spec, from_frame, to_frame, edges FROM smithers_mounts WHERE run = ? AND to_frame IS NULL;
 
 -- name: mounts_at
-SELECT node, parent, position, spec, from_frame, to_frame FROM smithers_mounts
+SELECT node, parent, position, spec, from_frame, to_frame, edges FROM smithers_mounts
 WHERE run = :run AND from_frame <= :frame AND (to_frame IS NULL OR to_frame >= :frame);
 
 -- name: wakeups

@@ -67,7 +67,7 @@ INSERT INTO smithers_passes (run, node, scope, iteration, pass, verdict, frame) 
 UPDATE smithers_mounts SET to_frame = ? WHERE run = ? AND node = ? AND to_frame IS NULL;
 
 -- name: mount
-INSERT INTO smithers_mounts (run, node, from_frame, parent, position, spec) VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO smithers_mounts (run, node, from_frame, parent, position, spec, edges) VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: add_wakeup
 -- A node has one deadline of a kind; the newer one stands.

@@ -82,6 +82,8 @@ CREATE TABLE smithers_mounts (
     parent INTEGER NOT NULL,
     position INTEGER NOT NULL,
     spec INTEGER NOT NULL,
+    -- Ids that a task waits for; not in `spec`, which tasks that differ by them share.
+    edges TEXT,
     PRIMARY KEY (run, node, from_frame)
 ) WITHOUT ROWID;
 

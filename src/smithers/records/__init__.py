@@ -1,0 +1,73 @@
+"""Stored facts: the rows the engine writes and the readers return. No behaviour, no SQL."""
+
+from __future__ import annotations
+
+from .frame import AttemptEnd as AttemptEnd
+from .frame import AttemptStart as AttemptStart
+from .frame import EventRow as EventRow
+from .frame import FrameWrite as FrameWrite
+from .frame import HeartbeatRow as HeartbeatRow
+from .frame import Mount as Mount
+from .frame import NodeEnd as NodeEnd
+from .frame import OutputRef as OutputRef
+from .frame import OutputRow as OutputRow
+from .frame import PassEnd as PassEnd
+from .frame import RunChange as RunChange
+from .frame import Wakeup as Wakeup
+from .row import AttemptRow as AttemptRow
+from .row import FrameRow as FrameRow
+from .row import InboxRow as InboxRow
+from .row import MountRow as MountRow
+from .row import NewRun as NewRun
+from .row import NodeRow as NodeRow
+from .row import Owner as Owner
+from .row import OwnerHealth as OwnerHealth
+from .row import PassRow as PassRow
+from .row import RunFilter as RunFilter
+from .row import RunRow as RunRow
+from .row import StoredRun as StoredRun
+from .state import BLOB_LIMIT_BYTES as BLOB_LIMIT_BYTES
+from .state import INPUT_LIMIT_BYTES as INPUT_LIMIT_BYTES
+from .state import AttemptState as AttemptState
+from .state import EventType as EventType
+from .state import FailureClass as FailureClass
+from .state import InboxKind as InboxKind
+from .state import NodeState as NodeState
+from .state import RunState as RunState
+from .state import Verdict as Verdict
+
+__all__ = [
+    "BLOB_LIMIT_BYTES",
+    "INPUT_LIMIT_BYTES",
+    "AttemptEnd",
+    "AttemptRow",
+    "AttemptStart",
+    "AttemptState",
+    "EventRow",
+    "EventType",
+    "FailureClass",
+    "FrameRow",
+    "FrameWrite",
+    "HeartbeatRow",
+    "InboxKind",
+    "InboxRow",
+    "Mount",
+    "MountRow",
+    "NewRun",
+    "NodeEnd",
+    "NodeRow",
+    "NodeState",
+    "OutputRef",
+    "OutputRow",
+    "Owner",
+    "OwnerHealth",
+    "PassEnd",
+    "PassRow",
+    "RunChange",
+    "RunFilter",
+    "RunRow",
+    "RunState",
+    "StoredRun",
+    "Verdict",
+    "Wakeup",
+]

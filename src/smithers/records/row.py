@@ -1,0 +1,184 @@
+"""What is read back: rows as people, programs and a resuming owner want them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from smithers.ids import NodeKey
+
+from .frame import OutputRef, OutputRow, Wakeup
+from .state import AttemptState, FailureClass, InboxKind, NodeState, RunState, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An engine process that holds, or held, leases."""
+
+    id: int
+    host: str
+    boot: str
+    namespace: str
+    pid: int
+    ticks: int
+    """Kernel start time of the process, in clock ticks: tells a reused pid from the old one."""
+    started_ms: int
+    expires_wall_ms: int
+    expires_monotonic_ms: int
+
+
+class OwnerHealth(IntEnum):
+    """What a reader can say of an owner."""
+
+    NONE = 0
+    ALIVE = 1
+    EXPIRED = 2
+    DEAD = 3
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run, as stored."""
+
+    id: int
+    name: str
+    workflow: str
+    source: str
+    """How to load the workflow again: `path/flow.py:name`, relative to the store's project."""
+    state: RunState
+    fence: int
+    seq: int
+    frame: int
+    created_ms: int
+    started_ms: int
+    """When the present or last owner began to drive it."""
+    ended_ms: int | None
+    input: str
+    """JSON text."""
+    config: Mapping[str, Any]
+    """`max_concurrency`, `durability`, `rehearse`, …: what a resume must know."""
+    error: Mapping[str, Any] | None
+    owner: Owner | None
+    health: OwnerHealth
+    output: OutputRef | None
+
+
+class NodeRow(NamedTuple):
+    """A node's final row in its newest generation."""
+
+    key: NodeKey
+    generation: int
+    state: NodeState
+    frame: int
+    attempt: int
+    reason: str | None
+
+
+class AttemptRow(NamedTuple):
+    """One attempt, as stored."""
+
+    key: NodeKey
+    generation: int
+    attempt: int
+    state: AttemptState
+    from_frame: int
+    to_frame: int | None
+    start_seq: int
+    started_ms: int
+    ended_ms: int | None
+    agent: str | None
+    failure: FailureClass | None
+    counted: bool
+    error: Mapping[str, Any] | None
+    heartbeat: Any
+    """Last heartbeat data, decoded; None without one."""
+
+
+class FrameRow(NamedTuple):
+    """One frame: when, what it stands on, and whether it rendered."""
+
+    frame: int
+    parent: int
+    seq: int
+    """The run's counter after the frame."""
+    at_ms: int
+    rendered: bool
+
+
+class PassRow(NamedTuple):
+    """One judged pass of a loop."""
+
+    loop: NodeKey
+    pass_: int
+    verdict: Verdict
+    frame: int
+
+
+class MountRow(NamedTuple):
+    """A node's stay in the tree."""
+
+    node: str
+    parent: str | None
+    position: int
+    spec: Mapping[str, Any]
+    from_frame: int
+    to_frame: int | None
+    """Last frame it stood in; None while it stands."""
+    edges: str = ""
+    """As in `Mount`."""
+
+
+@dataclass(slots=True)
+class StoredRun:
+    """Everything an owner needs to continue a run: newest generations only, no history."""
+
+    run: RunRow
+    nodes: list[NodeRow]
+    outputs: list[OutputRow]
+    """In the order they came (`seq`)."""
+    attempts: list[AttemptRow]
+    """Attempts of nodes that have not settled in their newest generation, by number."""
+    generations: dict[NodeKey, int]
+    """Newest generation of each node that has any row, where it is not 0."""
+    passes: list[PassRow]
+    mounts: list[MountRow]
+    """Open mounts."""
+    wakeups: list[Wakeup]
+    inbox: list[InboxRow]
+
+
+class InboxRow(NamedTuple):
+    """A message to a run's owner that nobody has taken yet."""
+
+    id: int
+    kind: InboxKind
+    data: str | None
+    at_ms: int
+    by: str
+
+
+@dataclass(slots=True)
+class NewRun:
+    """A run to be created together with its first frame."""
+
+    name: str
+    workflow: str
+    source: str
+    input: str
+    config: Mapping[str, Any]
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs a list shows."""
+
+    states: Sequence[RunState] = ()
+    workflow: str | None = None
+    limit: int | None = None

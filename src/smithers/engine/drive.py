@@ -108,6 +108,8 @@ class Drive:
         """Set by pause or cancel: nothing new starts."""
         self._failure: SmithersError | None = None
         self._cut_off: list[AttemptRow] = []
+        self._superseded: list[InboxRow] = []
+        """Messages that nobody took while nobody drove the run; whoever resumes it wants it to go on."""
         self._mail: list[InboxRow] = []
         """Messages that the next frame notes as taken."""
         self._mail_seen: set[int] = set()
@@ -128,6 +130,7 @@ class Drive:
         self._cut_off = self.memory.restore(stored, set())
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
+        self._superseded = list(stored.inbox)
         self._planning.reopens = stored.run.state in (RunState.FAILED, RunState.CANCELLED, RunState.PARTIAL)
 
     def rebuilt(self, stored: StoredRun, in_flight: Iterable[Job]) -> Drive:
@@ -202,10 +205,14 @@ class Drive:
         for row in self._cut_off:
             self._settling.lose(draft, row)
         self._cut_off = []
+        for message in self._superseded:
+            self._mail_seen.add(message.id)
+            draft.write.inbox_taken.append(message.id)
+            draft.event(EventType.CANCEL_REQUESTED, None, 0, {**_told(message), "superseded": True})
+        self._superseded = []
         for message in self._mail:
             draft.write.inbox_taken.append(message.id)
-            what = {"kind": message.kind.name.lower(), "by": message.by}
-            draft.event(EventType.CANCEL_REQUESTED, None, 0, what)
+            draft.event(EventType.CANCEL_REQUESTED, None, 0, _told(message))
         self._mail = []
 
     def _advance(self, draft: Draft) -> None:
@@ -383,6 +390,10 @@ class Drive:
         if wanted is not None:
             return self.memory.outputs_by_model.get(wanted)
         return self.memory.newest_output
+
+
+def _told(message: InboxRow) -> dict[str, Any]:
+    return {"kind": message.kind.name.lower(), "by": message.by}
 
 
 _ENDS = {

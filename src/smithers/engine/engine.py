@@ -236,7 +236,9 @@ class Engine:
             for job in jobs:
                 self._cancel(job)
         if drive.to_start:
-            jobs, drive.to_start = drive.to_start, []
+            # What was cancelled by the same frame, or before its commit returned, never begins.
+            jobs = [job for job in drive.to_start if not job.is_cancelled]
+            drive.to_start = []
             now_ms = self._clock.monotonic_ms()
             for job in jobs:
                 job.started_ms = job.last_beat_ms = now_ms

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from smithers import Context, Loop, Node, Parallel, RetryPolicy, RunResult, Sequ
 from smithers.engine.handle import Handle
 from smithers.engine.hosts import host_for
 from smithers.errors import InputChanged, RunExists, RunNotFound
-from smithers.records import AttemptState
+from smithers.records import AttemptState, EventType, FrameWrite, InboxKind, RunState
 from tests.unit.engine.play import QUICK, Number, Play, quick, until
 
 
@@ -339,3 +341,44 @@ def test_a_resume_knows_which_output_came_last(play: Play) -> None:
     assert flow_of_texts.run_sync(run_id="r", store=play.store).status == "failed"
     result = flow_of_texts.run_sync(run_id="r", store=play.store, resume=True)
     assert (result.status, result.output) == ("finished", "two")
+
+
+def test_a_resume_supersedes_a_cancel_that_nobody_took(play: Play) -> None:
+    def flow(ctx: Context) -> Node:
+        return Sequence(work(play, "a"), work(play, "b", fails=1))
+
+    assert play.run(flow).status == "failed"
+    store = host_for(play.store).store
+    with closing(store.outsider()) as outsider, play.reader() as reader:
+        outsider.post(reader.run("r").id, InboxKind.CANCEL, "somebody")
+    # It was asked of an owner that did not live to hear it; whoever resumes the run wants it to go on.
+    assert play.resume(flow).status == "finished"
+    with play.reader() as reader:
+        asked = [e for e in reader.events(reader.run("r").id) if e.type is EventType.CANCEL_REQUESTED]
+    assert [json.loads(e.data or "{}") for e in asked] == [
+        {"kind": "cancel", "by": "somebody", "superseded": True}
+    ]
+
+
+def test_what_a_frame_starts_and_a_cancel_overtakes_never_begins(play: Play) -> None:
+    ran: list[str] = []
+
+    def late() -> Number:
+        ran.append("late")
+        return Number(n=1)
+
+    def flow(ctx: Context) -> Node:
+        return Sequence(work(play, "a"), Task("late", Number, run=late))
+
+    def pause(frame: FrameWrite) -> None:
+        # On the engine's thread, between the commit that starts `late` and its dispatch.
+        if any(start.key.node == "late" for start in frame.started):
+            for drive, _ in host_for(play.store).engine._drives.values():
+                drive.stop(RunState.PAUSED)
+
+    handle = Workflow(flow).start(host_for(play.store), run_id="r", watch=pause)
+    assert handle.ended.result().state is RunState.PAUSED
+    time.sleep(0.1)  # a thread that had been started would have said so by now
+    assert ran == []
+    assert play.resume(flow).status == "finished"
+    assert [row.state for row in play.attempts("late")] == [AttemptState.CANCELLED, AttemptState.FINISHED]

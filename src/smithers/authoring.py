@@ -28,7 +28,7 @@ from smithers.engine.memory import Memory
 from smithers.engine.message import New, Resume
 from smithers.errors import InvalidNode, Place
 from smithers.ids import check_run_id
-from smithers.nodes import Task
+from smithers.nodes import Task, check_limit
 from smithers.plan import PlanNode
 from smithers.ports import Agent
 from smithers.records import FrameWrite, RunState
@@ -79,12 +79,7 @@ class Workflow(Generic[In, Out]):
                 hint="write `def`, and put what must be awaited into tasks",
                 place=self.place,
             )
-        if max_concurrency is not None and (
-            not isinstance(max_concurrency, int) or isinstance(max_concurrency, bool) or max_concurrency < 1
-        ):
-            raise InvalidNode(
-                f"max_concurrency={max_concurrency!r} is not a number of at least 1", place=self.place
-            )
+        check_limit(max_concurrency, "max_concurrency", self.place)
         if durability not in ("full", "normal"):
             raise InvalidNode(f'durability={durability!r} is not "full" or "normal"', place=self.place)
         self.definition = Definition(
@@ -172,7 +167,7 @@ class Workflow(Generic[In, Out]):
         max_concurrency: int | None,
         rehearse: bool,
     ) -> Handle | RunResult[Out]:
-        host = host_for(self._store_path(store), str(self.definition.durability))
+        host = host_for(self._store_path(store), self.definition.durability)
         if not resume:
             return self.start(host, input, run_id=run_id, max_concurrency=max_concurrency, rehearse=rehearse)
         row = find_resumable(host.store, run_id, self.source(host.project) if run_id is None else None)

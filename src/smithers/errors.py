@@ -358,16 +358,6 @@ class CommitUnknown(StoreError):
     code = "COMMIT_UNKNOWN"
 
 
-class MessagesWaiting(SmithersError):
-    """A run was about to be given up while a message for it had arrived; its frame was not stored.
-
-    Whoever left the message saw a living owner and counts on it.
-    """
-
-    code = "MESSAGES_WAITING"
-    default_hint = "nothing to do: the owner takes the messages and decides again"
-
-
 # --- The rest -----------------------------------------------------------------------------------
 
 
@@ -376,6 +366,16 @@ class LeaseLost(SmithersError):
 
     code = "LEASE_LOST"
     default_hint = "nothing to do: another process continues the run"
+
+
+class MessagesWaiting(SmithersError):
+    """A run was about to be given up while a message for it had arrived; its frame was not stored.
+
+    Whoever left the message saw a living owner and counts on it.
+    """
+
+    code = "MESSAGES_WAITING"
+    default_hint = "nothing to do: the owner takes the messages and decides again"
 
 
 class BugError(SmithersError):

@@ -41,6 +41,14 @@ class NodeKey(NamedTuple):
         return f"{self.node}{inner}" + (f"@{self.scope}" if self.scope else "")
 
 
+def passes_of(key: NodeKey) -> tuple[int, ...]:
+    """The passes of the loops around a node, outermost first; `(0,)` outside any loop."""
+    if not key.scope:
+        return (key.iteration,)
+    outer = tuple(int(part.rpartition("=")[2]) for part in key.scope.split(","))
+    return (*outer, key.iteration)
+
+
 def check_node_id(value: object, place: Place | None = None) -> str:
     """Return `value` if it can be a node id, else raise `InvalidId` naming it."""
     if isinstance(value, str) and _NODE_ID.match(value):

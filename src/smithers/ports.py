@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         FrameWrite,
         HeartbeatRow,
         InboxKind,
+        InboxRow,
         MountRow,
         NewRun,
         NodeRow,
@@ -122,12 +123,6 @@ class Leases(Protocol):
         ...
 
 
-class FrameResult(Protocol):
-    """What became of one frame of a group commit: `error` is None when it is stored."""
-
-    error: Exception | None
-
-
 class Writer(Protocol):
     """The one connection that changes run state; used from one thread."""
 
@@ -162,8 +157,8 @@ class Writer(Protocol):
         """Whether another connection has committed since the last call."""
         ...
 
-    def inbox(self, runs: Sequence[int]) -> Mapping[int, Sequence[Any]]:
-        """Untaken messages of these runs."""
+    def inbox(self, runs: Sequence[int]) -> Mapping[int, Sequence[InboxRow]]:
+        """Untaken messages of these runs, oldest first; runs without any are left out."""
         ...
 
     def idle(self) -> None:
@@ -186,21 +181,33 @@ class Reader(Protocol):
         """By exact id or unique prefix. Raises `RunNotFound` or `RunAmbiguous`."""
         ...
 
-    def nodes(self, run: int) -> list[NodeRow]: ...
+    def nodes(self, run: int) -> list[NodeRow]:
+        """Settled nodes, in their newest generation."""
+        ...
 
-    def attempts(self, run: int) -> list[AttemptRow]: ...
+    def attempts(self, run: int) -> list[AttemptRow]:
+        """Attempts of all generations, a node's in the order they were made."""
+        ...
 
-    def outputs(self, run: int) -> list[OutputRow]: ...
+    def outputs(self, run: int) -> list[OutputRow]:
+        """Outputs of the newest generation, in `seq` order."""
+        ...
 
-    def passes(self, run: int) -> list[PassRow]: ...
+    def passes(self, run: int) -> list[PassRow]:
+        """Judged passes of loops."""
+        ...
 
-    def frames(self, run: int) -> list[FrameRow]: ...
+    def frames(self, run: int) -> list[FrameRow]:
+        """Oldest first."""
+        ...
 
     def mounts(self, run: int, frame: int | None = None) -> list[MountRow]:
         """The tree at a frame (default: now), parents before children, siblings in order."""
         ...
 
-    def wakeups(self, run: int) -> list[Wakeup]: ...
+    def wakeups(self, run: int) -> list[Wakeup]:
+        """Deadlines, the earliest first."""
+        ...
 
     def events(self, run: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
         """Events with `seq > after`, in order."""

@@ -14,9 +14,10 @@ import click
 
 from smithers.cli.options import json_option, run_argument, store_option
 from smithers.clock import SystemClock
+from smithers.engine.lease import LEASE_MS
 from smithers.errors import RunNotFound
 from smithers.ids import NodeKey
-from smithers.observe import lookup
+from smithers.observe import lookup, next_step
 from smithers.records import (
     AttemptEnd,
     AttemptState,
@@ -50,7 +51,7 @@ def cancel(run_id: str, is_json: bool, store: str | None) -> int:
     """
     path = find_store(Path.cwd(), store)
     if path is None:
-        raise RunNotFound("there are no runs yet", hint="start one with `smithers up FILE`")
+        raise RunNotFound("there are no runs yet", hint=f"start one with `{next_step.START}`")
     opened = open_store(path, clock=SystemClock(), create=False)
     with closing(opened.reader()) as reader:
         row = reader.run(lookup.run_name(reader, run_id))
@@ -71,7 +72,9 @@ def _cancel(store: Store, row: RunRow) -> str:
         if row.health is OwnerHealth.ALIVE and _await_end(store, row):
             return f"{row.name} was cancelled by its owner, process {row.owner.pid if row.owner else '?'}"
         if row.health is OwnerHealth.ALIVE:
-            return f"{row.name} was asked to end; its owner has not answered yet (`smithers why {row.name}`)"
+            return (
+                f"{row.name} was asked to end; its owner has not answered yet (`{next_step.why(row.name)}`)"
+            )
     return _end_here(store, row)
 
 
@@ -93,7 +96,7 @@ def _end_here(store: Store, row: RunRow) -> str:
     """Nobody drives it: take it over, write that it is cancelled, and leave."""
     leases = store.leases()
     try:
-        owner = leases.register_owner(15_000)
+        owner = leases.register_owner(LEASE_MS)
         try:
             fence = leases.claim(row.id, owner.id)
             with closing(store.writer()) as writer:

@@ -15,10 +15,12 @@ from smithers.cli import terminal
 from smithers.clock import SystemClock
 from smithers.errors import RunFailed, StoreNotFound
 from smithers.ids import short_run_id
+from smithers.observe import next_step
 from smithers.records import OwnerHealth, RunFilter, RunRow
 from smithers.store import open_store
 
 PROOF_S = 30.0
+"""How long the new process may take to own the run."""
 POLL_S = 0.05
 
 
@@ -58,8 +60,8 @@ def start_detached(path: Path, is_json: bool) -> int:
     else:
         print(f"{row.name} runs in the background as process {child.pid}")
         print(f"  log:    {os.path.relpath(log)}")
-        print(f"  follow: smithers logs {row.name} -f")
-        print(f"  end:    smithers cancel {row.name}")
+        print(f"  follow: {next_step.follow(row.name)}")
+        print(f"  end:    {next_step.cancel(row.name)}")
     return 0
 
 

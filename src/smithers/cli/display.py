@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from smithers.cli import terminal
 from smithers.cli.progress import Progress, clock, data_of, first_line
+from smithers.cli.spot import container_glyph
 from smithers.cli.table import cut, one_line
+from smithers.observe.tree import LOOP
 from smithers.records import EventRow, EventType, FrameWrite, Verdict
 
 if TYPE_CHECKING:
@@ -66,7 +68,6 @@ _MARKS: Final = {
     EventType.NODE_LOST: "cancelled",
     EventType.NODE_BLOCKED: "waiting",
 }
-_LOOP: Final = "↻"
 _WARNING: Final = "!"
 
 
@@ -186,7 +187,7 @@ class PlainDisplay:
 def _mark(kind: EventType) -> tuple[str, str | None]:
     """The glyph that a line begins with, and its colour; empty: this event is worth no line."""
     if kind in (EventType.PASS_ENDED, EventType.LOOP_DONE):
-        return _LOOP, None
+        return container_glyph(LOOP), None
     if kind is EventType.RUN_WARNING:
         return _WARNING, "yellow"
     word = _MARKS.get(kind)

@@ -29,7 +29,7 @@ def report(error: Exception, *, is_json: bool) -> int:
     if known is None:
         traceback.print_exception(error)
         known = BugError(f"{type(error).__name__}: {error}")
-    place = f" ({known.place})" if known.place else ""
+    place = f" ({known.place})" if known.place and str(known.place) not in known.message else ""
     head = terminal.style(f"[{known.code}]", "red", stream=sys.stderr)
     print(f"{head} {known.message}{place}", file=sys.stderr)
     if known.hint:

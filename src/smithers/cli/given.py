@@ -39,9 +39,10 @@ def read_input(given: str | None) -> Any:
     try:
         return json.loads(text, parse_constant=_no_constant)
     except ValueError as error:
-        raise InputError(
-            f"{what} is not JSON: {error}", hint="""quote it for the shell: --input '{"name": "world"}'"""
-        ) from None
+        hint = """quote it for the shell: --input '{"name": "world"}'"""
+        if what != "--input":
+            hint = f"correct {what}; it must hold one JSON document"
+        raise InputError(f"{what} is not JSON: {error}", hint=hint) from None
     except RecursionError:
         raise InputError(f"{what} is nested too deeply") from None
 

@@ -14,6 +14,7 @@ from smithers.cli.given import read_input
 from smithers.cli.load import Target, load, locate
 from smithers.cli.options import json_option, store_option
 from smithers.cli.table import Column, Table, cut
+from smithers.errors import InputError
 
 if TYPE_CHECKING:
     from smithers.authoring import Workflow
@@ -45,11 +46,12 @@ def graph(file: str, given: str | None, is_json: bool, store: str | None) -> Non
     given as a function has no children here: it is made when the run reaches it.
 
     \b
-    --json: {"status": "ok", "workflow", "source", "input": {"model", "fields": [{"name",
-    "type", "required", "default", "description"}]}, "output", "tree": NODE}; a NODE has
-    "id", "kind", "place" and, by its kind, "children", "made_when_reached", "mode",
-    "output", "agents", "label", "meta", "deps", "after", "continue_on_fail",
-    "max_iterations", "on_max_reached", "max_concurrency", "on_failure".
+    --json: {"status": "ok", "workflow", "source", "output", "tree": NODE,
+    "input": {"model", "fields": [{"name", "type", "required", "default",
+    "description"}]}}; a NODE has "id", "kind", "place" and, by its kind,
+    "children", "made_when_reached", "mode", "output", "agents", "label",
+    "meta", "deps", "after", "continue_on_fail", "max_iterations",
+    "on_max_reached", "max_concurrency", "on_failure".
     """
     target = locate(file)
     value = read_input(given)
@@ -58,7 +60,11 @@ def graph(file: str, given: str | None, is_json: bool, store: str | None) -> Non
     if not is_json:
         # Before the tree: whoever lacks an input learns here what it is.
         _print_head(workflow, fields, _source(workflow, target, store))
-    tree = workflow.graph(value)
+    try:
+        tree = workflow.graph(value)
+    except InputError as error:
+        error.hint = "pass --input with JSON that fits these fields, to see the tree too"
+        raise
     if is_json:
         print(json.dumps(_document(workflow, fields, tree, _source(workflow, target, store)), default=str))
         return

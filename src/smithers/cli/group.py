@@ -43,6 +43,18 @@ COMMANDS: Mapping[str, Entry] = {
     name: entry for section in SECTIONS.values() for name, entry in section.items()
 }
 
+OTHER_WORDS: Mapping[str, str] = {
+    "run": "up",
+    "start": "up",
+    "resume": "up --resume",
+    "list": "ps",
+    "status": "inspect",
+    "show": "inspect",
+    "stop": "cancel",
+    "kill": "cancel",
+}
+"""What people type who know other tools, and the command that does it here."""
+
 
 class LazyGroup(click.Group):
     """Knows its commands by the table only."""
@@ -67,7 +79,8 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], COMMANDS, n=1)
+            word = OTHER_WORDS.get(args[0])
+            near = [word] if word else get_close_matches(args[0], COMMANDS, n=1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
             ctx.fail(f"No such command {args[0]!r}.{meant}")
         return super().resolve_command(ctx, args)

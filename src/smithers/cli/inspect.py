@@ -10,14 +10,15 @@ import click
 from smithers.cli import terminal
 from smithers.cli.options import json_option, run_argument, store_option
 from smithers.cli.project import Project, open_run
+from smithers.cli.spot import UNSHOWN, container_glyph, loop_state
 from smithers.cli.table import Column, Table, cut, one_line
 from smithers.observe import moment, next_step
 from smithers.observe.node_view import LoopView, NodeView, NodeViews, headline, is_settled
 from smithers.observe.run_view import run_document
 from smithers.observe.snapshot import is_driven, shown_status
 from smithers.observe.summary import owner_name, took_ms
-from smithers.observe.tree import LOOP, Place
-from smithers.records import NodeState, RunState, Verdict
+from smithers.observe.tree import Place
+from smithers.records import NodeState, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from smithers.observe.snapshot import Snapshot
     from smithers.records import RunRow
 
-_UNSHOWN = frozenset({"sequence", "body"})
-"""Containers that only say what follows what, or what was rendered apart: the lines' order says enough."""
-
-_CONTAINER_GLYPHS = {LOOP: "↻"}
 _INTERRUPTED = "◌"
 
 
@@ -91,7 +88,7 @@ def _table(snapshot: Snapshot, views: NodeViews, now_ms: int) -> Table:
     table = Table(
         [
             Column("  NODE", is_text=True, paint=_paint_glyph),
-            Column("STATE", paint=_paint_state),
+            Column("STATE", paint=terminal.state_style),
             Column("TRIES", is_right=True),
             Column("TIME", is_right=True),
             Column("AGENT", is_text=True),
@@ -102,7 +99,7 @@ def _table(snapshot: Snapshot, views: NodeViews, now_ms: int) -> Table:
         if place.is_task:
             for view in views.by_node[place.node]:
                 _add_task(table, view, snapshot.run, now_ms)
-        elif place.kind not in _UNSHOWN:
+        elif place.kind not in UNSHOWN:
             _add_container(table, place, views, loops.get(place.node))
     for view in views.all():
         if view.place is None:
@@ -142,21 +139,14 @@ def _add_container(table: Table, place: Place, views: NodeViews, loop: LoopView 
     tasks = [views.now(task) for task in place.tasks()]
     state = f"{sum(map(is_settled, tasks))}/{len(tasks)}"
     if loop is not None:
-        limit = f" of {loop.max_iterations}" if loop.max_iterations is not None else ""
-        match loop.verdict:
-            case Verdict.UNTIL:
-                state = f"done in {loop.pass_ + 1}"
-            case Verdict.MAX_REACHED:
-                state = f"limit of {loop.pass_ + 1}"
-            case Verdict.NEXT | None:
-                state = f"pass {loop.pass_ + 1}{limit}"
-    glyph = _CONTAINER_GLYPHS.get(place.kind, "┬")
+        state = loop_state(loop.pass_, loop.max_iterations, loop.verdict)
+    glyph = container_glyph(place.kind)
     table.add(f"{glyph} {'  ' * _depth(place)}{place.node}", state, "", "", "")
 
 
 def _depth(place: Place | None) -> int:
     """Containers shown around it."""
-    return 0 if place is None else sum(1 for around in place.ancestors() if around.kind not in _UNSHOWN)
+    return 0 if place is None else sum(1 for around in place.ancestors() if around.kind not in UNSHOWN)
 
 
 def _commands(snapshot: Snapshot) -> list[str]:
@@ -174,7 +164,3 @@ _GLYPH_STATES = {glyph: state for state, glyph in terminal.GLYPHS.items()} | {_I
 def _paint_glyph(cell: str) -> str:
     colour = terminal.STATE_COLOURS.get(_GLYPH_STATES.get(cell[:1], ""))
     return terminal.style(cell[:1], colour) + cell[1:]
-
-
-def _paint_state(cell: str) -> str:
-    return terminal.state_style(cell)

@@ -29,6 +29,7 @@ class Interrupt:
             handle.pause()
 
     def restore(self) -> None:
+        """Put back the handlers that were there before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

@@ -12,17 +12,14 @@ from typing import Final, NamedTuple
 
 from smithers.observe import moment
 from smithers.observe.tree import LOOP
-from smithers.records import Verdict
 
 from . import terminal
 from .progress import Progress
-from .spot import Bucket, Group, Leaf, Spot, Standing
+from .spot import Bucket, Group, Leaf, Spot, Standing, container_glyph, loop_state
 from .table import one_line
 
 _FEW: Final = 3
 """Finished and pending siblings that are named where not all fit."""
-_GLYPHS: Final = {LOOP: "↻"}
-_GROUP_GLYPH: Final = "┬"
 
 
 class Line(NamedTuple):
@@ -165,18 +162,12 @@ def _header(group: Group, depth: int, *, is_folded: bool) -> Line:
     state = f"{group.settled}/{group.total}"
     if group.kind == LOOP:
         limit = group.spec.get("max_iterations")
-        match group.verdict:
-            case Verdict.UNTIL:
-                state = f"done in {group.pass_ + 1}"
-            case Verdict.MAX_REACHED:
-                state = f"limit of {group.pass_ + 1}"
-            case _:
-                state = f"pass {group.pass_ + 1}" + (f" of {limit}" if isinstance(limit, int) else "")
+        state = loop_state(group.pass_, limit if isinstance(limit, int) else None, group.verdict)
     note = ""
     if is_folded:
         shown = (Standing.RUNNING, Standing.WAITING, Standing.FAILED, Standing.TOLERATED)
         note = ", ".join(_counted(group.counts, shown))
-    return Line(depth, _GLYPHS.get(group.kind, _GROUP_GLYPH), one_line(group.node), state, "", note)
+    return Line(depth, container_glyph(group.kind), one_line(group.node), state, "", note)
 
 
 def _folded(lines: list[Line], hidden: list[int], depth: int, folds: int) -> list[Line]:

@@ -72,13 +72,17 @@ def load(target: Target) -> Workflow[Any, Any]:
 
     module = _import(target)
     where = str(target.file or target.module)
+    shown = Path(where).name if target.file else where
     found = {name: value for name, value in vars(module).items() if isinstance(value, Workflow)}
     if target.name is not None:
         value: Any = module
         for part in target.name.split("."):
             value = getattr(value, part, None)
         if not isinstance(value, Workflow):
-            raise WorkflowNotFound(f"{where} has no workflow {target.name!r}{_list(found)}")
+            raise WorkflowNotFound(
+                f"{where} has no workflow {target.name!r}{_list(found)}",
+                hint=f"name one: `smithers up {shown}:{next(iter(found))}`" if found else None,
+            )
         return value
     own = {name: one for name, one in found.items() if one.__module__ == module.__name__} or found
     if len({id(one) for one in own.values()}) == 1:
@@ -87,7 +91,6 @@ def load(target: Target) -> Workflow[Any, Any]:
         raise WorkflowNotFound(
             f"{where} has no workflow", hint="write a function that takes ctx and put @workflow above it"
         )
-    shown = Path(where).name if target.file else where
     raise WorkflowNotFound(
         f"{where} has {len(own)} workflows{_list(own)}",
         hint=f"name one: `smithers up {shown}:{next(iter(own))}`",

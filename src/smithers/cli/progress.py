@@ -11,8 +11,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from smithers.ids import NodeKey
-from smithers.observe.node_view import CONTINUED, shown_name
-from smithers.records import AttemptState, EventRow, EventType, NodeState, Verdict
+from smithers.observe.node_view import shown_name
+from smithers.records import TOLERATED, AttemptState, EventRow, EventType, NodeState, Verdict
 
 from .mounted_tree import MountedTree
 from .spot import Bucket, Group, Leaf, Standing
@@ -57,7 +57,7 @@ class Progress:
         settled: set[NodeKey] = set()
         for end in frame.settled:
             settled.add(end.key)
-            if end.state is NodeState.FAILED and end.reason == CONTINUED:
+            if end.state is NodeState.FAILED and end.reason == TOLERATED:
                 tolerated.add(end.key)
         for event in frame.events:
             self._apply(event, settled, tolerated)
@@ -90,7 +90,7 @@ class Progress:
         for row in rows:
             leaf = self._tree.current(row.key)
             if leaf is not None:
-                is_tolerated = row.state is NodeState.FAILED and row.reason == CONTINUED
+                is_tolerated = row.state is NodeState.FAILED and row.reason == TOLERATED
                 leaf.message = row.reason if row.state is NodeState.SKIPPED else None
                 self._tree.move(leaf, Standing.TOLERATED if is_tolerated else Standing(row.state))
         for wakeup in wakeups:
@@ -175,7 +175,7 @@ class Progress:
                 self._tree.move(leaf, Standing.PENDING)
                 leaf.reset(key)
             case _:
-                pass  # a heartbeat, say: nothing of it is shown
+                pass  # events of runs and loops are not a task's
 
     # --- What to say --------------------------------------------------------------------------------
 

@@ -77,6 +77,7 @@ def _print_table(project: Project, found: list[RunSummary]) -> None:
             Column("TOOK", is_right=True),
         ],
         note_title="DETAIL",
+        note_room=60,  # a note ends with what to type: rather a line of its own than cut
     )
     now = project.now_ms
     for line in found:

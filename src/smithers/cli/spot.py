@@ -19,6 +19,28 @@ UNSHOWN: Final = frozenset({"sequence", "body"})
 """Containers that only say what follows what, or what was rendered apart: they get no line of their own."""
 
 
+def container_glyph(kind: str) -> str:
+    """What stands before a container's name."""
+    return "↻" if kind == LOOP else "┬"
+
+
+def loop_state(pass_: int, limit: int | None, verdict: Verdict | None) -> str:
+    """`pass 2 of 5`, `done in 2` or `limit of 5`.
+
+    Args:
+        pass_: the pass it is in, or ended with; counts from 0.
+        limit: passes at most; None: no limit.
+        verdict: how it ended; None while it goes on.
+    """
+    match verdict:
+        case Verdict.UNTIL:
+            return f"done in {pass_ + 1}"
+        case Verdict.MAX_REACHED:
+            return f"limit of {pass_ + 1}"
+        case Verdict.NEXT | None:
+            return f"pass {pass_ + 1}" + (f" of {limit}" if limit is not None else "")
+
+
 class Standing(IntEnum):
     """A task's state as people count it: a tolerated failure is settled, an unhandled one is not."""
 
@@ -104,6 +126,7 @@ class Leaf:
 
     @property
     def bucket(self) -> Bucket:
+        """Where it belongs among its siblings."""
         return _BUCKETS[self.standing]
 
     @property
@@ -168,14 +191,17 @@ class Group:
 
     @property
     def is_hidden(self) -> bool:
+        """Whether it gets no line of its own."""
         return self.kind in UNSHOWN
 
     @property
     def settled(self) -> int:
+        """Tasks below that have settled."""
         return sum(self.counts[one] for one in _SETTLED)
 
     @property
     def total(self) -> int:
+        """Tasks below."""
         return sum(self.counts)
 
     def find_bucket(self) -> Bucket:

@@ -11,9 +11,6 @@ GAP = 2
 _SMALLEST = 8
 """A text column is not cut below this."""
 
-_ROOM = 30
-"""Columns that a note needs to stand in the row; with less it goes under it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -43,6 +40,8 @@ class Table:
     columns: Sequence[Column]
     note_title: str = ""
     """Title of the last column, which holds the notes while there is room for them."""
+    note_room: int = 30
+    """Columns that a longer note needs to stand in the row; with less it goes under it."""
     rows: list[Row] = field(default_factory=list)
 
     def add(self, *cells: str, note: str = "", below: Sequence[str] = ()) -> None:
@@ -62,7 +61,7 @@ class Table:
         used = sum(sizes) + GAP * len(sizes)
         has_notes = any(row.note for row in self.rows)
         longest = max((columns_of(row.note) for row in self.rows), default=0)
-        is_beside = has_notes and width - used >= min(longest, _ROOM)
+        is_beside = has_notes and width - used >= min(longest, self.note_room)
         titles = [
             self._cell(column.title, size, column, paint=False)
             for column, size in zip(self.columns, sizes, strict=True)

@@ -89,8 +89,8 @@ def up(
     goes to stderr, the run's output to stdout.
 
     \b
-    Exit codes: 0 finished, 1 failed, 2 cancelled, 3 paused or waiting, 4 refused (nothing
-    was changed), 5 partial, 130 interrupted.
+    Exit codes: 0 finished, 1 failed, 2 cancelled, 3 paused or waiting,
+    4 refused (nothing was changed), 5 partial, 130 interrupted.
     """
     word = _resume_word(resume, run_id)
     if run_id is not None:
@@ -158,7 +158,7 @@ def _start(target: Target, path: Path, wanted: Wanted) -> int:
 
     with stdout_kept():
         workflow = load(target)
-        host = Host(path, durability=str(workflow.definition.durability))
+        host = Host(path, durability=workflow.definition.durability)
         try:
             handle, frames, interrupt = _watched(
                 lambda watch: workflow.start(
@@ -194,7 +194,8 @@ def _refuse_taken(path: Path, run_id: str, file: str) -> None:
 
 
 def _resume(target: Target, path: Path, wanted: Wanted) -> int:
-    from smithers.engine.host import Host, check_same_input, find_resumable, project_root
+    from smithers.engine.host import Host, check_same_input, find_resumable
+    from smithers.store import project_root
 
     source = target.source(project_root(path))
     host = Host(path)
@@ -328,7 +329,8 @@ def _say_end(end: RunEnd, wanted: Wanted) -> None:
     store = f" --store {wanted.store}" if wanted.store else ""
     terminal.note(f"{word} {end.run_id}")
     if end.error:
-        place = f" ({end.error['place']})" if end.error.get("place") else ""
+        place = end.error.get("place")
+        place = f" ({place})" if place and str(place) not in str(end.error.get("message")) else ""
         terminal.note(f"[{end.error.get('code')}] {end.error.get('message')}{place}")
         if end.error.get("hint"):
             terminal.note(f"  hint: {end.error['hint']}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from smithers.ids import passes_of as passes_of
+
 from .context import Context as Context
 from .context import LoopPass as LoopPass
 from .context import decode as decode
@@ -12,7 +14,6 @@ from .record import Record as Record
 from .record import wrap as wrap
 from .rows import OutputText as OutputText
 from .rows import Rows as Rows
-from .rows import passes_of as passes_of
 from .view import Standing as Standing
 from .view import State as State
 from .view import Subject as Subject

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from smithers.ids import NodeKey
+from smithers.ids import NodeKey, passes_of
 
 Passes: TypeAlias = tuple[int, ...]
 """Passes of the loops around a node, outermost first; `(0,)` outside any loop."""
@@ -24,6 +24,7 @@ class OutputText:
 
     @property
     def body(self) -> str:
+        """The stored JSON text."""
         if not isinstance(self._body, str):
             self._body = self._body()
         return self._body
@@ -36,6 +37,7 @@ class Rows:
         self._by_node: dict[str, dict[Passes, OutputText]] = {}
 
     def add(self, row: OutputText) -> None:
+        """Take in a row, in place of an older one of the same node and pass."""
         self._by_node.setdefault(row.key.node, {})[passes_of(row.key)] = row
 
     def drop(self, key: NodeKey) -> None:
@@ -43,9 +45,11 @@ class Rows:
         self._by_node.get(key.node, {}).pop(passes_of(key), None)
 
     def of(self, node: str) -> dict[Passes, OutputText]:
+        """A node's rows by pass. Do not change it."""
         return self._by_node.get(node, {})
 
     def get(self, key: NodeKey) -> OutputText | None:
+        """The row of a node in one pass."""
         return self._by_node.get(key.node, {}).get(passes_of(key))
 
     def of_model(self, model: str) -> Iterator[OutputText]:
@@ -53,11 +57,3 @@ class Rows:
         found = [r for rows in self._by_node.values() for r in rows.values() if r.model == model]
         found.sort(key=lambda row: row.seq)
         return iter(found)
-
-
-def passes_of(key: NodeKey) -> Passes:
-    """The passes that a key names: its scope's, then its own iteration."""
-    if not key.scope:
-        return (key.iteration,)
-    outer = tuple(int(part.rpartition("=")[2]) for part in key.scope.split(","))
-    return (*outer, key.iteration)

@@ -80,6 +80,7 @@ class View:
         self.reads = reads
 
     def note(self, kind: str, name: str) -> None:
+        """Record that a subject was read."""
         if self.reads is not None:
             self.reads.add((kind, name))
 

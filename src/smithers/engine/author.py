@@ -37,7 +37,7 @@ CORRECTIONS = 3
 
 
 class Author:
-    """Runs jobs. All methods are called from the engine's thread."""
+    """Runs jobs. Its public methods are called from the engine's thread."""
 
     def __init__(self) -> None:
         self._workers = Workers()
@@ -228,7 +228,6 @@ async def _call_agents(job: Job) -> Outcome:
         except (AgentAuth, AgentMissing, AgentQuota) as error:
             # Signing in, installing and waiting are nobody's retry: the next agent is asked at once.
             unusable = error
-            job.agents_out.add(agent.name)
             continue
         except (asyncio.CancelledError, MissingOutput):
             raise

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from smithers.errors import Place
+from smithers.store import Durability
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Definition:
     """Name of the model whose newest row is the run's own output; None: the newest row of all."""
     outputs: Mapping[str, type[Any]] = field(default_factory=dict)
     """Models of named outputs."""
-    durability: str | None = None
+    durability: Durability = "full"
     max_concurrency: int | None = None
+    """Running attempts of one run; None: the default."""
     base: Path | None = None
     """Folder of the workflow's file, for its prompts."""

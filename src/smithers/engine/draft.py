@@ -64,6 +64,7 @@ class Draft:
         prompt: bytes | None = None,
         agent: str | None = None,
     ) -> None:
+        """Append an attempt's end, now, in its node's newest generation; arguments as in `AttemptEnd`."""
         generation = self._memory.generations.get(key, 0)
         text = dump(error) if error is not None else None
         self.write.ended.append(
@@ -73,6 +74,7 @@ class Draft:
     def settle_node(
         self, key: NodeKey, state: NodeState, attempt: int = 0, reason: str | None = None
     ) -> None:
+        """Append a node's one final row of its newest generation; arguments as in `NodeEnd`."""
         generation = self._memory.generations.get(key, 0)
         self.write.settled.append(NodeEnd(key, generation, state, attempt, reason))
 

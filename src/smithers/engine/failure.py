@@ -71,4 +71,5 @@ def _first_lines(text: str) -> str:
 
 
 def message_of(error: Mapping[str, Any]) -> str:
+    """A stored error's message; empty without one."""
     return str(error.get("message", ""))

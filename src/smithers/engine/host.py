@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from smithers.clock import Clock, SystemClock
 from smithers.errors import InputChanged, RunNotFound, RunNotResumable
 from smithers.records import Owner, RunFilter, RunRow, RunState
-from smithers.store import Store, open_store, project_root
+from smithers.store import Durability, Store, open_store, project_root
 
 from .lease import LEASE_MS
 
@@ -26,16 +26,6 @@ if TYPE_CHECKING:
     from smithers.store.lease import SqliteLeases
 
     from .engine import Engine
-
-__all__ = [
-    "Claim",
-    "Host",
-    "check_same_input",
-    "config_of",
-    "find_resumable",
-    "mark_of_input",
-    "project_root",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +40,9 @@ class Claim:
 class Host:
     """Opens a store for owning runs. Register first, import the workflow later."""
 
-    def __init__(self, path: Path, *, durability: str = "full", clock: Clock | None = None) -> None:
+    def __init__(self, path: Path, *, durability: Durability = "full", clock: Clock | None = None) -> None:
         self.clock: Clock = clock or SystemClock()
-        self.store: Store = open_store(
-            path, durability="normal" if durability == "normal" else "full", clock=self.clock
-        )
+        self.store: Store = open_store(path, durability=durability, clock=self.clock)
         self.project = project_root(self.store.path)
         # Runs are started from many threads: there must be one owner, and one engine, all the same.
         self._lock = threading.RLock()

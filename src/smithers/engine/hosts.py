@@ -7,13 +7,15 @@ import os
 import threading
 from pathlib import Path
 
+from smithers.store import Durability
+
 from .host import Host
 
 _hosts: dict[tuple[int, Path], Host] = {}
 _lock = threading.Lock()
 
 
-def host_for(path: Path, durability: str = "full") -> Host:
+def host_for(path: Path, durability: Durability = "full") -> Host:
     """The host of a store in this process; a fork gets its own.
 
     Args:

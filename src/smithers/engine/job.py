@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -53,7 +53,7 @@ Outcome: TypeAlias = Done | Failed | NotYet | Stopped
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One attempt in flight. The engine's thread owns every field but `last_beat_ms`."""
+    """One attempt in flight. The engine's thread owns every field that does not say otherwise."""
 
     run: int
     task: Task[Any]
@@ -83,11 +83,10 @@ class Job:
     timed_out: Failed | None = None
     """Its time is up: whatever it still returns is discarded."""
     is_cancelled: bool = False
-    is_settled: bool = False
     stored_beat_ms: int = 0
+    """Monotonic: when heartbeat data was last sent to the engine; written from the author's side."""
     pending_beat: str | None = None
-    agents_out: set[str] = field(default_factory=set)
-    """Agents of the chain that cannot be used in this run; found while calling."""
+    """The newest heartbeat data, as JSON text; written from the author's side."""
 
     def __str__(self) -> str:
         return f"{self.key} attempt {self.attempt}"

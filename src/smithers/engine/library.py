@@ -33,4 +33,5 @@ def _is_library(module: str) -> bool:
 
 
 def has_author(kind: type) -> bool:
+    """Whether a class was written by the workflow's author."""
     return not _is_library(kind.__module__)

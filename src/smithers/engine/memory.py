@@ -9,6 +9,7 @@ from typing import Any
 
 from smithers.context import OutputText, Record, Rows, Standing, wrap
 from smithers.ids import NodeKey
+from smithers.records import TOLERATED as TOLERATED  # noqa: PLC0414 - `settling` takes it from here
 from smithers.records import (
     AttemptRow,
     AttemptState,
@@ -23,8 +24,8 @@ from smithers.scheduler import Due, Facts, LoopFact, Running, Schedule, Settled
 from smithers.scheduler.failing import NOT_REACHED
 from smithers.scheduler.retry import PastFailure, signature
 
-TOLERATED = "continued"
-"""Reason of a node row: failed for good, and the run went on."""
+from .failure import message_of
+
 UPSTREAM = "upstream failed"
 """Reasons that begin so: skipped, because what it needs failed."""
 
@@ -138,6 +139,7 @@ class Memory:
     # --- Rebuilding -----------------------------------------------------------------------------
 
     def log(self, key: NodeKey) -> AttemptLog:
+        """A node's attempts; an empty log where there is none yet."""
         found = self.logs.get(key)
         if found is None:
             found = self.logs[key] = AttemptLog()
@@ -181,9 +183,8 @@ class Memory:
                 return False
             return True
         if row.state is AttemptState.FAILED or row.state is AttemptState.LOST:
-            message = str((row.error or {}).get("message", ""))
             failure = row.failure if row.failure is not None else FailureClass.LOST
-            log.failures.append(PastFailure(failure, signature(message)))
+            log.failures.append(PastFailure(failure, signature(message_of(row.error or {}))))
             log.error = row.error
         return False
 
@@ -209,20 +210,19 @@ class Memory:
     # --- Changing -------------------------------------------------------------------------------
 
     def add_output(self, row: OutputText, generation: int) -> None:
+        """Take in the newest output of all."""
         self.rows.add(row)
         ref = OutputRef(row.key, generation)
         self.newest_output = ref
         self.outputs_by_model[row.model] = ref
 
-    def reopen(self, key: NodeKey) -> int:
-        """Begin a new generation of a settled node; returns its number."""
-        generation = self.generations.get(key, 0) + 1
-        self.generations[key] = generation
+    def reopen(self, key: NodeKey) -> None:
+        """Begin a new generation of a settled node."""
+        self.generations[key] = self.generations.get(key, 0) + 1
         self.facts.nodes.pop(key, None)
         self.logs.pop(key, None)
         self.reasons.pop(key, None)
         self.rows.drop(key)
-        return generation
 
 
 def _settled(node: NodeRow) -> Settled:

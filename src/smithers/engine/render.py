@@ -35,7 +35,6 @@ class Renderer:
         self._readers: dict[Subject, set[NodeKey | None]] = {}
         """Which renders read a subject; None stands for the workflow function."""
         self.stale: set[NodeKey | None] = {None}
-        self.count = 0
 
     def render_tree(self) -> PlanNode:
         """Call the workflow function; all bodies are to be made anew.
@@ -43,7 +42,6 @@ class Renderer:
         Raises:
             RenderError: what it returned is no tree, or it raised; with file and line.
         """
-        self.count += 1
         self._bodies.clear()
         self._readers.clear()
         self.stale.clear()
@@ -54,14 +52,15 @@ class Renderer:
     # --- Bodies, as `Lowering` wants them -----------------------------------------------------------
 
     def render(self, make: Callable[[], object], key: NodeKey) -> object:
+        """What a body function returns at `key`; called once, and again when it is stale."""
         unit = self._bodies.get(key)
         if unit is None:
-            self.count += 1
             unit = self._bodies[key] = Unit()
             unit.made = self._call(make, self._standing(key), unit, key)
         return unit.made
 
     def pass_at(self, key: NodeKey) -> LoopPass:
+        """What a loop's body function at `key` is given."""
         return LoopPass(self._state, self._standing(key))
 
     def _standing(self, key: NodeKey) -> Standing:

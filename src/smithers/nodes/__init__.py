@@ -13,6 +13,7 @@ from .option import MISSING as MISSING
 from .option import AgentLike as AgentLike
 from .option import Missing as Missing
 from .option import TaskOptions as TaskOptions
+from .option import check_limit as check_limit
 from .parallel import Parallel as Parallel
 from .retry import RetryPolicy as RetryPolicy
 from .sequence import Sequence as Sequence
@@ -37,5 +38,6 @@ __all__ = [
     "Span",
     "Task",
     "TaskOptions",
+    "check_limit",
     "span_ms",
 ]

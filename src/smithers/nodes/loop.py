@@ -10,6 +10,7 @@ from smithers.ids import check_node_id
 from smithers.plan import HolePlan, LoopPlan, PlanNode
 
 from .node import Child, Lowering, Node, children_of, first_of, here
+from .option import check_limit
 
 if TYPE_CHECKING:
     from .task import Task
@@ -68,13 +69,7 @@ class Loop(Node):
                 hint="write `until=verdict is not None and verdict.approved`, or a function",
                 place=self.place,
             )
-        if max_iterations is not None and (
-            not isinstance(max_iterations, int) or isinstance(max_iterations, bool) or max_iterations < 1
-        ):
-            raise InvalidNode(
-                f"max_iterations={max_iterations!r} is not a number of at least 1, or None (no limit)",
-                place=self.place,
-            )
+        check_limit(max_iterations, "max_iterations", self.place)
         if on_max_reached not in ("return-last", "fail"):
             raise InvalidNode(
                 f'on_max_reached={on_max_reached!r} is not "return-last" or "fail"', place=self.place
@@ -86,7 +81,7 @@ class Loop(Node):
 
     def lower(self, lowering: Lowering) -> PlanNode:
         if self.body is None:
-            name = self.id or lowering.name("loop", self._first_inside())
+            name = self.id or lowering.name("loop", first_of(self.children))
             body = lowering.tree(self.children, self.place)
         else:
             function = self.body
@@ -99,9 +94,6 @@ class Loop(Node):
             )
         return LoopPlan(name, body, self.max_iterations, self.on_max_reached == "fail", self, self.place)
 
-    def _first_inside(self) -> str | None:
-        return first_of(self.children)
-
     def first_id(self) -> str | None:
-        inside = self._first_inside()
+        inside = first_of(self.children)
         return self.id or (f"loop:{inside}" if inside else None)

@@ -7,6 +7,8 @@ from collections.abc import Sequence as SequenceOf
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict
 
+from smithers.errors import InvalidNode, Place
+
 from .node import Node
 from .retry import RetryPolicy
 from .span import Span
@@ -30,6 +32,18 @@ class Missing(Enum):
 
 
 MISSING: Final = Missing.VALUE
+
+
+def check_limit(value: object, name: str, place: Place | None) -> None:
+    """Raise `InvalidNode` unless `value` is None (no limit) or a whole number of at least 1.
+
+    Args:
+        name: the property it was given for, named in the error.
+    """
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InvalidNode(f"{name}={value!r} is not a number of at least 1, or None (no limit)", place=place)
 
 
 class TaskOptions(TypedDict, total=False):

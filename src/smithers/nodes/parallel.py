@@ -10,6 +10,7 @@ from smithers.ids import NodeKey
 from smithers.plan import HolePlan, ParallelPlan, PlanNode
 
 from .node import Child, Lowering, Node, children_of, first_of, here, targets_of
+from .option import check_limit
 
 
 class Parallel(Node):
@@ -17,8 +18,7 @@ class Parallel(Node):
 
     Args:
         children: nodes, `None` or `False` for absent ones, or iterables of nodes. Or one function that
-        returns
-            them: it is called when this place is reached, as a render of its own.
+            returns them: it is called when this place is reached, as a render of its own.
         max_concurrency: how many children may be in flight at once; None: as many as the run allows. A child
             is in flight while an attempt runs in it; waits and back-off hold no slot.
         on_failure: what an unhandled failure below does to the others: `"wait"` lets what runs end by itself,
@@ -41,12 +41,7 @@ class Parallel(Node):
         if callable(first) and len(children) == 1:
             self.body, children = first, ()
         self.children = children_of(children, self.place)
-        if max_concurrency is not None and (
-            not isinstance(max_concurrency, int) or isinstance(max_concurrency, bool) or max_concurrency < 1
-        ):
-            raise InvalidNode(
-                f"max_concurrency={max_concurrency!r} is not a number of at least 1", place=self.place
-            )
+        check_limit(max_concurrency, "max_concurrency", self.place)
         if on_failure not in ("wait", "cancel"):
             raise InvalidNode(f'on_failure={on_failure!r} is not "wait" or "cancel"', place=self.place)
         self.max_concurrency = max_concurrency

@@ -5,6 +5,7 @@
     node_view   one node in one pass: state, attempts, error
     run_view    everything about a run, also as JSON
     summary     one run in one line
+    lookup      the run or the node that a person's word means
     why         what a run, or one node, waits for
     log_line    one event in one line
     next_step   the commands that help

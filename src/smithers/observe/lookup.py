@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from smithers.errors import NodeNotFound, RunAmbiguous, RunNotFound
 from smithers.observe import next_step
+from smithers.observe.summary import named
 from smithers.records import RunFilter
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _SEARCHED = 1000
 
 
 def run_name(reader: Reader, text: str) -> str:
-    """The full name of the run that `text` means: an exact name, else a unique prefix, else `@last`.
+    """The full name of the run that `text` means: `@last`, else an exact name, else a unique prefix.
 
     Raises:
         RunNotFound: names the nearest runs, or the newest.
@@ -107,5 +108,4 @@ def _unknown(run: str, text: str, ids: Iterable[str]) -> NodeNotFound:
 
 
 def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return named(names, _NAMED)

@@ -14,22 +14,27 @@ def resume(run: str) -> str:
 
 
 def inspect(run: str) -> str:
+    """Show all of a run."""
     return f"smithers inspect {run}"
 
 
 def why(run: str, node: str | None = None) -> str:
+    """Say what a run, or one node of it, waits for."""
     return f"smithers why {run}" + _node(node)
 
 
 def follow(run: str) -> str:
+    """Watch a run's events as they come."""
     return f"smithers logs {run} -f"
 
 
 def output(run: str, node: str | None = None) -> str:
+    """Print what a run, or one node of it, returned."""
     return f"smithers output {run}" + _node(node)
 
 
 def cancel(run: str) -> str:
+    """End a run."""
     return f"smithers cancel {run}"
 
 

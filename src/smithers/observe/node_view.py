@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from smithers.ids import NodeKey
 from smithers.observe.tree import LOOP, Place, Tree, pass_order
-from smithers.records import AttemptState, NodeState, Verdict
+from smithers.records import TOLERATED, AttemptState, NodeState, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from smithers.records import AttemptRow, NodeRow
 
 SETTLED = frozenset({NodeState.FINISHED, NodeState.FAILED, NodeState.SKIPPED, NodeState.CANCELLED})
-
-CONTINUED = "continued"
-"""Stored reason of a failure that the task's `continue_on_fail` tolerated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +49,7 @@ class NodeView:
 
     @property
     def agent(self) -> str | None:
+        """Who made, or makes, its newest attempt."""
         return self.last.agent if self.last else None
 
     @property
@@ -63,7 +61,8 @@ class NodeView:
 
     @property
     def is_tolerated(self) -> bool:
-        return self.state is NodeState.FAILED and self.reason == CONTINUED
+        """Whether it failed for good and the run went on."""
+        return self.state is NodeState.FAILED and self.reason == TOLERATED
 
     @property
     def started_ms(self) -> int | None:
@@ -120,6 +119,7 @@ class NodeViews:
                 ]
 
     def all(self) -> list[NodeView]:
+        """Every task in every pass."""
         return [view for views in self.by_node.values() for view in views]
 
     def now(self, place: Place) -> NodeView:
@@ -128,6 +128,7 @@ class NodeViews:
         return next(view for view in self.by_node[place.node] if view.key == key)
 
     def in_state(self, state: NodeState) -> list[NodeView]:
+        """Those that stand like this, in whichever pass."""
         return [view for view in self.all() if view.state is state]
 
     def progress(self) -> tuple[int, int]:

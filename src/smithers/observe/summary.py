@@ -118,6 +118,7 @@ def owner_document(run: RunRow) -> dict[str, Any] | None:
 
 
 def owner_name(owner: Owner) -> str:
+    """`process 4711 on laptop`."""
     return f"process {owner.pid} on {owner.host}"
 
 
@@ -159,10 +160,10 @@ def cause_of_failure(run: RunRow, views: NodeViews) -> NodeView | None:
     return min(rest, key=lambda view: view.settled_frame or 0, default=None)
 
 
-def named(names: Sequence[str]) -> str:
+def named(names: Sequence[str], most: int = _NAMED) -> str:
     """`a, b, c and 4 more`."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def retry_text(view: NodeView, now_ms: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from smithers.ids import NodeKey
+from smithers.ids import NodeKey, passes_of
 from smithers.records import Verdict
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Place:
 
     @property
     def is_task(self) -> bool:
+        """Whether it is a task, and no container."""
         return self.kind == TASK
 
     @property
@@ -131,8 +132,8 @@ class Tree:
 
 def pass_order(key: NodeKey) -> tuple[tuple[int, ...], int]:
     """Sorts the passes of one node as they happen: `outer=2` before `outer=10`."""
-    outer = tuple(int(part.rpartition("=")[2]) for part in key.scope.split(",") if part)
-    return outer, key.iteration
+    passes = passes_of(key)
+    return passes[:-1], passes[-1]
 
 
 def _last_first(mounts: list[MountRow]) -> list[MountRow]:

@@ -34,6 +34,7 @@ class Blocker:
     error: Mapping[str, Any] | None = None
 
     def document(self) -> dict[str, Any]:
+        """One of `blockers` in the JSON of `smithers why --json`."""
         key = self.view.key if self.view else None
         return {
             "kind": self.kind,
@@ -361,7 +362,7 @@ def _unsettled(place: Place, views: NodeViews) -> str:
 
 def _attempt_line(row: AttemptRow, now_ms: int, *, is_driven: bool) -> str:
     by = f" with {row.agent}" if row.agent else ""
-    rerun = f" of run {row.generation + 1}" if row.generation else ""
+    rerun = f" of generation {row.generation}" if row.generation else ""
     head = f"attempt {row.attempt}{rerun}{by}"
     if row.state is AttemptState.RUNNING or row.ended_ms is None:
         length = moment.span(now_ms - row.started_ms)

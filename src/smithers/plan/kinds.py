@@ -81,7 +81,7 @@ class BlockPlan:
     """An error boundary: a region of its own around `body`.
 
     A failure inside unwinds only this region; the block then settles as failed-and-handled and what stands
-    after it goes on. Try, saga and finally are built on it.
+    after it goes on. What try, saga and finally need; no node lowers itself to it yet.
     """
 
     id: str

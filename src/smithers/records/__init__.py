@@ -28,6 +28,7 @@ from .row import RunRow as RunRow
 from .row import StoredRun as StoredRun
 from .state import BLOB_LIMIT_BYTES as BLOB_LIMIT_BYTES
 from .state import INPUT_LIMIT_BYTES as INPUT_LIMIT_BYTES
+from .state import TOLERATED as TOLERATED
 from .state import AttemptState as AttemptState
 from .state import EventType as EventType
 from .state import FailureClass as FailureClass
@@ -39,6 +40,7 @@ from .state import Verdict as Verdict
 __all__ = [
     "BLOB_LIMIT_BYTES",
     "INPUT_LIMIT_BYTES",
+    "TOLERATED",
     "AttemptEnd",
     "AttemptRow",
     "AttemptStart",

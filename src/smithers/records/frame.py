@@ -62,7 +62,7 @@ class NodeEnd(NamedTuple):
     state: NodeState
     attempt: int = 0
     reason: str | None = None
-    """Why it was skipped or cancelled, or `continued` for a tolerated failure."""
+    """Why it was skipped or cancelled, or `TOLERATED` for a tolerated failure."""
 
 
 class OutputRow(NamedTuple):

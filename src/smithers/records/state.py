@@ -100,7 +100,6 @@ class EventType(IntEnum):
     NODE_LOST = 26
     NODE_BLOCKED = 27
     NODE_REOPENED = 28
-    NODE_HEARTBEAT = 29
     PASS_ENDED = 40
     LOOP_DONE = 41
 
@@ -124,6 +123,9 @@ class InboxKind(IntEnum):
     CANCEL = 1
     PAUSE = 2
 
+
+TOLERATED: Final = "continued"
+"""Stored reason of a node that failed for good, and whose failure its `continue_on_fail` tolerated."""
 
 INPUT_LIMIT_BYTES: Final = 1 << 20
 """Inputs above this are refused."""

@@ -46,6 +46,7 @@ class Wait:
 
     due_ms: int | None
     has_running: bool
+    """Whether attempts run, whose ends there is to wait for."""
 
 
 @dataclass(frozen=True, slots=True)

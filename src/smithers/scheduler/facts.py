@@ -26,6 +26,7 @@ class Settled(IntEnum):
 
     @property
     def has_output(self) -> bool:
+        """Whether it left an output that others can be given."""
         return self is Settled.FINISHED
 
 

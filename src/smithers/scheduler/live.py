@@ -71,6 +71,7 @@ class Live:
 
     @property
     def visited(self) -> int:
+        """Plan nodes visited since this plan was made."""
         parts = (self.mounted, self.edges, self.admission, self.failing)
         return self._visited + sum(part.visited for part in parts)
 
@@ -110,6 +111,7 @@ class Live:
         self.adopt(top, leaves)
 
     def forget_bodies(self, top: AnyVertex) -> None:
+        """What the holes from `top` down were filled with is to be made anew."""
         for vertex in subtree(top):
             if isinstance(vertex, HoleVertex):
                 self.keep.bodies.pop(vertex.key, None)

@@ -264,6 +264,7 @@ class Schedule:
 
     @property
     def root(self) -> AnyVertex:
+        """The top of the mounted tree."""
         return self._live.root
 
     @property

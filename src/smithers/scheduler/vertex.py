@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple, TypeAlias
 
 from smithers.ids import NodeKey
-from smithers.plan import BlockPlan, Edge, HolePlan, LoopPlan, ParallelPlan, PlanNode, SequencePlan, TaskPlan
+from smithers.plan import BlockPlan, Edge, HolePlan, LoopPlan, ParallelPlan, SequencePlan, TaskPlan
 
 from .facts import LoopFact
 
@@ -40,6 +40,7 @@ class Region:
         """First unhandled failure in document order; set once the region unwinds."""
 
     def fail(self, path: Path, key: NodeKey) -> None:
+        """Note an unhandled failure in it: from now on the region unwinds."""
         if self.cause is None or (path, key) < self.cause:
             self.cause = (path, key)
 
@@ -132,6 +133,7 @@ class Waiting(NamedTuple):
 
     @property
     def is_current(self) -> bool:
+        """Whether the task still waits, and its edges have not been looked at anew since."""
         leaf = self.leaf
         return leaf.is_mounted and not leaf.is_settled and leaf.round == self.round
 
@@ -189,9 +191,11 @@ class ParallelVertex(Group):
 
     @property
     def is_full(self) -> bool:
+        """Whether as many children are in flight as may be."""
         return self.plan.cap is not None and self.in_flight >= self.plan.cap
 
     def park(self, child: Vertex, leaf: Leaf) -> None:
+        """Keep a candidate below `child` until there is room."""
         group = self.parked.get(child.path)
         if group is None:
             self.parked[child.path] = [leaf]
@@ -278,14 +282,3 @@ def subtree(top: AnyVertex) -> list[AnyVertex]:
         if isinstance(vertex, Group):
             stack.extend(reversed(vertex.children))
     return found
-
-
-def body_of(plan: PlanNode) -> tuple[PlanNode, ...]:
-    """The children a plan node declares; a hole declares none."""
-    match plan:
-        case TaskPlan() | HolePlan():
-            return ()
-        case SequencePlan(children=children) | ParallelPlan(children=children):
-            return children
-        case LoopPlan(body=body) | BlockPlan(body=body):
-            return (body,)

@@ -5,6 +5,7 @@
 `Store.outsider()`.
 """
 
+from smithers.store.connection import Durability as Durability
 from smithers.store.identity import Identity as Identity
 from smithers.store.identity import health as health
 from smithers.store.identity import this_process as this_process
@@ -15,6 +16,7 @@ from smithers.store.sqlite import Store as Store
 from smithers.store.sqlite import open_store as open_store
 
 __all__ = [
+    "Durability",
     "Identity",
     "Store",
     "find_store",

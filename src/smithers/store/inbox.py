@@ -18,7 +18,7 @@ from smithers.store.refusal import refusal
 
 
 class SqliteOutsider:
-    """What a process that does not own a run may do to it. From one thread at a time."""
+    """Implements `ports.Outsider`. From one thread at a time."""
 
     def __init__(
         self,

@@ -273,6 +273,28 @@ def test_detached_proves_that_it_runs_and_names_pid_and_log(project: Project) ->
     assert "✓ plan" in log.read_text()
 
 
+@pytest.mark.parametrize("words", [("-dr", "r1"), ("-d", "-rr1"), ("--detach", "--run-id=r1")])
+def test_detached_is_started_once_however_its_options_are_written(
+    project: Project, words: tuple[str, ...]
+) -> None:
+    project.write(STEPS)
+    project.touch("go")
+    assert project.document("up", "flow.py", *words)["run"] == "r1"
+    wait_until(lambda: project.runs()[0].state.word == "finished", "the background run")
+    assert len(project.runs()) == 1
+
+
+def test_detached_takes_its_input_from_standard_input_too(project: Project) -> None:
+    project.write("""
+        @workflow
+        def flow(ctx):
+            return Task("greet", Text, value={"text": f"Hello, {ctx.input.name}"})
+    """)
+    project.run("up", "flow.py", "-d", "-r", "r1", "-i", "-", given='{"name": "world"}')
+    wait_until(lambda: project.runs()[0].state.word == "finished", "the background run")
+    assert "Hello, world" in project.run("output", "r1").stdout
+
+
 def test_detached_says_how_to_follow_and_how_to_end_it(project: Project) -> None:
     project.write(STEPS)
     done = project.run("up", "flow.py", "-d", "-r", "r1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,12 +10,11 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from random import Random
+from typing import Any
 
 from smithers.cli import terminal
 from smithers.clock import SystemClock
 from smithers.errors import RunFailed, StoreNotFound
-from smithers.ids import short_run_id
 from smithers.observe import next_step
 from smithers.records import OwnerHealth, RunFilter, RunRow
 from smithers.store import open_store
@@ -24,28 +24,33 @@ PROOF_S = 30.0
 POLL_S = 0.05
 
 
-def start_detached(path: Path, is_json: bool) -> int:
-    """Start this process' own command line again, in the background.
+def start_detached(path: Path, run_id: str, words: list[str], given: Any, is_json: bool) -> int:
+    """Start `smithers` in the background, and leave when it owns the run.
 
+    Args:
+        words: its command line, without `-d`, and without `--input`.
+        given: its input, which it reads from its standard input; None: it has none.
     Returns:
         0 once the new process owns the run (or has ended it already); its own exit code if it left before.
     """
-    words = [word for word in sys.argv[1:] if word not in ("-d", "--detach")]
-    run_id = _option(words, "--run-id", "-r") or _resumed(words)
-    if run_id is None:
-        run_id = short_run_id(Random())
-        words += ["--run-id", run_id]
+    if given is not None:
+        words = [*words, "--input", "-"]
     log = path.parent / "logs" / f"{run_id}.log"
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with log.open("ab") as output:
         began = log.stat().st_size
         child = subprocess.Popen(
             [sys.executable, "-m", "smithers", *words],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
+    if child.stdin is not None:
+        # It may have left already, with a reason that stands in its log.
+        with contextlib.suppress(BrokenPipeError), child.stdin as stdin:
+            if given is not None:
+                stdin.write(json.dumps(given).encode())
     row = _await_owner(path, run_id, child)
     if row is None:
         code = child.wait()
@@ -90,18 +95,3 @@ def _row(path: Path, run_id: str) -> RunRow | None:
         return None
     with closing(reader):
         return next((row for row in reader.runs(RunFilter()) if row.name == run_id), None)
-
-
-def _option(words: list[str], *names: str) -> str | None:
-    for index, word in enumerate(words):
-        if word in names and index + 1 < len(words):
-            return words[index + 1]
-        for name in names:
-            if word.startswith(f"{name}="):
-                return word.partition("=")[2]
-    return None
-
-
-def _resumed(words: list[str]) -> str | None:
-    value = _option(words, "--resume")
-    return value if value not in (None, "true", "false") else None

@@ -9,11 +9,13 @@ import click
 from smithers.cli import terminal
 from smithers.cli.options import json_option, store_option
 from smithers.cli.project import Project, open_project
-from smithers.cli.table import Column, Table
+from smithers.cli.table import Column, Table, columns_of, cut, one_line
 from smithers.observe import moment, next_step
 from smithers.observe.summary import RunSummary, select, summarize, took_ms
 from smithers.records import RunState
 
+NOTE_WIDTH = 76
+"""Columns of a note under its row on 80 columns; with less beside the row it goes there."""
 STATUSES = (*(state.word for state in RunState), "orphaned", "stalled")
 
 
@@ -77,14 +79,11 @@ def _print_table(project: Project, found: list[RunSummary]) -> None:
             Column("TOOK", is_right=True),
         ],
         note_title="DETAIL",
-        note_room=60,  # a note ends with what to type: rather a line of its own than cut
+        note_room=NOTE_WIDTH,
     )
     now = project.now_ms
     for line in found:
         took = took_ms(line.run, now)
-        note = (
-            f"{line.detail}; {line.command}" if line.detail and line.command else line.detail or line.command
-        )
         table.add(
             line.run.name,
             line.run.workflow,
@@ -92,6 +91,14 @@ def _print_table(project: Project, found: list[RunSummary]) -> None:
             f"{line.settled}/{line.mounted}",
             moment.ago(line.run.created_ms, now),
             moment.UNKNOWN if took is None else moment.span(took),
-            note=note or "",
+            note=_note(line.detail, line.command),
         )
     print("\n".join(table.lines(terminal.width())))
+
+
+def _note(detail: str | None, command: str | None) -> str:
+    """What is the matter, and what to type; where room is short, the first is cut, never the second."""
+    if not detail or not command:
+        return detail or command or ""
+    width = max(min(terminal.width() - 4, NOTE_WIDTH), terminal.width() - 80)
+    return f"{cut(one_line(detail), max(12, width - 2 - columns_of(command)))}; {command}"

@@ -101,9 +101,7 @@ def up(
     target = locate(file)
     path = _store_path(target, wanted)
     if detach:
-        from smithers.cli.detach import start_detached
-
-        return start_detached(path, is_json)
+        return _detach(target, path, wanted)
     return _resume(target, path, wanted) if wanted.resume is not None else _start(target, path, wanted)
 
 
@@ -149,6 +147,33 @@ def _store_path(target: Target, wanted: Wanted) -> Path:
     if wanted.resume is not None:
         raise RunNotFound("there are no runs yet", hint=f"start one: `smithers up {wanted.file}`")
     return place_store(target.file, Path.cwd())
+
+
+def _detach(target: Target, path: Path, wanted: Wanted) -> int:
+    """Run the same in a process of its own; its run is named here, so that it can be told."""
+    from random import Random
+
+    from smithers.cli.detach import start_detached
+    from smithers.ids import short_run_id
+
+    if wanted.resume is None:
+        run_id = wanted.run_id or short_run_id(Random())
+        words = ["up", wanted.file, "--run-id", run_id]
+    else:
+        from smithers.engine.host import Host, find_resumable
+        from smithers.store import project_root
+
+        host = Host(path)
+        run_id = find_resumable(
+            host.store, _run_name(host, wanted.resume), target.source(project_root(path))
+        ).name
+        words = ["up", wanted.file, "--run-id", run_id, "--resume", "true"]
+    if wanted.limit is not None:
+        words += ["--max-concurrency", str(wanted.limit)]
+    if wanted.rehearse:
+        words.append("--rehearse")
+    words += ["--store", str(path)]
+    return start_detached(path, run_id, words, wanted.given, wanted.is_json)
 
 
 def _start(target: Target, path: Path, wanted: Wanted) -> int:

@@ -136,7 +136,14 @@ def _spawn_all(loop: asyncio.AbstractEventLoop, jobs: Sequence[Job]) -> None:
             job.report(job, Stopped())
             continue
         job.handle = loop.create_task(_drive(job))
+        job.handle.add_done_callback(partial(_never_begun, job))
         job.handle.smithers_job = job  # type: ignore[attr-defined]
+
+
+def _never_begun(job: Job, handle: asyncio.Task[None]) -> None:
+    """A cancel that comes before a coroutine's first step ends it without a line of it having run."""
+    if handle.cancelled():
+        job.report(job, Stopped())
 
 
 def _cancel(job: Job) -> None:

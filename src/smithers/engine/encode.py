@@ -55,7 +55,9 @@ def encode_input(model: type[Any] | None, given: Any, workflow: str) -> str:
         given = {}
     if model is None:
         if isinstance(given, BaseModel):
-            return given.model_dump_json()
+            return _limited(given.model_dump_json())
+        if not isinstance(given, Mapping):
+            raise InputError(f"the input of {workflow} is a JSON object, not {_short(given)}")
         try:
             text = json.dumps(given, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         except (TypeError, ValueError) as error:

@@ -83,6 +83,8 @@ class Engine:
         self._polled_ms = 0
         self._watched_ms = 0
         self._closing: Close | None = None
+        self.has_lost = False
+        """Its lease is gone: it can own nothing any more."""
         self._beats = Beats(clock, lambda job: self._mailbox.put(Beat(job)))
         self._wires = Wires(lambda job, outcome: self._mailbox.put(JobEnded(job, outcome)), self._beats.note)
         self._keeper = LeaseKeeper(leases, owner, clock, lambda: self._mailbox.put(Lost()))
@@ -128,7 +130,7 @@ class Engine:
         for leave in (self._writer.close, self._keeper.close):
             try:
                 leave()
-            except StoreError as error:
+            except SmithersError as error:
                 _log.warning("closing the store: %s", error)
         self._closing.done()
 
@@ -165,6 +167,7 @@ class Engine:
                 case StopRun(handle, state):
                     self._stop(handle, state, settled)
                 case Lost():
+                    self.has_lost = True
                     self._abandon_all(LeaseLost("this process' lease was taken over"))
                 case Close():
                     self._closing = message
@@ -382,12 +385,14 @@ class Engine:
         for job in drive.jobs.values():
             job.is_cancelled = True
             self._author.cancel(job)
-        if not isinstance(error, LeaseLost):
-            try:
+        try:
+            if not isinstance(error, LeaseLost):
                 self._leases.release(drive.run, drive.fence)
-            except StoreError:
-                pass  # the store is what is wrong: the lease ends by itself
-        handle.fail(error)
+        except SmithersError as refused:
+            # The store is what is wrong: the lease ends by itself.
+            _log.warning("the run is not released: %s", refused)
+        finally:
+            handle.fail(error)
 
     def _abandon_all(self, error: SmithersError) -> None:
         for drive, handle in list(self._drives.values()):

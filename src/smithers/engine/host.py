@@ -52,6 +52,8 @@ class Host:
 
     def _register(self) -> tuple[SqliteLeases, Owner]:
         with self._lock:
+            if self._engine is not None and self._engine.has_lost:
+                self.close()
             if self._leases is None or self._owner is None:
                 self._leases = self.store.leases()
                 self._owner = self._leases.register_owner(LEASE_MS)
@@ -75,6 +77,8 @@ class Host:
     def engine(self) -> Engine:
         """The engine of this store in this process; started when first asked for."""
         with self._lock:
+            if self._engine is not None and self._engine.has_lost:
+                self.close()  # a new owner, under a new lease
             if self._engine is None:
                 from .engine import Engine
 

@@ -11,7 +11,7 @@ from smithers.store import Durability
 
 from .host import Host
 
-_hosts: dict[tuple[int, Path], Host] = {}
+_hosts: dict[tuple[int, Path, Durability], Host] = {}
 _lock = threading.Lock()
 
 
@@ -19,9 +19,9 @@ def host_for(path: Path, durability: Durability = "full") -> Host:
     """The host of a store in this process; a fork gets its own.
 
     Args:
-        durability: of the store's connections, where this is the first who asks.
+        durability: of its commits: runs that want another one get another host.
     """
-    key = (os.getpid(), path.absolute())
+    key = (os.getpid(), path.absolute(), durability)
     with _lock:
         host = _hosts.get(key)
         if host is None:

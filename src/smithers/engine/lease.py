@@ -33,19 +33,25 @@ class LeaseKeeper:
         self._thread.start()
 
     def _keep(self) -> None:
+        try:
+            self._renew()
+        finally:
+            # However it ended: without renewals the lease is as good as gone.
+            if not self._closing.is_set():
+                self._lost()
+
+    def _renew(self) -> None:
         ends_ms = self._clock.monotonic_ms() + LEASE_MS
         while not self._closing.wait(RENEW_EVERY_MS / 1000):
             try:
                 if not self._leases.renew_owner(self._owner.id, LEASE_MS):
-                    break
+                    return
                 ends_ms = self._clock.monotonic_ms() + LEASE_MS
             except StoreError:
                 # A full disk or a busy file: the lease stands until it ends, and each commit says by itself
                 # what is wrong.
                 if self._clock.monotonic_ms() > ends_ms:
-                    break
-        if not self._closing.is_set():
-            self._lost()
+                    return
 
     def close(self) -> None:
         """Stop renewing and forget the owner."""

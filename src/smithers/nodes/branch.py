@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from smithers.errors import InvalidNode
+from smithers.ids import check_node_id
 from smithers.plan import HolePlan, PlanNode
 
 from .node import Child, Lowering, Node, children_of, first_of, here, targets_of
@@ -36,7 +37,7 @@ class Branch(Node):
         self.condition = condition
         self.then = then if callable(then) else children_of((then,), self.place)
         self.else_ = else_ if callable(else_) else children_of((else_,), self.place)
-        self.id = id
+        self.id = id if id is None else check_node_id(id, self.place)
 
     def lower(self, lowering: Lowering) -> PlanNode:
         if isinstance(self.condition, bool):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from smithers.errors import InvalidNode
-from smithers.ids import NodeKey
+from smithers.ids import NodeKey, check_node_id
 from smithers.plan import HolePlan, ParallelPlan, PlanNode
 
 from .node import Child, Lowering, Node, children_of, first_of, here, targets_of
@@ -46,7 +46,7 @@ class Parallel(Node):
             raise InvalidNode(f'on_failure={on_failure!r} is not "wait" or "cancel"', place=self.place)
         self.max_concurrency = max_concurrency
         self.on_failure = on_failure
-        self.id = id
+        self.id = id if id is None else check_node_id(id, self.place)
 
     def lower(self, lowering: Lowering) -> PlanNode:
         if self.body is None:

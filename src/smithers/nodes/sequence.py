@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smithers.ids import check_node_id
 from smithers.plan import PlanNode, SequencePlan
 
 from .node import Child, Lowering, Node, children_of, first_of, here, targets_of
@@ -20,7 +21,7 @@ class Sequence(Node):
     def __init__(self, *children: Child, id: str | None = None) -> None:
         self.place = here()
         self.children = children_of(children, self.place)
-        self.id = id
+        self.id = id if id is None else check_node_id(id, self.place)
 
     def lower(self, lowering: Lowering) -> PlanNode:
         name = self.id or lowering.name("sequence", self.first_id())

@@ -26,12 +26,15 @@ def span_ms(value: Span, name: str, place: Place | None = None) -> int:
         InvalidNode: not a positive, finite span.
     """
     ms: float = 0
-    if isinstance(value, timedelta):
-        ms = value.total_seconds() * 1000
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        ms = value * 1000
-    elif isinstance(value, str) and _TEXT.fullmatch(value.replace(" ", "")):
-        ms = sum(float(count) * _UNITS_MS[unit] for count, unit in _PART.findall(value.replace(" ", "")))
+    try:
+        if isinstance(value, timedelta):
+            ms = value.total_seconds() * 1000
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            ms = float(value) * 1000
+        elif isinstance(value, str) and _TEXT.fullmatch(value.replace(" ", "")):
+            ms = sum(float(count) * _UNITS_MS[unit] for count, unit in _PART.findall(value.replace(" ", "")))
+    except OverflowError:
+        ms = math.inf
     if not math.isfinite(ms) or ms <= 0:
         raise InvalidNode(
             f"{name}={value!r} is not a positive span of time",

@@ -140,7 +140,7 @@ def why_place(snapshot: Snapshot, place: Place, now_ms: int) -> Explanation:
     views = NodeViews(snapshot)
     tasks = [views.now(task) for task in place.tasks()]
     open_ = [view for view in tasks if not is_settled(view)]
-    head = f"{place.node} has settled"
+    head = place.node if open_ else f"{place.node} has settled"
     if place.kind == LOOP:
         key = views.tree.key_now(place)
         number = views.tree.current_pass(key) + 1

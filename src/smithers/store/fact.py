@@ -31,6 +31,7 @@ from smithers.records import (
     Wakeup,
 )
 from smithers.store.blob import Blobs
+from smithers.store.connection import roll_back
 from smithers.store.identity import health
 from smithers.store.inbox import open_messages
 from smithers.store.names import Names, Specs
@@ -81,7 +82,7 @@ class StoredFacts:
                 inbox=open_messages(self._connection, [run]).get(run, []),
             )
         finally:
-            self._connection.execute("COMMIT")
+            roll_back(self._connection)  # nothing was written; SQLite may have ended it by itself
 
     def runs(
         self,

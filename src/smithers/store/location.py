@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from smithers.store.refusal import os_error
+
 FOLDER = ".smithers"
 FILE = "smithers.db"
 
@@ -35,7 +37,10 @@ def place_store(workflow_file: Path | None, cwd: Path) -> Path:
     base = workflow_file.absolute().parent if workflow_file is not None else cwd.absolute()
     root = next((folder for folder in _upwards(base) if _is_git_root(folder)), base)
     folder = root / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise os_error(error, folder) from error
     return folder / FILE
 
 

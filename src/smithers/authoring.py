@@ -202,7 +202,11 @@ class Workflow(Generic[In, Out]):
         handle = engine.handle(watch)
         terms = self._terms(host, limit, rehearse)
         engine.post(New(self.definition, run_id, text, config, terms, handle))
-        _wait(handle.started)
+        try:
+            _wait(handle.started)
+        except KeyboardInterrupt:
+            handle.pause()  # nobody would hold the run that is about to begin
+            raise
         return handle
 
     def resume(
@@ -223,6 +227,9 @@ class Workflow(Generic[In, Out]):
         engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle))
         try:
             _wait(handle.started)
+        except KeyboardInterrupt:
+            handle.pause()
+            raise
         except Exception:
             host.release(claim)
             raise

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
+from smithers.errors import StoreError
 from smithers.ids import NodeKey
 from smithers.observe.node_view import shown_name
 from smithers.records import TOLERATED, AttemptState, EventRow, EventType, NodeState, Verdict
@@ -49,7 +50,8 @@ class Progress:
         if self.began_ms is None:
             self.began_ms = frame.at_ms
             if frame.frame > 1 and self._store is not None:
-                with closing(self._store.reader()) as reader:
+                # What cannot be read is not shown; a display never ends a run.
+                with suppress(StoreError), closing(self._store.reader()) as reader:
                     self._recall(reader, frame.frame - 1)
         if frame.mounted or frame.unmounted:
             self._tree.remount(frame)

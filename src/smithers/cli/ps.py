@@ -14,8 +14,10 @@ from smithers.observe import moment, next_step
 from smithers.observe.summary import RunSummary, select, summarize, took_ms
 from smithers.records import RunState
 
-NOTE_WIDTH = 76
-"""Columns of a note under its row on 80 columns; with less beside the row it goes there."""
+NOTE_ROOM = 76
+"""Columns for notes beside the rows, as many as there are under them on 80; with less they go there."""
+WIDE = 140
+"""A terminal of so many columns has that room, unless names are very long."""
 STATUSES = (*(state.word for state in RunState), "orphaned", "stalled")
 
 
@@ -79,7 +81,7 @@ def _print_table(project: Project, found: list[RunSummary]) -> None:
             Column("TOOK", is_right=True),
         ],
         note_title="DETAIL",
-        note_room=NOTE_WIDTH,
+        note_room=NOTE_ROOM,
     )
     now = project.now_ms
     for line in found:
@@ -97,8 +99,9 @@ def _print_table(project: Project, found: list[RunSummary]) -> None:
 
 
 def _note(detail: str | None, command: str | None) -> str:
-    """What is the matter, and what to type; where room is short, the first is cut, never the second."""
+    """What is the matter, and what to type; under its row the first is cut, not the second."""
     if not detail or not command:
         return detail or command or ""
-    width = max(min(terminal.width() - 4, NOTE_WIDTH), terminal.width() - 80)
-    return f"{cut(one_line(detail), max(12, width - 2 - columns_of(command)))}; {command}"
+    if terminal.width() < WIDE:
+        detail = cut(one_line(detail), max(12, terminal.width() - 6 - columns_of(command)))
+    return f"{detail}; {command}"

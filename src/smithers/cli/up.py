@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,7 +20,7 @@ from smithers.cli.interrupt import Interrupt
 from smithers.cli.load import Target, load, locate
 from smithers.cli.options import json_option, store_option
 from smithers.cli.streams import stdout_kept
-from smithers.errors import RunExists, RunNotFound, UsageRefused
+from smithers.errors import RunExists, RunNotFound, UsageRefused, WorkflowNotFound
 from smithers.ids import check_run_id
 from smithers.records import RunFilter, RunState
 
@@ -135,7 +136,15 @@ def _file_of(resume: str | None, store: str | None) -> str:
             raise RunNotFound("there are no runs yet", hint="start one: `smithers up FILE`")
         row = project.reader.run(lookup.run_name(project.reader, resume))
     file, _, name = row.source.rpartition(":")
-    return f"{os.path.relpath(project_root(path) / file)}:{name}" if file.endswith(".py") else row.source
+    if not file.endswith(".py"):
+        return row.source
+    shown = os.path.relpath(project_root(path) / file)
+    if not Path(shown).exists():
+        raise WorkflowNotFound(
+            f"{row.name} is a run of {shown}, which is not there",
+            hint=f"if the file has moved, name it: `smithers up FILE --resume {row.name}`",
+        )
+    return f"{shown}:{name}"
 
 
 def _store_path(target: Target, wanted: Wanted) -> Path:
@@ -212,9 +221,9 @@ def _refuse_taken(path: Path, run_id: str, file: str) -> None:
     finally:
         reader.close()
     if taken:
+        again = f"smithers up {quote(file)} --run-id {run_id} --resume"
         raise RunExists(
-            f"there is a run {run_id} already",
-            hint=f"continue it: `smithers up {file} --run-id {run_id} --resume`, or choose another --run-id",
+            f"there is a run {run_id} already", hint=f"continue it: `{again}`, or choose another --run-id"
         )
 
 
@@ -230,6 +239,7 @@ def _resume(target: Target, path: Path, wanted: Wanted) -> int:
             check_same_input(row, wanted.given)
         if row.state is RunState.FINISHED:
             return _already_finished(host, row, wanted)
+        host.keep_durability(row)
         # Claimed before anything is imported: the losers of a race are told at once.
         claim = host.claim(row)
         return _drive(host, claim, target, wanted)
@@ -351,7 +361,7 @@ def _say_end(end: RunEnd, wanted: Wanted) -> None:
     """The last lines on stderr: how it ended, and what to type next."""
     colour = terminal.STATE_COLOURS.get(end.state.word)
     word = terminal.style(end.state.word, colour, stream=sys.stderr)
-    store = f" --store {wanted.store}" if wanted.store else ""
+    store = f" --store {quote(wanted.store)}" if wanted.store else ""
     terminal.note(f"{word} {end.run_id}")
     if end.error:
         place = end.error.get("place")
@@ -360,7 +370,7 @@ def _say_end(end: RunEnd, wanted: Wanted) -> None:
         if end.error.get("hint"):
             terminal.note(f"  hint: {end.error['hint']}")
     if end.state in (RunState.FAILED, RunState.PAUSED, RunState.CANCELLED, RunState.PARTIAL):
-        terminal.note(f"  resume: smithers up {wanted.file} --run-id {end.run_id} --resume{store}")
+        terminal.note(f"  resume: smithers up {quote(wanted.file)} --run-id {end.run_id} --resume{store}")
     if end.state in (RunState.FAILED, RunState.PARTIAL):
         terminal.note(f"  why:    smithers why {end.run_id}{store}")
 

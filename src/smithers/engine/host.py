@@ -59,6 +59,11 @@ class Host:
                 self._owner = self._leases.register_owner(LEASE_MS)
             return self._leases, self._owner
 
+    def keep_durability(self, row: RunRow) -> None:
+        """Commit as the run was started to commit; before the engine is first asked for."""
+        if row.config.get("durability") == "normal":
+            self.store.durability = "normal"
+
     def claim(self, row: RunRow) -> Claim:
         """Take a run over.
 

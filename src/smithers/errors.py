@@ -134,6 +134,13 @@ class MissingOutput(AuthoringError):
     default_hint = "read it in a callable (prompt=, run=, value=), or with output_maybe"
 
 
+class StaleOutput(AuthoringError):
+    """A stored output no longer fits its model, which was edited since."""
+
+    code = "STALE_OUTPUT"
+    default_hint = "give the new field a default, or the task a new id so that it runs again"
+
+
 class ReadRefused(AuthoringError):
     code = "READ_REFUSED"
     default_hint = "read with a task, (Model, 'id') or a model"

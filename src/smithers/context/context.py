@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, overload
 
 from typing_extensions import TypeVar
 
-from smithers.errors import MissingOutput, ReadRefused
+from smithers.errors import MissingOutput, ReadRefused, StaleOutput
 
 from .record import wrap
 from .view import View, ambient
@@ -178,9 +178,24 @@ def _target(target: Any, id: str | None) -> tuple[str, Any]:
 
 
 def decode(row: OutputText, model: Any) -> Any:
-    """Build the value of a stored output anew."""
+    """Build the value of a stored output anew.
+
+    Raises:
+        StaleOutput: the model was edited, and what is stored does not fit it any more.
+    """
     if row.model == "str":
         return json.loads(row.body)["text"]
     if model is None or isinstance(model, str):
         return wrap(json.loads(row.body))
-    return model.model_validate_json(row.body)
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate_json(row.body)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or '$'}: {fault['msg']}" for fault in error.errors()
+        )
+        raise StaleOutput(
+            f"the stored output of {row.key} does not fit {row.model} as it is now: {faults}",
+            node=str(row.key),
+        ) from error

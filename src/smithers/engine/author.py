@@ -11,6 +11,7 @@ import contextvars
 import inspect
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -285,7 +286,8 @@ async def _converse(job: Job, agent: Agent, prompt: str) -> str:
         except InvalidOutput as error:
             if turn == CORRECTIONS:
                 raise
-            text = correction_prompt(request, error)
+            # From the task's own prompt each time: a correction of a correction would repeat them all.
+            text = correction_prompt(replace(request, prompt=prompt, session=session), error)
     raise BugError("unreachable")
 
 

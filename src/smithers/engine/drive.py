@@ -51,6 +51,8 @@ from .settling import Settling
 FRAME_EVENTS = 2_000
 """A frame with more than this is stored before anything further is decided."""
 
+NOTHING_MOUNTED = "no task was mounted, so nothing was done; does the workflow function `return` its tree?"
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -242,6 +244,8 @@ class Drive:
                     planning.warn_missing(draft)
                     return
                 case Finish(is_partial):
+                    if not self.memory.facts.nodes:
+                        draft.event(EventType.RUN_WARNING, None, 0, {"message": NOTHING_MOUNTED})
                     self._end(draft, RunState.PARTIAL if is_partial else RunState.FINISHED)
                     return
                 case Fail(cause):

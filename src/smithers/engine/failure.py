@@ -21,6 +21,8 @@ from smithers.errors import (
 )
 from smithers.records import FailureClass
 
+from .library import is_library_file
+
 _CLASSES: tuple[tuple[type[BaseException], FailureClass], ...] = (
     (AgentQuota, FailureClass.QUOTA),
     (AgentThrottled, FailureClass.THROTTLE),
@@ -61,7 +63,9 @@ def describe(error: BaseException) -> dict[str, Any]:
     }
     own = [frame for frame in last if "/smithers/engine/" not in frame.filename.replace("\\", "/")]
     if own:
-        found["place"] = f"{own[-1].filename}:{own[-1].lineno}"
+        # The author's own line, where there is one: an edit of json/decoder.py helps nobody.
+        at = next((f for f in reversed(own) if not is_library_file(f.filename)), own[-1])
+        found["place"] = f"{at.filename}:{at.lineno}"
         found["traceback"] = [f"{f.filename}:{f.lineno} {f.name}" for f in own[-8:]]
     return found
 

@@ -353,6 +353,27 @@ def test_an_answer_that_does_not_fit_is_corrected_within_the_attempt_in_the_same
     assert talker.requests[0].prompt == "Count."
     assert "n" in talker.requests[2].prompt
     assert "many" in talker.requests[2].prompt
+    assert "no json at all" not in talker.requests[2].prompt
+
+
+class Forgetful(Talker):
+    """Has no sessions."""
+
+    async def call(self, request: AgentRequest) -> AgentReply:
+        return AgentReply(text=(await super().call(request)).text)
+
+
+def test_an_agent_without_sessions_is_told_the_task_once_with_each_correction(play: Play) -> None:
+    agent = Forgetful(*["nothing"] * 3, '{"n": 3}')
+    assert play.run(lambda ctx: Task("t", Number, agent=agent, prompt="Count it.")).status == "finished"
+    assert [request.prompt.count("Count it.") for request in agent.requests] == [1, 1, 1, 1]
+    assert [request.prompt.count("could not be used") for request in agent.requests] == [0, 1, 1, 1]
+
+
+def test_an_agent_that_remembers_its_session_is_not_told_the_task_again(play: Play) -> None:
+    talker = Talker("nothing", '{"n": 3}')
+    play.run(lambda ctx: Task("t", Number, agent=talker, prompt="Count it."))
+    assert "Count it." not in talker.requests[1].prompt
 
 
 def test_after_three_corrections_the_attempt_has_failed(play: Play) -> None:

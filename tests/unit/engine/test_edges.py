@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -378,3 +379,22 @@ def test_retries_go_on_while_others_wait(play: Play) -> None:
     result = play.run(lambda ctx: Parallel(Task("b", Number, deps=a, run=lambda found: found), a))
     assert result.status == "finished"
     until(lambda: play.states() == {"a": "finished", "b": "finished"})
+
+
+def test_a_failure_inside_a_library_is_placed_at_the_authors_line(play: Play) -> None:
+    def run() -> Number:
+        return json.loads("{")  # type: ignore[no-any-return]
+
+    result = play.run(lambda ctx: Task("t", Number, run=run, no_retry=True))
+    error = play.attempts("t")[0].error
+    assert result.status == "failed"
+    assert error is not None
+    assert error["place"] == f"{__file__}:{run.__code__.co_firstlineno + 1}"
+
+
+def test_a_workflow_that_returns_no_task_says_so(play: Play) -> None:
+    def forgot(ctx: Context) -> None:
+        Task("t", Number, run=lambda: Number(n=1))
+
+    assert play.run(forgot).status == "finished"
+    assert play.events(EventType.RUN_WARNING) == ["None"]

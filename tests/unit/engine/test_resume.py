@@ -9,12 +9,13 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from smithers import Context, Loop, Node, Parallel, RetryPolicy, RunResult, Sequence, Task, Workflow
 from smithers.engine.handle import Handle
 from smithers.engine.hosts import host_for
-from smithers.errors import InputChanged, RunExists, RunNotFound
-from smithers.records import AttemptState, EventType, FrameWrite, InboxKind, RunState
+from smithers.errors import InputChanged, RunExists, RunNotFound, StaleOutput
+from smithers.records import AttemptState, EventType, FailureClass, FrameWrite, InboxKind, RunState
 from tests.unit.engine.play import QUICK, Number, Play, quick, until
 
 
@@ -382,3 +383,42 @@ def test_what_a_frame_starts_and_a_cancel_overtakes_never_begins(play: Play) -> 
     assert ran == []
     assert play.resume(flow).status == "finished"
     assert [row.state for row in play.attempts("late")] == [AttemptState.CANCELLED, AttemptState.FINISHED]
+
+
+# --- After the model was edited -----------------------------------------------------------------
+
+
+class Wide(BaseModel):
+    n: int
+    why: str
+
+
+def test_a_stored_output_that_no_longer_fits_its_edited_model_names_the_field_and_loses_nothing(
+    play: Play,
+) -> None:
+    def before(ctx: Context) -> Node:
+        return Sequence(work(play, "a"), work(play, "b", fails=1))
+
+    def edited(ctx: Context) -> Node:
+        seen = ctx.output_maybe((Wide, "a"))
+        return Sequence(work(play, "a"), seen and work(play, "b"))
+
+    assert play.run(before).status == "failed"
+    stored = bodies(play)
+    with pytest.raises(StaleOutput) as caught:
+        play.resume(edited)
+    assert "why: Field required" in caught.value.message
+    assert bodies(play) == stored
+    assert play.resume(before).status == "finished"
+    assert play.calls["a"] == 1
+
+
+def test_a_task_that_reads_an_output_of_an_edited_model_is_not_tried_again(play: Play) -> None:
+    def flow(ctx: Context) -> Node:
+        read = Task("b", Number, run=lambda: Number(n=len(ctx.output((Wide, "a")).why)))
+        return Sequence(work(play, "a"), read)
+
+    result = play.run(flow)
+    assert result.status == "failed"
+    assert len(play.attempts("b")) == 1
+    assert play.attempts("b")[0].failure is FailureClass.FATAL

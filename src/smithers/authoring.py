@@ -16,7 +16,7 @@ from typing import Any, Generic, Literal, overload
 from typing_extensions import TypeVar
 
 from smithers.agents import RehearsalAgent, as_agent
-from smithers.context import Context
+from smithers.context import Context, ambient, from_stored, running_as
 from smithers.engine.definition import Definition
 from smithers.engine.drive import Drive, Terms, Wires
 from smithers.engine.encode import encode_input
@@ -26,7 +26,7 @@ from smithers.engine.hosts import host_for
 from smithers.engine.input import input_model
 from smithers.engine.memory import Memory
 from smithers.engine.message import New, Resume
-from smithers.errors import InvalidNode, Place
+from smithers.errors import InvalidNode, OutsideTask, Place
 from smithers.ids import check_run_id
 from smithers.nodes import Task, check_limit
 from smithers.plan import PlanNode
@@ -167,6 +167,11 @@ class Workflow(Generic[In, Out]):
         max_concurrency: int | None,
         rehearse: bool,
     ) -> Handle | RunResult[Out]:
+        if ambient.get() is not None and running_as.get() is None:
+            raise OutsideTask(
+                f"{self.name} cannot be run while a workflow is rendered, or in skip_if or until",
+                hint="run it in a task: Task(id, Model, run=…)",
+            )
         host = host_for(self._store_path(store), self.definition.durability)
         if not resume:
             return self.start(host, input, run_id=run_id, max_concurrency=max_concurrency, rehearse=rehearse)
@@ -276,7 +281,7 @@ class Workflow(Generic[In, Out]):
 
     def _decode(self, text: str, model: str | None) -> Any:
         if self.output is not None and self.output is not str:
-            return self.output.model_validate_json(text)  # type: ignore[attr-defined]
+            return from_stored(self.output, text)
         value = json.loads(text)
         return value["text"] if model == "str" else value
 

@@ -7,6 +7,7 @@ from smithers.ids import passes_of as passes_of
 from .context import Context as Context
 from .context import LoopPass as LoopPass
 from .context import decode as decode
+from .context import from_stored as from_stored
 from .current import Current as Current
 from .current import current as current
 from .current import running_as as running_as

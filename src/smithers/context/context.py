@@ -177,6 +177,11 @@ def _target(target: Any, id: str | None) -> tuple[str, Any]:
     raise ReadRefused(f"cannot read {target!r}")
 
 
+def from_stored(model: Any, text: str) -> Any:
+    """A model from its stored text, where fields go by their own names, whatever aliases they have."""
+    return model.model_validate_json(text, by_name=True, by_alias=True)
+
+
 def decode(row: OutputText, model: Any) -> Any:
     """Build the value of a stored output anew.
 
@@ -190,7 +195,7 @@ def decode(row: OutputText, model: Any) -> Any:
     from pydantic import ValidationError
 
     try:
-        return model.model_validate_json(row.body)
+        return from_stored(model, row.body)
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc'])) or '$'}: {fault['msg']}" for fault in error.errors()

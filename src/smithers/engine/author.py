@@ -103,7 +103,7 @@ class Author:
                 value = asyncio.run_coroutine_threadsafe(_await(value, job), loop).result()
             outcome: Outcome = Done(context.run(encode_output, job.task, job.model, value))
         except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
-            outcome = outcome_of(error)
+            outcome = outcome_of(job, error)
         job.report(job, outcome)
 
 
@@ -116,9 +116,10 @@ def is_async(function: Any) -> bool:
     )
 
 
-def outcome_of(error: BaseException) -> Outcome:
+def outcome_of(job: Job, error: BaseException) -> Outcome:
     """What an exception that left the author's code means for the attempt."""
-    if isinstance(error, asyncio.CancelledError):
+    if isinstance(error, asyncio.CancelledError) and job.is_cancelled:
+        # Only a cancel of ours: code that cancels itself has failed, and must not look like done.
         return Stopped()
     if isinstance(error, MissingOutput) and "node" in error.details:
         return NotYet(str(error.details["node"]))
@@ -169,7 +170,7 @@ async def _drive(job: Job) -> None:
             case _:
                 outcome = await _call_agents(job)
     except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
-        outcome = outcome_of(error)
+        outcome = outcome_of(job, error)
     job.report(job, outcome)
 
 

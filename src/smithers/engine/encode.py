@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from smithers.errors import InputError, InvalidOutput, Place
+from smithers.context import from_stored
+from smithers.errors import BugError, InputError, InvalidOutput, Place
 from smithers.nodes import Task
 from smithers.records import INPUT_LIMIT_BYTES
 
@@ -40,7 +41,23 @@ def encode_output(task: Task[Any], model: type[Any] | None, value: object) -> st
         valid: Any = value if isinstance(value, model) else model.model_validate(value)
     except ValidationError as error:
         raise _refusal(task, [(_path(e["loc"]), e["msg"], e["input"]) for e in error.errors()]) from None
-    return _dump_model(task, valid)
+    return _readable(task, model, valid)
+
+
+def _readable(task: Task[Any], model: type[Any], value: BaseModel) -> str:
+    """The text of a model, read back once: what is acknowledged must not turn out unreadable."""
+    text = _dump_model(task, value)
+    for is_last in (False, True):
+        try:
+            from_stored(model, text)
+        except ValueError as error:
+            if is_last:
+                raise _refusal(task, [("", f"it cannot be read back: {error}", value)]) from None
+            # Computed fields are no input of a model that forbids others.
+            text = _dump_model(task, value, round_trip=True)
+        else:
+            return text
+    raise BugError("unreachable")
 
 
 def encode_input(model: type[Any] | None, given: Any, workflow: str) -> str:
@@ -72,7 +89,11 @@ def encode_input(model: type[Any] | None, given: Any, workflow: str) -> str:
             f"the input does not fit {workflow} ({model.__name__}): " + "; ".join(lines),
             errors=[{"path": path, "message": what, "value": value} for path, what, value in faults],
         ) from None
-    text = str(valid.model_dump_json())
+    text = str(valid.model_dump_json(by_alias=False))
+    try:
+        from_stored(model, text)
+    except ValidationError as error:
+        raise InputError(f"the input of {workflow} cannot be read back: {error}") from None
     return _limited(text)
 
 
@@ -85,14 +106,14 @@ def _limited(text: str) -> str:
     return text
 
 
-def _dump_model(task: Task[Any], value: BaseModel) -> str:
+def _dump_model(task: Task[Any], value: BaseModel, *, round_trip: bool = False) -> str:
     try:
-        text = value.model_dump_json()
+        text = value.model_dump_json(by_alias=False, round_trip=round_trip, warnings=False)
     except (PydanticSerializationError, ValueError) as error:
         raise _refusal(task, [("", f"JSON cannot hold it: {error}", value)]) from None
     # Non-finite numbers are written as null, so only a text with null in it needs the look.
     if "null" in text:
-        found = list(_not_finite(value.model_dump(), ""))
+        found = list(_not_finite(value.model_dump(warnings=False), ""))
         if found:
             raise _refusal(task, [(path, "JSON cannot hold this number", number) for path, number in found])
     return text
@@ -103,9 +124,11 @@ def _dump(task: Task[Any], value: Mapping[str, Any]) -> str:
     if found:
         raise _refusal(task, [(path, "JSON cannot hold this number", number) for path, number in found])
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise _refusal(task, [("", f"JSON cannot hold it: {error}", value)]) from None
+    return text
 
 
 def _not_finite(value: object, path: str) -> Iterator[tuple[str, float]]:
@@ -138,5 +161,8 @@ def _refusal(task: Task[Any], problems: list[tuple[str, str, object]]) -> Invali
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - the author's `__repr__` may raise anything
+        text = f"a {type(value).__name__} that cannot be shown"
     return text if len(text) <= 80 else text[:77] + "..."

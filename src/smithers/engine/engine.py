@@ -123,7 +123,7 @@ class Engine:
         while self._closing is None:
             try:
                 self._turn(self._drain(self._timeout_s()))
-            except Exception as error:  # noqa: BLE001 - a fault of ours must end every run loudly, not hang them
+            except BaseException as error:  # noqa: BLE001 - a fault of ours must end every run loudly, not hang them
                 self._abandon_all(_as_bug(error))
         self._abandon_all(LeaseLost("the engine was closed"))
         # Each by itself: a store that fails one of them must not keep the other.
@@ -469,7 +469,7 @@ class Engine:
             _log.warning("heartbeat not stored: %s", error)
 
 
-def _as_bug(error: Exception) -> SmithersError:
+def _as_bug(error: BaseException) -> SmithersError:
     if isinstance(error, SmithersError):
         return error
     bug = BugError(f"{type(error).__name__}: {error}")

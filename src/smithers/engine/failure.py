@@ -59,7 +59,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     last = traceback.extract_tb(error.__traceback__)
     found: dict[str, Any] = {
         "code": type(error).__name__,
-        "message": _first_lines(str(error)) or type(error).__name__,
+        "message": _first_lines(text_of(error)) or type(error).__name__,
     }
     own = [frame for frame in last if "/smithers/engine/" not in frame.filename.replace("\\", "/")]
     if own:
@@ -68,6 +68,15 @@ def describe(error: BaseException) -> dict[str, Any]:
         found["place"] = f"{at.filename}:{at.lineno}"
         found["traceback"] = [f"{f.filename}:{f.lineno} {f.name}" for f in own[-8:]]
     return found
+
+
+def text_of(error: BaseException) -> str:
+    """What an author's exception says, as text that can be stored; whatever its `__str__` does."""
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001 - the author's code may raise anything, here too
+        return f"its text cannot be made: __str__ raised {type(broken).__name__}"
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _first_lines(text: str) -> str:

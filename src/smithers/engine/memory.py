@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from smithers.context import OutputText, Record, Rows, Standing, wrap
+from smithers.context import OutputText, Record, Rows, Standing, from_stored, wrap
 from smithers.ids import NodeKey
 from smithers.records import TOLERATED as TOLERATED  # noqa: PLC0414 - `settling` takes it from here
 from smithers.records import (
@@ -74,7 +74,7 @@ class Memory:
     @property
     def input(self) -> Any:
         if self._input_model is not None:
-            return self._input_model.model_validate_json(self._input_text)
+            return from_stored(self._input_model, self._input_text)
         value = wrap(json.loads(self._input_text))
         return value if value is not None else Record({})
 

@@ -22,6 +22,7 @@ from smithers.scheduler.vertex import HoleVertex, Leaf, LoopVertex
 
 from .definition import Definition
 from .draft import Draft
+from .failure import text_of
 from .memory import Memory
 from .render import Renderer, author_place
 from .tree import MountedRows
@@ -219,9 +220,10 @@ class Planning:
             return function()
         except SmithersError:
             raise
-        except Exception as error:  # the author's code may raise anything; it is named with its line
+        except BaseException as error:  # the author's code may raise anything, `sys.exit` too
             raise RenderFailed(
-                f"{self._definition.name} raised {type(error).__name__}: {error}", place=author_place(error)
+                f"{self._definition.name} raised {type(error).__name__}: {text_of(error)}",
+                place=author_place(error),
             ) from error
         finally:
             ambient.reset(token)

@@ -13,6 +13,7 @@ from smithers.nodes import Lowering
 from smithers.plan import PlanNode
 
 from .definition import Definition
+from .failure import text_of
 
 
 @dataclass(slots=True)
@@ -95,9 +96,10 @@ class Renderer:
             if isinstance(error, AuthoringError) and error.place is None:
                 error.place = author_place(error)
             raise
-        except Exception as error:  # the author's code may raise anything; it is named with its line
+        except BaseException as error:  # the author's code may raise anything, `sys.exit` too
             raise RenderFailed(
-                f"{self._workflow.name} raised {type(error).__name__}: {error}", place=author_place(error)
+                f"{self._workflow.name} raised {type(error).__name__}: {text_of(error)}",
+                place=author_place(error),
             ) from error
         finally:
             ambient.reset(token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from smithers.clock import Clock
-from smithers.errors import LeaseLost, RunExists, SmithersError, StoreError
+from smithers.errors import LeaseLost, RunExists, SmithersError, StoreError, StoreNotFound
 from smithers.records import FrameWrite, HeartbeatRow, InboxRow, NewRun, RunRow, StoredRun
 from smithers.store.blob import Blobs
 from smithers.store.connection import begin, commit, roll_back
@@ -61,6 +62,8 @@ class SqliteWriter:
         self._facts = StoredFacts(connection, self._names, self._specs, self._blobs, clock)
         with self._refusals():
             self._data_version = self._read_data_version()
+        self._file = path.stat()
+        """What was opened: a file that is removed or replaced while in use takes what is written along."""
         self._burst_commits, self._burst_from_ms, self._committed_ms = 0, 0, 0
 
     # --- Writing ---
@@ -92,6 +95,7 @@ class SqliteWriter:
             first.run, first.fence = run, 1
             self._frames.write(first, moved)
             self._commit()
+            self._check_file()
             return self._facts.runs(low=run, high=run)[0]
 
     def commit(self, frames: Sequence[FrameWrite]) -> list[Exception | None]:
@@ -102,6 +106,7 @@ class SqliteWriter:
             `MessagesWaiting`, `BugError`, or a `StoreError`.
         Raises:
             CommitUnknown: the commit itself raised; any of it may or may not be there.
+            StoreNotFound: the file is gone, and with it what was written.
         """
         if not frames:
             return []
@@ -111,6 +116,7 @@ class SqliteWriter:
         else:
             # What broke the group may concern one of its frames only: the others must not stop for it.
             results = self._commit_group(frames) or [self._commit_alone(frame) for frame in frames]
+        self._check_file()
         self._committed_ms = self._clock.monotonic_ms()
         return results
 
@@ -164,6 +170,19 @@ class SqliteWriter:
             self._connection.close()
 
     # --- Inside ---
+
+    def _check_file(self) -> None:
+        """Refuse to call anything durable once the file is not the one that its path names."""
+        try:
+            if os.path.samestat(self._path.stat(), self._file):
+                return
+        except FileNotFoundError:
+            pass
+        raise StoreNotFound(
+            f"{self._path} was removed or replaced while it was in use",
+            hint="put the file back, or start anew; what ran since then is not stored",
+            path=str(self._path),
+        )
 
     def _commit_alone(self, frame: FrameWrite) -> Exception | None:
         try:

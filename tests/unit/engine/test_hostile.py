@@ -1,0 +1,231 @@
+"""Authors' code that does its worst: it fails its own attempt or run, is named, and hangs nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, NoReturn
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from smithers import Context, Loop, Node, RunResult, Sequence, Task, Workflow
+from smithers.errors import OutsideTask, RenderFailed, SmithersError, StoreNotFound
+from smithers.records import FailureClass
+from tests.unit.engine.play import Number, Play
+
+
+def in_time(call: Callable[[], RunResult[Any]], seconds: float = 20) -> RunResult[Any]:
+    """The call's result; a call that hangs fails the test instead of stopping it."""
+    found: Future[RunResult[Any]] = Future()
+
+    def run() -> None:
+        try:
+            found.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised again in the test
+            found.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return found.result(timeout=seconds)
+
+
+# --- Code that ends itself ----------------------------------------------------------------------
+
+
+async def cancelled_await() -> Number:
+    raise asyncio.CancelledError
+
+
+async def cancels_itself() -> Number:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(1)
+    return Number(n=1)
+
+
+def cancelled_thread() -> Number:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("run", [cancelled_await, cancels_itself, cancelled_thread])
+def test_a_task_that_is_cancelled_by_its_own_code_has_failed_and_the_run_is_not_finished(
+    play: Play, run: Callable[[], Any]
+) -> None:
+    def flow(ctx: Context) -> Node:
+        return Sequence(
+            Task("a", Number, run=run, no_retry=True), Task("b", Number, run=lambda: Number(n=play.call("b")))
+        )
+
+    assert in_time(lambda: play.run(flow)).status == "failed"
+    assert play.attempts("a")[0].failure is FailureClass.CRASH
+    assert play.calls["b"] == 0
+
+
+def leave(*_: object) -> NoReturn:
+    sys.exit("no input")
+
+
+def interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def cancel(*_: object) -> NoReturn:
+    raise asyncio.CancelledError
+
+
+ENDINGS = pytest.mark.parametrize("end", [leave, interrupt, cancel])
+
+
+@ENDINGS
+def test_a_workflow_that_exits_is_refused_with_its_line(play: Play, end: Callable[..., Any]) -> None:
+    with pytest.raises(RenderFailed) as caught:
+        in_time(lambda: play.run(end))
+    assert caught.value.place is not None
+    assert caught.value.place.file == __file__
+
+
+@ENDINGS
+def test_skip_if_and_until_that_exit_fail_the_run_and_the_next_one_runs(
+    play: Play, end: Callable[..., Any]
+) -> None:
+    def work() -> Number:
+        return Number(n=1)
+
+    with pytest.raises(RenderFailed):
+        in_time(lambda: play.run(lambda ctx: Task("a", Number, run=work, skip_if=end)))
+    looped = in_time(
+        lambda: play.run(lambda ctx: Loop(Task("a", Number, run=work), until=end, max_iterations=2))
+    )
+    assert looped.status == "failed"
+    assert (
+        in_time(lambda: play.run(lambda ctx: Task("a", Number, run=work), run_id="r2")).status == "finished"
+    )
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+def test_an_exception_that_cannot_be_printed_is_stored_by_its_type(play: Play) -> None:
+    def run() -> NoReturn:
+        raise Unspeakable
+
+    result = in_time(lambda: play.run(lambda ctx: Task("a", Number, run=run, no_retry=True)))
+    error = play.attempts("a")[0].error
+    assert result.status == "failed"
+    assert error is not None
+    assert error["code"] == "Unspeakable"
+    assert "__str__ raised ValueError" in error["message"]
+
+
+def test_a_render_that_raises_what_cannot_be_printed_is_refused(play: Play) -> None:
+    def flow(ctx: Context) -> NoReturn:
+        raise Unspeakable
+
+    with pytest.raises(RenderFailed, match="__str__ raised ValueError"):
+        in_time(lambda: play.run(flow))
+
+
+def test_text_that_utf8_cannot_hold_is_a_failure_of_its_attempt(play: Play) -> None:
+    def run() -> NoReturn:
+        raise ValueError("bad \ud800 name")
+
+    failed = in_time(lambda: play.run(lambda ctx: Task("a", Number, run=run, no_retry=True)))
+    error = play.attempts("a")[0].error
+    assert failed.status == "failed"
+    assert error is not None
+    assert error["message"] == "bad \\ud800 name"
+    text = Task("a", str, run=lambda: "\ud800", no_retry=True)
+    assert in_time(lambda: play.run(lambda ctx: text, run_id="r2")).status == "failed"
+
+
+def test_a_run_inside_a_render_is_refused_instead_of_waiting_for_itself(play: Play) -> None:
+    inner = Workflow(lambda ctx: Task("x", Number, run=lambda: Number(n=1)))
+
+    def flow(ctx: Context) -> Node:
+        inner.run_sync(store=play.store)
+        return Task("a", Number, run=lambda: Number(n=1))
+
+    with pytest.raises(OutsideTask):
+        in_time(lambda: play.run(flow))
+
+
+def test_a_run_inside_a_task_runs(play: Play) -> None:
+    inner = Workflow(lambda ctx: Task("x", Number, run=lambda: Number(n=4)))
+    outer = Task("a", Number, run=lambda: inner.run_sync(store=play.store).output)
+    assert in_time(lambda: play.run(lambda ctx: outer)).output == {"n": 4}
+
+
+# --- Outputs that cannot be read back -----------------------------------------------------------
+
+
+class Aliased(BaseModel):
+    x: int = Field(alias="X")
+
+
+class OneWay(BaseModel):
+    x: int = Field(validation_alias="in", serialization_alias="out")
+
+
+class Computed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    x: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def double(self) -> int:
+        return 2 * self.x
+
+
+@pytest.mark.parametrize("made", [Aliased(X=3), OneWay(**{"in": 3}), Computed(x=3)])  # type: ignore[arg-type]
+def test_what_is_stored_of_a_model_can_be_read(play: Play, made: Any) -> None:
+    source: Task[Any] = Task("a", type(made), run=lambda: made)
+    reader = Task("b", Number, deps=source, run=lambda read: Number(n=read.x))
+    assert in_time(lambda: play.run(lambda ctx: Sequence(source, reader))).output == {"n": 3}
+
+
+class Hidden(BaseModel):
+    x: int = Field(exclude=True)
+
+
+UNREADABLE: list[BaseModel] = [
+    Hidden(x=3),
+    Number.model_construct(n="many"),  # type: ignore[arg-type]
+    Number(n=10**4500),
+]
+
+
+@pytest.mark.parametrize("made", UNREADABLE, ids=["excluded", "unvalidated", "huge"])
+def test_an_output_that_cannot_be_read_back_is_refused_before_it_is_acknowledged(
+    play: Play, made: Any
+) -> None:
+    task: Task[Any] = Task("a", type(made), run=lambda: made, no_retry=True)
+    assert in_time(lambda: play.run(lambda ctx: task)).status == "failed"
+    assert play.attempts("a")[0].failure is FailureClass.BAD_OUTPUT
+
+
+def test_an_input_with_aliases_is_read_back(play: Play) -> None:
+    def read(ctx: Context[Aliased]) -> Node:
+        return Task("a", Number, value={"n": ctx.input.x})
+
+    flow: Workflow[Aliased, Any] = Workflow(read)
+    assert in_time(lambda: flow.run_sync({"X": 5}, store=play.store)).output == {"n": 5}
+
+
+# --- The store, taken away ----------------------------------------------------------------------
+
+
+def test_a_store_that_is_removed_under_a_run_is_told_and_never_called_finished(play: Play) -> None:
+    def run() -> Number:
+        shutil.rmtree(play.store.parent)
+        return Number(n=1)
+
+    with pytest.raises(SmithersError) as caught:
+        in_time(lambda: play.run(lambda ctx: Task("a", Number, run=run)))
+    assert isinstance(caught.value, StoreNotFound)

@@ -20,7 +20,8 @@ T = TypeVar("T")
 async def on_thread(workers: Workers, function: Callable[[], T]) -> T:
     """Call a function that blocks on a thread of `workers`, in the caller's context, and await its answer.
 
-    When the caller is cancelled the thread goes on, and its answer is dropped.
+    When the caller is cancelled the thread goes on and its answer is dropped; the cancel is raised when the
+    thread has ended, so that whoever waits for the caller's end knows that nothing runs any more.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
@@ -46,7 +47,17 @@ async def on_thread(workers: Workers, function: Callable[[], T]) -> T:
             pass  # the loop was closed meanwhile: nobody waits any more
 
     workers.submit(work)
-    return await answer
+    try:
+        return await asyncio.shield(answer)
+    except asyncio.CancelledError:
+        while not answer.done():
+            try:
+                await asyncio.wait((answer,))
+            except asyncio.CancelledError:
+                continue  # asked again: the thread is no nearer to its end
+        if not answer.cancelled():
+            answer.exception()  # seen, so that nobody logs it as forgotten
+        raise
 
 
 class Workers:

@@ -22,7 +22,8 @@ class CallableAgent:
         fn: sync or async, taking one argument: the prompt's text, or the whole `AgentRequest` if the
             parameter is annotated so. It returns an `AgentReply`, a text, or the output itself (the model, or
             anything it validates). A sync function runs in a thread with the caller's context variables;
-            when its task is cancelled, the thread goes on and its answer is dropped.
+            when its task is cancelled, the thread goes on and its answer is dropped, and no second call is
+            made beside it.
         name: what people see; by default the function's own name.
     Raises:
         InvalidNode: `fn` cannot be called with one argument.

@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
@@ -35,6 +35,10 @@ from .job import Done, Failed, Job, NotYet, Outcome, Stopped
 
 CORRECTIONS = 3
 """How often an agent is shown what is wrong with its answer, within one attempt."""
+
+
+_claiming = threading.Lock()
+"""Held while a loop takes a job, so that two never run the same one."""
 
 
 class Author:
@@ -66,11 +70,12 @@ class Author:
         if job.loop is not None:
             job.loop.call_soon_threadsafe(_cancel, job)
 
-    def watch(self, now_ms: int) -> Job | None:
-        """Notice a coroutine that has blocked the loop for a second; later jobs get a loop of their own.
+    def watch(self, now_ms: int, in_flight: Iterable[Job]) -> Job | None:
+        """Notice a coroutine that has blocked the loop for a second; what waits behind it gets another loop.
 
         Args:
             now_ms: monotonic.
+            in_flight: all attempts of this engine.
         Returns:
             The job that blocks, the first time it is noticed.
         """
@@ -85,8 +90,20 @@ class Author:
             return None
         self._pinged_ms = None
         self._loop = None
-        in_flight = asyncio.current_task(loop)
-        return getattr(in_flight, "smithers_job", None) if in_flight is not None else None
+        blocking = asyncio.current_task(loop)
+        self._move_from(loop, in_flight)
+        return getattr(blocking, "smithers_job", None) if blocking is not None else None
+
+    def _move_from(self, blocked: asyncio.AbstractEventLoop, in_flight: Iterable[Job]) -> None:
+        """Begin elsewhere what has not begun: it may be what the blocking code waits for."""
+        with _claiming:
+            stranded = [job for job in in_flight if job.loop is blocked and not job.is_begun]
+            if stranded:
+                self._loop = _new_loop()
+            for job in stranded:
+                job.loop = self._loop
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(_spawn_all, self._loop, stranded)
 
     def _pong(self) -> None:
         self._pinged_ms = None
@@ -134,12 +151,15 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 def _spawn_all(loop: asyncio.AbstractEventLoop, jobs: Sequence[Job]) -> None:
     for job in jobs:
-        if job.is_cancelled:
-            job.report(job, Stopped())
-            continue
-        job.handle = loop.create_task(_drive(job))
-        job.handle.add_done_callback(partial(_never_begun, job))
-        job.handle.smithers_job = job  # type: ignore[attr-defined]
+        with _claiming:
+            if job.loop is not loop:
+                continue
+            if job.is_cancelled:
+                job.report(job, Stopped())
+                continue
+            handle = job.handle = loop.create_task(_drive(job, loop))
+        handle.add_done_callback(partial(_never_begun, job))
+        handle.smithers_job = job  # type: ignore[attr-defined]
 
 
 def _never_begun(job: Job, handle: asyncio.Task[None]) -> None:
@@ -154,8 +174,12 @@ def _cancel(job: Job) -> None:
         job.handle.cancel()
 
 
-async def _drive(job: Job) -> None:
+async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
     """On the author's loop: one attempt, from its callables to its report."""
+    with _claiming:
+        if job.loop is not loop:
+            return
+        job.is_begun = True
     try:
         _enter(job)
         match job.task.mode:

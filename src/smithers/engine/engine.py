@@ -415,7 +415,8 @@ class Engine:
                 settled.setdefault(run, [])
         if now_ms - self._watched_ms >= 500:
             self._watched_ms = now_ms
-            blocking = self._author.watch(now_ms)
+            in_flight = (job for drive, _ in self._drives.values() for job in drive.jobs.values())
+            blocking = self._author.watch(now_ms, in_flight)
             if blocking is not None:
                 _log.warning(
                     "%s has blocked the event loop for a second (%s); use a plain `def` for code that blocks",

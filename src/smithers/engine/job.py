@@ -80,6 +80,8 @@ class Job:
     handle: asyncio.Task[None] | None = None
     """The coroutine it runs as; set on the author's loop."""
     loop: asyncio.AbstractEventLoop | None = None
+    is_begun: bool = False
+    """A line of its coroutine has run, so no other loop may take it over; guarded by the author's lock."""
     timed_out: Failed | None = None
     """Its time is up: whatever it still returns is discarded."""
     is_cancelled: bool = False

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NoReturn
@@ -13,10 +14,10 @@ from typing import Any, NoReturn
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
-from smithers import Context, Loop, Node, RunResult, Sequence, Task, Workflow
+from smithers import Context, Loop, Node, Parallel, RunResult, Sequence, Task, Workflow
 from smithers.errors import OutsideTask, RenderFailed, SmithersError, StoreNotFound
 from smithers.records import FailureClass
-from tests.unit.engine.play import Number, Play
+from tests.unit.engine.play import Number, Overlap, Play, quick
 
 
 def in_time(call: Callable[[], RunResult[Any]], seconds: float = 20) -> RunResult[Any]:
@@ -229,3 +230,42 @@ def test_a_store_that_is_removed_under_a_run_is_told_and_never_called_finished(p
     with pytest.raises(SmithersError) as caught:
         in_time(lambda: play.run(lambda ctx: Task("a", Number, run=run)))
     assert isinstance(caught.value, StoreNotFound)
+
+
+# --- A loop that is blocked ---------------------------------------------------------------------
+
+
+def test_a_run_that_an_async_task_waits_for_without_awaiting_is_begun_on_another_loop(play: Play) -> None:
+    async def answer() -> Number:
+        return Number(n=play.call("inner"))
+
+    inner = Workflow(lambda ctx: Task("x", Number, run=answer))
+
+    async def blocks() -> Number:
+        return Number(n=inner.run_sync(store=play.store).output["n"])
+
+    async def bystander() -> Number:
+        return Number(n=play.call("bystander"))
+
+    def flow(ctx: Context) -> Node:
+        return Parallel(Task("a", Number, run=blocks), Task("b", Number, run=bystander))
+
+    assert in_time(lambda: play.run(flow)).status == "finished"
+    assert play.calls == {"inner": 1, "bystander": 1}
+
+
+def test_an_agent_that_is_a_function_that_blocks_is_not_called_again_while_it_still_runs(play: Play) -> None:
+    calls = Overlap()
+
+    def agent(prompt: str) -> str:
+        play.call("agent")
+        with calls.inside("agent"):
+            time.sleep(1.6)
+        return "late"
+
+    def flow(ctx: Context) -> Node:
+        return Task("a", str, agent=agent, prompt="x", timeout=0.3, retry_policy=quick(2))
+
+    assert in_time(lambda: play.run(flow)).status == "failed"
+    assert play.calls["agent"] >= 1
+    assert calls.most["agent"] == 1

@@ -36,6 +36,10 @@ def encode_output(task: Task[Any], model: type[Any] | None, value: object) -> st
         return _dump(task, value)
     if isinstance(value, BaseModel) and not isinstance(value, model):
         # Another model's instance, such as `output_schema`'s: what fits is taken from its fields.
+        fields: Mapping[str, Any] = getattr(model, "model_fields", {})
+        if fields and not fields.keys() & type(value).model_fields.keys():
+            # Defaults alone would do, and all that was returned would be gone without a word.
+            raise _refusal(task, [("", f"a {type(value).__name__} has no field of it", value)])
         value = value.model_dump()
     try:
         valid: Any = value if isinstance(value, model) else model.model_validate(value)

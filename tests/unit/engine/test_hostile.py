@@ -211,6 +211,18 @@ def test_an_output_that_cannot_be_read_back_is_refused_before_it_is_acknowledged
     assert play.attempts("a")[0].failure is FailureClass.BAD_OUTPUT
 
 
+class Optional(BaseModel):
+    x: int = 0
+
+
+def test_a_model_that_shares_no_field_with_the_tasks_is_refused_instead_of_stored_as_defaults(
+    play: Play,
+) -> None:
+    task: Task[Any] = Task("a", Optional, run=lambda: Number(n=3), no_retry=True)
+    assert in_time(lambda: play.run(lambda ctx: task)).status == "failed"
+    assert play.attempts("a")[0].failure is FailureClass.BAD_OUTPUT
+
+
 def test_an_input_with_aliases_is_read_back(play: Play) -> None:
     def read(ctx: Context[Aliased]) -> Node:
         return Task("a", Number, value={"n": ctx.input.x})

@@ -357,7 +357,10 @@ def _plain(input: Any) -> Any:
     """An input as JSON, to compare it with another."""
     if input is None:
         return {}
-    return input.model_dump(mode="json") if hasattr(input, "model_dump") else input
+    from pydantic_core import to_jsonable_python
+
+    # What a model takes, such as a date or a set, need not be JSON yet.
+    return to_jsonable_python(input, fallback=repr)
 
 
 def _no_job(*_: object) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from datetime import date
 from typing import Any, NoReturn
 
 import pytest
@@ -229,6 +230,20 @@ def test_an_input_with_aliases_is_read_back(play: Play) -> None:
 
     flow: Workflow[Aliased, Any] = Workflow(read)
     assert in_time(lambda: flow.run_sync({"X": 5}, store=play.store)).output == {"n": 5}
+
+
+class Dated(BaseModel):
+    day: date
+    names: set[str]
+
+
+def test_an_input_of_values_that_are_no_json_yet_is_taken_and_resumed(play: Play) -> None:
+    def count(ctx: Context[Dated]) -> Node:
+        return Task("a", Number, value={"n": ctx.input.day.year + len(ctx.input.names)})
+
+    given = {"day": date(2030, 1, 2), "names": {"x"}}
+    assert in_time(lambda: play.run(count, given)).output == {"n": 2031}
+    assert in_time(lambda: play.resume(count, given=given)).output == {"n": 2031}
 
 
 # --- The store, taken away ----------------------------------------------------------------------

@@ -506,3 +506,23 @@ def test_an_input_above_the_limit_is_refused(project: Project) -> None:
     project.write(HELLO)
     (project.folder / "big.json").write_text(json.dumps({"name": "x" * (1 << 20)}))
     assert "bytes" in refused(project, "up", "flow.py", "-i", "@big.json")
+
+
+@pytest.mark.parametrize("given", ['{"name": "\\ud800"}', b"\xff".decode(errors="surrogateescape")])
+def test_an_input_that_is_no_text_is_refused_and_is_no_bug_of_ours(project: Project, given: str) -> None:
+    project.write("""
+        @workflow
+        def flow(ctx):
+            return Task("a", Text, value=Text())
+    """)
+    assert "[INPUT_INVALID]" in refused(project, "up", "flow.py", "--input", given)
+
+
+def test_a_resume_in_a_store_that_is_not_there_makes_none(project: Project) -> None:
+    project.write("""
+        @workflow
+        def flow(ctx):
+            return Task("a", Text, value=Text())
+    """)
+    refused(project, "up", "flow.py", "--resume", "r1", "--store", "elsewhere/none.db")
+    assert not (project.folder / "elsewhere").exists()

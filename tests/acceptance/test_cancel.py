@@ -5,6 +5,9 @@ from __future__ import annotations
 import signal
 import time
 
+from smithers.clock import SystemClock
+from smithers.engine.undriven import cancel_undriven
+from smithers.store import open_store
 from tests.acceptance.process import STEPS, Project, wait_until
 
 RETRIES = """
@@ -146,3 +149,18 @@ def test_the_other_runs_of_a_project_go_on(project: Project) -> None:
     project.touch("go")
     out, _ = second.communicate(timeout=20)
     assert (first.returncode, second.returncode, out) == (2, 0, '{"text": "built"}\n')
+
+
+def test_a_run_that_has_finished_since_it_was_looked_at_stays_finished(project: Project) -> None:
+    process = project.reach_build()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    store = open_store(project.store, clock=SystemClock(), create=False)
+    (paused,) = project.runs()
+    project.touch("go")
+    assert project.run("up", "flow.py", "-r", "r1", "--resume").returncode == 0
+    (finished,) = project.runs()
+    assert not cancel_undriven(store, paused, "somebody")
+    assert state(project) == "finished"
+    (run,) = project.runs()
+    assert (run.owner, run.ended_ms) == (None, finished.ended_ms)

@@ -8,32 +8,16 @@ import os
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from smithers.cli.options import json_option, run_argument, store_option
 from smithers.clock import SystemClock
-from smithers.engine.lease import LEASE_MS
+from smithers.engine.undriven import cancel_undriven
 from smithers.errors import RunNotFound
-from smithers.ids import NodeKey
 from smithers.observe import lookup, next_step
-from smithers.records import (
-    AttemptEnd,
-    AttemptState,
-    EventRow,
-    EventType,
-    FrameWrite,
-    InboxKind,
-    OwnerHealth,
-    RunChange,
-    RunRow,
-    RunState,
-)
+from smithers.records import InboxKind, OwnerHealth, RunRow, RunState
 from smithers.store import Store, find_store, open_store
-
-if TYPE_CHECKING:
-    from smithers.records import AttemptRow
 
 ANSWER_S = 10.0
 """How long a live owner may take to end the run before we say that it was asked."""
@@ -65,7 +49,7 @@ def cancel(run_id: str, is_json: bool, store: str | None) -> int:
 
 def _cancel(store: Store, row: RunRow) -> str:
     if row.state.has_ended:
-        return f"{row.name} is {row.state.word} already; nothing was changed"
+        return _has_ended(row)
     if row.health in (OwnerHealth.ALIVE, OwnerHealth.EXPIRED):
         with closing(store.outsider()) as outsider:
             outsider.post(row.id, InboxKind.CANCEL, _who())
@@ -75,7 +59,15 @@ def _cancel(store: Store, row: RunRow) -> str:
             return (
                 f"{row.name} was asked to end; its owner has not answered yet (`{next_step.why(row.name)}`)"
             )
-    return _end_here(store, row)
+    if not cancel_undriven(store, row, _who()):
+        with closing(store.reader()) as reader:
+            return _has_ended(reader.run(row.name))
+    gone = " (its owner was dead)" if row.owner is not None else ""
+    return f"{row.name} is cancelled{gone}"
+
+
+def _has_ended(row: RunRow) -> str:
+    return f"{row.name} is {row.state.word} already; nothing was changed"
 
 
 def _await_end(store: Store, row: RunRow) -> bool:
@@ -90,48 +82,6 @@ def _await_end(store: Store, row: RunRow) -> bool:
 def _state(store: Store, row: RunRow) -> RunState:
     with closing(store.reader()) as reader:
         return reader.run(row.name).state
-
-
-def _end_here(store: Store, row: RunRow) -> str:
-    """Nobody drives it: take it over, write that it is cancelled, and leave."""
-    leases = store.leases()
-    try:
-        owner = leases.register_owner(LEASE_MS)
-        try:
-            fence = leases.claim(row.id, owner.id)
-            with closing(store.writer()) as writer:
-                stored = writer.load(row.id)
-                frame = _last_frame(stored.run, fence, stored.attempts, store.clock.now_ms())
-                frame.inbox_taken = [message.id for message in stored.inbox]
-                error = writer.commit([frame])[0]
-                if error is not None:
-                    raise error
-        finally:
-            leases.end_owner(owner.id)
-    finally:
-        leases.close()
-    gone = " (its owner was dead)" if row.owner is not None else ""
-    return f"{row.name} is cancelled{gone}"
-
-
-def _last_frame(row: RunRow, fence: int, attempts: list[AttemptRow], now_ms: int) -> FrameWrite:
-    frame = FrameWrite(row.id, fence, row.frame + 1, row.frame, row.seq, 0, now_ms)
-
-    def event(kind: EventType, key: NodeKey | None = None, attempt: int = 0, data: str | None = None) -> None:
-        frame.used += 1
-        frame.events.append(EventRow(row.seq + frame.used, kind, now_ms, key, attempt, data))
-
-    event(EventType.CANCEL_REQUESTED, data=json.dumps({"kind": "cancel", "by": _who()}))
-    for one in attempts:
-        if one.state is AttemptState.RUNNING:
-            end = AttemptEnd(
-                one.key, one.generation, one.attempt, AttemptState.CANCELLED, now_ms, None, False
-            )
-            frame.ended.append(end)
-            event(EventType.NODE_CANCELLED, one.key, one.attempt)
-    event(EventType.RUN_CANCELLED)
-    frame.run_change = RunChange(RunState.CANCELLED, release=True)
-    return frame
 
 
 def _who() -> str:

@@ -32,7 +32,8 @@ def read_input(given: str | None) -> Any:
             raise InputError(
                 f"cannot read {path}: {reason}", hint="pass --input @FILE with a JSON file"
             ) from None
-    if len(text.encode()) > INPUT_LIMIT_BYTES:
+    # A byte of the command line that is no text comes as a lone surrogate; it is refused as JSON, below.
+    if len(text.encode(errors="surrogatepass")) > INPUT_LIMIT_BYTES:
         raise InputError(
             f"{what} has more than {INPUT_LIMIT_BYTES} bytes", hint="pass a path, and read the file in a task"
         )

@@ -322,7 +322,7 @@ class Drive:
         """Whether `skip_if` settled the task, or made it wait."""
         key, asked = leaf.key, task.skip_if
         try:
-            skips = asked if isinstance(asked, bool) else self._planning.call(asked, view)
+            skips = asked if isinstance(asked, bool) else self._planning.holds(asked, view)
         except MissingOutput as error:
             target = str(error.details.get("node"))
             draft.event(EventType.NODE_BLOCKED, key, 0, {"waits_for": target})
@@ -331,13 +331,13 @@ class Drive:
         if skips:
             self._planning.skip(draft, key, "skip_if")
             self._planning.settle(key, Settled.SKIPPED)
-        return bool(skips)
+        return skips
 
     def _static(self, job: Job) -> Outcome:
         try:
             return Done(encode_output(job.task, job.model, job.task.value))
-        except SmithersError as error:
-            if self._is_first:
+        except BaseException as error:  # noqa: BLE001 - a model's own validators are the author's code
+            if self._is_first and isinstance(error, SmithersError):
                 # Known before anything ran: a mistake in the file, not a failure of the run.
                 raise InvalidNode(
                     error.message, hint=error.hint, place=error.place, **error.details

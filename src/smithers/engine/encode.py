@@ -80,10 +80,9 @@ def encode_input(model: type[Any] | None, given: Any, workflow: str) -> str:
         if not isinstance(given, Mapping):
             raise InputError(f"the input of {workflow} is a JSON object, not {_short(given)}")
         try:
-            text = json.dumps(given, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            return _limited(json.dumps(given, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
         except (TypeError, ValueError) as error:
             raise InputError(f"the input is not JSON: {error}") from None
-        return _limited(text)
     try:
         valid = given if isinstance(given, model) else model.model_validate(given)
     except ValidationError as error:

@@ -41,6 +41,7 @@ from smithers.records import (
 from .author import Author
 from .beats import Beats
 from .drive import Drive, Wires
+from .failure import text_of
 from .handle import Handle, RunEnd
 from .job import Job, Outcome, Stopped
 from .lease import LeaseKeeper
@@ -194,7 +195,7 @@ class Engine:
             drive, handle = found
             try:
                 frame = drive.step(outcomes, now_ms)
-            except Exception as error:  # noqa: BLE001 - ours or the author's: it concerns this run only
+            except BaseException as error:  # noqa: BLE001 - ours or the author's: it concerns this run only
                 self._drop(drive, handle, _as_bug(error))
                 continue
             if frame is not None:
@@ -290,8 +291,8 @@ class Engine:
                     if new.name is not None:
                         raise
                     name = short_run_id(self._random)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
-            handle.fail(error if isinstance(error, SmithersError) else _as_bug(error))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
+            handle.fail(_as_bug(error))
             return
         drive.run, drive.fence = stored.id, stored.fence
         for job in (*drive.jobs.values(), *drive.to_start):
@@ -315,8 +316,8 @@ class Engine:
             error = self._writer.commit([frame])[0]
             if error is not None:
                 raise error
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
-            handle.fail(error if isinstance(error, SmithersError) else _as_bug(error))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
+            handle.fail(_as_bug(error))
             return
         self._adopt(drive, handle, frame)
 
@@ -473,6 +474,6 @@ class Engine:
 def _as_bug(error: BaseException) -> SmithersError:
     if isinstance(error, SmithersError):
         return error
-    bug = BugError(f"{type(error).__name__}: {error}")
+    bug = BugError(f"{type(error).__name__}: {text_of(error)}")
     bug.__cause__ = error
     return bug

@@ -184,7 +184,7 @@ class Planning:
             node = vertex.plan.payload
             until = node.until if isinstance(node, Loop) else False
             if callable(until):
-                self._judge_one(draft, vertex, bool(self.call(until, View(self._memory, _inside(vertex)))))
+                self._judge_one(draft, vertex, self.holds(until, View(self._memory, _inside(vertex))))
                 continue
             if not self._is_fresh:
                 # A bool was computed by a render, and the pass has ended since: render once more, then judge.
@@ -209,15 +209,15 @@ class Planning:
             self._renderer.moved(("loop", ""))
         self.schedule.judge(key, until)
 
-    def call(self, function: Callable[[], Any], view: View) -> Any:
-        """Call an author's quick function on the engine's own thread.
+    def holds(self, condition: Callable[[], object], view: View) -> bool:
+        """Ask an author's condition, on the engine's own thread; its truth is the author's code too.
 
         Raises:
             RenderFailed: it raised; with its line.
         """
         token = ambient.set(view)
         try:
-            return function()
+            return bool(condition())
         except SmithersError:
             raise
         except BaseException as error:  # the author's code may raise anything, `sys.exit` too

@@ -9,7 +9,7 @@ from typing import Any
 from smithers.context import Context, LoopPass, Standing, State, Subject, View, ambient, passes_of
 from smithers.errors import AuthoringError, Place, RenderFailed, SmithersError
 from smithers.ids import NodeKey
-from smithers.nodes import Lowering
+from smithers.nodes import Lowering, Node, children_of
 from smithers.plan import PlanNode
 
 from .definition import Definition
@@ -21,7 +21,7 @@ class Unit:
     """One render: the workflow function's, or that of a body function in one pass."""
 
     reads: set[Subject] = field(default_factory=set)
-    made: object = None
+    made: tuple[Node, ...] = ()
 
 
 class Renderer:
@@ -47,17 +47,17 @@ class Renderer:
         self._readers.clear()
         self.stale.clear()
         self._root = Unit()
-        made = self._call(lambda: self._workflow.function(self._ctx), None, self._root)
+        made = self._call(lambda: self._workflow.function(self._ctx), None, self._root, self._workflow.place)
         return Lowering(self).tree(made, self._workflow.place)
 
     # --- Bodies, as `Lowering` wants them -----------------------------------------------------------
 
-    def render(self, make: Callable[[], object], key: NodeKey) -> object:
-        """What a body function returns at `key`; called once, and again when it is stale."""
+    def render(self, make: Callable[[], object], key: NodeKey, place: Place | None) -> tuple[Node, ...]:
+        """The nodes that a body function returns at `key`; called once, and again when it is stale."""
         unit = self._bodies.get(key)
         if unit is None:
             unit = self._bodies[key] = Unit()
-            unit.made = self._call(make, self._standing(key), unit, key)
+            unit.made = self._call(make, self._standing(key), unit, place, key)
         return unit.made
 
     def pass_at(self, key: NodeKey) -> LoopPass:
@@ -84,14 +84,18 @@ class Renderer:
             self.stale |= readers
 
     def _call(
-        self, make: Callable[[], object], at: Standing | None, unit: Unit, key: NodeKey | None = None
-    ) -> object:
+        self,
+        make: Callable[[], object],
+        at: Standing | None,
+        unit: Unit,
+        place: Place | None,
+        key: NodeKey | None = None,
+    ) -> tuple[Node, ...]:
         view = View(self._state, at, None, unit.reads)
         token = ambient.set(view)
         try:
-            made = make()
-            if hasattr(made, "__next__"):
-                made = list(made)  # type: ignore[call-overload]
+            # Opened here: a generator somewhere in it is the author's code, and reads like it.
+            made = children_of((make(),), place)
         except SmithersError as error:
             if isinstance(error, AuthoringError) and error.place is None:
                 error.place = author_place(error)

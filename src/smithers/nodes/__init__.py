@@ -9,6 +9,7 @@ from .node import Bodies as Bodies
 from .node import Child as Child
 from .node import Lowering as Lowering
 from .node import Node as Node
+from .node import children_of as children_of
 from .option import MISSING as MISSING
 from .option import AgentLike as AgentLike
 from .option import Missing as Missing
@@ -39,5 +40,6 @@ __all__ = [
     "Task",
     "TaskOptions",
     "check_limit",
+    "children_of",
     "span_ms",
 ]

@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from smithers.errors import BugError, ChildRefused, Place
-from smithers.plan import PlanNode, SequencePlan
+from smithers.errors import BugError, ChildRefused, Place, TooDeep
+from smithers.plan import MAX_DEPTH, PlanNode, SequencePlan
 
 if TYPE_CHECKING:
     from smithers.ids import NodeKey
@@ -51,8 +51,8 @@ Deeper lists than these work as well.
 class Bodies(Protocol):
     """Who calls the functions that stand for bodies: the runtime, which notes what they read."""
 
-    def render(self, make: Callable[[], object], key: NodeKey) -> object:
-        """Call `make` as a render of its own at `key`; its last result, if nothing it read moved."""
+    def render(self, make: Callable[[], object], key: NodeKey, place: Place | None) -> tuple[Node, ...]:
+        """Call `make` as a render of its own at `key`; its last nodes, if nothing it read moved."""
         ...
 
     def pass_at(self, key: NodeKey) -> Any:
@@ -82,22 +82,24 @@ class Lowering:
 
     def expand(self, make: Callable[[], object], key: NodeKey, place: Place | None) -> PlanNode:
         """The plan of a body function's result."""
-        return self.tree(self.bodies.render(make, key), place)
+        return self.tree(self.bodies.render(make, key, place), place)
 
     def expand_children(
         self, make: Callable[[], object], key: NodeKey, place: Place | None
     ) -> tuple[PlanNode, ...]:
         """The plans of the children that a body function returned."""
-        made = children_of((self.bodies.render(make, key),), place)
-        return tuple(node.lower(self) for node in made)
+        return tuple(node.lower(self) for node in self.bodies.render(make, key, place))
 
     def tree(self, made: object, place: Place | None = None) -> PlanNode:
         """The plan of whatever a workflow or a body function returned."""
         nodes = children_of((made,), place)
-        if len(nodes) == 1:
-            return nodes[0].lower(self)
-        name = self.name("sequence", first_of(nodes))
-        return SequencePlan(tuple(node.lower(self) for node in nodes), name, place=place)
+        try:
+            if len(nodes) == 1:
+                return nodes[0].lower(self)
+            name = self.name("sequence", first_of(nodes))
+            return SequencePlan(tuple(node.lower(self) for node in nodes), name, place=place)
+        except RecursionError:
+            raise TooDeep(f"the tree is nested more than {MAX_DEPTH} levels deep", place=place) from None
 
 
 def here() -> Place | None:

@@ -7,7 +7,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import date
 from typing import Any, NoReturn
@@ -16,7 +16,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from smithers import Context, Loop, Node, Parallel, RunResult, Sequence, Task, Workflow
-from smithers.errors import OutsideTask, RenderFailed, SmithersError, StoreNotFound
+from smithers.errors import OutsideTask, RenderFailed, SmithersError, StoreNotFound, TooDeep
 from smithers.records import FailureClass
 from tests.unit.engine.play import Number, Overlap, Play, quick
 
@@ -107,6 +107,70 @@ def test_skip_if_and_until_that_exit_fail_the_run_and_the_next_one_runs(
     assert (
         in_time(lambda: play.run(lambda ctx: Task("a", Number, run=work), run_id="r2")).status == "finished"
     )
+
+
+class Ambiguous:
+    """Has no truth, as an array of numbers has none."""
+
+    def __bool__(self) -> bool:  # noqa: PLE0304
+        sys.exit("ambiguous")
+
+
+@pytest.mark.parametrize("key", ["skip_if", "until"])
+def test_a_condition_without_a_truth_is_the_authors_fault_and_the_next_run_runs(play: Play, key: str) -> None:
+    def flow(ctx: Context) -> Node:
+        task = Task("a", Number, run=lambda: Number(n=1), skip_if=Ambiguous if key == "skip_if" else False)
+        return Loop(task, until=Ambiguous if key == "until" else False, max_iterations=2)
+
+    if key == "until":
+        assert in_time(lambda: play.run(flow)).status == "failed"
+    else:
+        with pytest.raises(RenderFailed, match="ambiguous"):
+            in_time(lambda: play.run(flow))
+    after = in_time(lambda: play.run(lambda ctx: Task("b", Number, value={"n": 1}), run_id="r2"))
+    assert after.status == "finished"
+
+
+class Fussy(BaseModel):
+    n: int
+
+    def model_post_init(self, _: object) -> None:
+        raise RuntimeError("fussy")
+
+
+def test_a_model_that_raises_over_a_static_value_fails_its_task(play: Play) -> None:
+    def flow(ctx: Context) -> Node:
+        work = Task("a", Number, run=lambda: Number(n=1))
+        return Sequence(work, Task("b", Fussy, value={"n": 1}, no_retry=True))
+
+    assert in_time(lambda: play.run(flow)).status == "failed"
+    assert play.attempts("b")[0].failure is FailureClass.CRASH
+
+
+def test_a_generator_inside_a_list_is_rendered_like_the_rest(play: Play) -> None:
+    def tasks(ctx: Context) -> Iterator[Node]:
+        yield Task("a", Number, run=lambda: Number(n=1))
+        if ctx.output_maybe((Number, "a")) is not None:
+            yield Task("b", Number, run=lambda: Number(n=2))
+
+    def broken() -> Iterator[Node]:
+        yield Task("a", Number, run=lambda: Number(n=1))
+        raise KeyError("late")
+
+    assert in_time(lambda: play.run(lambda ctx: [tasks(ctx)])).output == {"n": 2}
+    with pytest.raises(RenderFailed, match="KeyError"):
+        in_time(lambda: play.run(lambda ctx: [broken()], run_id="r2"))
+
+
+def test_a_tree_that_is_far_too_deep_is_refused_in_our_words(play: Play) -> None:
+    def flow(ctx: Context) -> Node:
+        node: Node = Task("a", Number, run=lambda: Number(n=1))
+        for _ in range(5000):
+            node = Sequence(node)
+        return node
+
+    with pytest.raises(TooDeep):
+        in_time(lambda: play.run(flow))
 
 
 class Unspeakable(Exception):

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from smithers import Branch, Node, Task
-from smithers.errors import ChildRefused, InvalidNode
+from smithers.errors import ChildRefused, InvalidNode, Place
 from smithers.ids import NodeKey
-from smithers.nodes import Lowering
+from smithers.nodes import Lowering, children_of
 from smithers.plan import HolePlan, PlanNode, SequencePlan, TaskPlan
 
 yes, no = Task("yes", str, value=""), Task("no", str, value="")
 
 
 class Calls:
-    def render(self, make: Any, key: NodeKey) -> object:
-        return make()
+    def render(self, make: Any, key: NodeKey, place: Place | None) -> tuple[Node, ...]:
+        return children_of((make(),), place)
 
     def pass_at(self, key: NodeKey) -> Any:
         raise AssertionError("not a loop")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from smithers import Loop, Node, Task
-from smithers.errors import ChildRefused, InvalidId, InvalidNode
+from smithers.errors import ChildRefused, InvalidId, InvalidNode, Place
 from smithers.ids import NodeKey
-from smithers.nodes import Lowering
+from smithers.nodes import Lowering, children_of
 from smithers.plan import HolePlan, LoopPlan, SequencePlan, TaskPlan
 
 a, b = Task("a", str, value=""), Task("b", str, value="")
@@ -19,8 +19,8 @@ a, b = Task("a", str, value=""), Task("b", str, value="")
 class Calls:
     """Bodies are given the key for a pass."""
 
-    def render(self, make: Any, key: NodeKey) -> object:
-        return make()
+    def render(self, make: Any, key: NodeKey, place: Place | None) -> tuple[Node, ...]:
+        return children_of((make(),), place)
 
     def pass_at(self, key: NodeKey) -> Any:
         return key

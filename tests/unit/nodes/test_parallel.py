@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from smithers import Node, Parallel, Task
-from smithers.errors import ChildRefused, InvalidNode
+from smithers.errors import ChildRefused, InvalidNode, Place
 from smithers.ids import NodeKey
-from smithers.nodes import Lowering
+from smithers.nodes import Lowering, children_of
 from smithers.plan import HolePlan, ParallelPlan
 
 
@@ -20,9 +20,9 @@ class Calls:
     def __init__(self) -> None:
         self.keys: list[NodeKey] = []
 
-    def render(self, make: Any, key: NodeKey) -> object:
+    def render(self, make: Any, key: NodeKey, place: Place | None) -> tuple[Node, ...]:
         self.keys.append(key)
-        return make()
+        return children_of((make(),), place)
 
     def pass_at(self, key: NodeKey) -> Any:
         raise AssertionError("not a loop")

@@ -17,6 +17,7 @@ Programs match `code`; people read `message` and `hint`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 
@@ -28,6 +29,12 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
+
+
+def fault_path(loc: Sequence[int | str]) -> str:
+    """Where in a value pydantic found a fault: `steps[0].title`; empty for the whole of it."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    return text.removeprefix(".")
 
 
 class SmithersError(Exception):

@@ -10,7 +10,7 @@ from typing import Any
 
 from smithers.errors import InvalidNode
 from smithers.ports import Agent, AgentReply, AgentRequest
-from smithers.workers import Workers, on_thread
+from smithers.workers import Workers, is_async, on_thread
 
 _WORKERS = Workers("smithers-agent")
 
@@ -36,9 +36,7 @@ class CallableAgent:
         self._fn = fn
         self._name = name or _name_of(fn)
         self._takes_request = _takes_request(fn)
-        self._is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(
-            getattr(fn, "__call__", None)  # noqa: B004  the method itself is looked at, not callability
-        )
+        self._is_async = is_async(fn)
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeVar, overload
 from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import from_json
 
-from smithers.errors import InvalidOutput
+from smithers.errors import InvalidOutput, fault_path
 from smithers.ports import AgentReply, AgentRequest
 from smithers.prompt import json_schema
 
@@ -228,14 +228,9 @@ def _line(fault: Fault) -> str:
 
 def _faults(error: ValidationError) -> list[Fault]:
     return [
-        Fault(_path(found["loc"]), found["msg"], _quotable(found["input"]))
+        Fault(fault_path(found["loc"]) or "$", found["msg"], _quotable(found["input"]))
         for found in error.errors(include_url=False, include_context=False)
     ]
-
-
-def _path(loc: tuple[int | str, ...]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
-    return text.removeprefix(".") or "$"
 
 
 def _quotable(value: object) -> Any:

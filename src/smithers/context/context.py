@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, overload
 
 from typing_extensions import TypeVar
 
-from smithers.errors import MissingOutput, ReadRefused, StaleOutput
+from smithers.errors import MissingOutput, ReadRefused, StaleOutput, fault_path
 
 from .record import wrap
 from .view import View, ambient
@@ -197,9 +197,7 @@ def decode(row: OutputText, model: Any) -> Any:
     try:
         return from_stored(model, row.body)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or '$'}: {fault['msg']}" for fault in error.errors()
-        )
+        faults = "; ".join(f"{fault_path(fault['loc']) or '$'}: {fault['msg']}" for fault in error.errors())
         raise StaleOutput(
             f"the stored output of {row.key} does not fit {row.model} as it is now: {faults}",
             node=str(row.key),

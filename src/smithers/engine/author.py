@@ -27,7 +27,7 @@ from smithers.errors import (
     SmithersError,
 )
 from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest
-from smithers.workers import Workers
+from smithers.workers import Workers, is_async
 
 from .encode import encode_output
 from .failure import classify, describe
@@ -122,15 +122,6 @@ class Author:
         except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
             outcome = outcome_of(job, error)
         job.report(job, outcome)
-
-
-def is_async(function: Any) -> bool:
-    """Whether calling it gives a coroutine."""
-    while isinstance(function, partial):
-        function = function.func
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - the method itself is looked at
-    )
 
 
 def outcome_of(job: Job, error: BaseException) -> Outcome:

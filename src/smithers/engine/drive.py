@@ -40,12 +40,11 @@ from smithers.scheduler.vertex import Leaf
 from .definition import Definition
 from .draft import Draft, brief, dump
 from .encode import encode_output
-from .failure import classify, describe
+from .failure import author_place, classify, describe
 from .fingerprint import fingerprint
 from .job import Done, Failed, Job, Outcome
 from .memory import Memory
 from .planning import Planning, standing_of
-from .render import author_place
 from .settling import Settling
 
 FRAME_EVENTS = 2_000

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from smithers.context import from_stored
-from smithers.errors import BugError, InputError, InvalidOutput, Place
+from smithers.errors import BugError, InputError, InvalidOutput, Place, fault_path
 from smithers.nodes import Task
 from smithers.records import INPUT_LIMIT_BYTES
 
@@ -44,7 +44,7 @@ def encode_output(task: Task[Any], model: type[Any] | None, value: object) -> st
     try:
         valid: Any = value if isinstance(value, model) else model.model_validate(value)
     except ValidationError as error:
-        raise _refusal(task, [(_path(e["loc"]), e["msg"], e["input"]) for e in error.errors()]) from None
+        raise _refusal(task, [(fault_path(e["loc"]), e["msg"], e["input"]) for e in error.errors()]) from None
     return _readable(task, model, valid)
 
 
@@ -86,7 +86,7 @@ def encode_input(model: type[Any] | None, given: Any, workflow: str) -> str:
     try:
         valid = given if isinstance(given, model) else model.model_validate(given)
     except ValidationError as error:
-        faults = [(_path(e["loc"]), e["msg"], _short(e["input"])) for e in error.errors()]
+        faults = [(fault_path(e["loc"]), e["msg"], _short(e["input"])) for e in error.errors()]
         lines = [f"{path or 'the input'}: {what}, got {value}" for path, what, value in faults]
         raise InputError(
             f"the input does not fit {workflow} ({model.__name__}): " + "; ".join(lines),
@@ -144,13 +144,6 @@ def _not_finite(value: object, path: str) -> Iterator[tuple[str, float]]:
     elif isinstance(value, (list, tuple, set, frozenset)):
         for index, item in enumerate(value):
             yield from _not_finite(item, f"{path}[{index}]")
-
-
-def _path(loc: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
-    return text
 
 
 def _refusal(task: Task[Any], problems: list[tuple[str, str, object]]) -> InvalidOutput:

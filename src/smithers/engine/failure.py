@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from smithers.errors import (
@@ -16,12 +17,15 @@ from smithers.errors import (
     AuthoringError,
     HeartbeatTimeout,
     InvalidOutput,
+    Place,
     SmithersError,
     TaskTimeout,
 )
 from smithers.records import FailureClass
 
 from .library import is_library_file
+
+_OURS = Path(__file__).parents[1]
 
 _CLASSES: tuple[tuple[type[BaseException], FailureClass], ...] = (
     (AgentQuota, FailureClass.QUOTA),
@@ -56,18 +60,33 @@ def describe(error: BaseException) -> dict[str, Any]:
     """The error as stored: `code`, `message`, `hint`, and where in the author's code it was raised."""
     if isinstance(error, SmithersError):
         return error.payload()
-    last = traceback.extract_tb(error.__traceback__)
     found: dict[str, Any] = {
         "code": type(error).__name__,
         "message": _first_lines(text_of(error)) or type(error).__name__,
     }
-    own = [frame for frame in last if "/smithers/engine/" not in frame.filename.replace("\\", "/")]
-    if own:
-        # The author's own line, where there is one: an edit of json/decoder.py helps nobody.
-        at = next((f for f in reversed(own) if not is_library_file(f.filename)), own[-1])
-        found["place"] = f"{at.filename}:{at.lineno}"
-        found["traceback"] = [f"{f.filename}:{f.lineno} {f.name}" for f in own[-8:]]
+    place = author_place(error)
+    if place is not None:
+        found["place"] = str(place)
+        found["traceback"] = [f"{f.filename}:{f.lineno} {f.name}" for f in _not_ours(error)[-8:]]
     return found
+
+
+def author_place(error: BaseException) -> Place | None:
+    """The deepest line of the traceback in the author's files, else in code that is not ours.
+
+    An edit of `json/decoder.py`, or of what a dataclass compiled, helps nobody.
+    """
+    frames = _not_ours(error)
+    own = [f for f in frames if not f.filename.startswith("<") and not is_library_file(f.filename)]
+    for frame in (own or frames)[-1:]:
+        return Place(frame.filename, frame.lineno or 0)
+    return None
+
+
+def _not_ours(error: BaseException) -> list[traceback.FrameSummary]:
+    return [
+        f for f in traceback.extract_tb(error.__traceback__) if not Path(f.filename).is_relative_to(_OURS)
+    ]
 
 
 def text_of(error: BaseException) -> str:

@@ -21,13 +21,11 @@ from smithers.records import (
     Verdict,
 )
 from smithers.scheduler import Due, Facts, LoopFact, Running, Schedule, Settled
+from smithers.scheduler.edges import UPSTREAM_FAILED
 from smithers.scheduler.failing import NOT_REACHED
 from smithers.scheduler.retry import PastFailure, signature
 
 from .failure import message_of
-
-UPSTREAM = "upstream failed"
-"""Reasons that begin so: skipped, because what it needs failed."""
 
 
 @dataclass(slots=True)
@@ -236,4 +234,4 @@ def _settled(node: NodeRow) -> Settled:
         case _:
             if node.reason == NOT_REACHED:
                 return Settled.NOT_REACHED
-            return Settled.UPSTREAM if (node.reason or "").startswith(UPSTREAM) else Settled.SKIPPED
+            return Settled.UPSTREAM if (node.reason or "").startswith(UPSTREAM_FAILED) else Settled.SKIPPED

@@ -22,9 +22,9 @@ from smithers.scheduler.vertex import HoleVertex, Leaf, LoopVertex
 
 from .definition import Definition
 from .draft import Draft
-from .failure import text_of
+from .failure import author_place, text_of
 from .memory import Memory
-from .render import Renderer, author_place
+from .render import Renderer
 from .tree import MountedRows
 
 _AGAIN = (Settled.FAILED, Settled.TOLERATED, Settled.UPSTREAM, Settled.CANCELLED)

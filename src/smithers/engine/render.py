@@ -13,7 +13,7 @@ from smithers.nodes import Lowering, Node, children_of
 from smithers.plan import PlanNode
 
 from .definition import Definition
-from .failure import text_of
+from .failure import author_place, text_of
 
 
 @dataclass(slots=True)
@@ -110,15 +110,3 @@ class Renderer:
         for subject in unit.reads:
             self._readers.setdefault(subject, set()).add(key)
         return made
-
-
-def author_place(error: BaseException) -> Place | None:
-    """The deepest line of the traceback that is not ours."""
-    found: Place | None = None
-    trace = error.__traceback__
-    while trace is not None:
-        module = trace.tb_frame.f_globals.get("__name__", "")
-        if not module.startswith("smithers.") and not module.startswith(("pydantic", "jinja2")):
-            found = Place(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
-        trace = trace.tb_next
-    return found

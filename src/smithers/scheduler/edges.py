@@ -12,6 +12,9 @@ from smithers.plan import Edge
 from .facts import Blocked, Facts, Settled
 from .vertex import AnyVertex, Leaf, LoopVertex, Waiting
 
+UPSTREAM_FAILED = "upstream failed"
+"""Reasons that begin so: skipped, because what it needs failed. Stored, and read back by it."""
+
 
 class Doom(NamedTuple):
     """Why a task is skipped that needs an output which can never come."""
@@ -206,5 +209,5 @@ class Edges:
 
 def _doom_of(target: str, fact: object) -> Doom:
     if fact in (Settled.TOLERATED, Settled.FAILED, Settled.UPSTREAM):
-        return Doom(Settled.UPSTREAM, f"upstream failed: {target}")
+        return Doom(Settled.UPSTREAM, f"{UPSTREAM_FAILED}: {target}")
     return Doom(Settled.SKIPPED, f"upstream skipped: {target}")

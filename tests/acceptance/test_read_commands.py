@@ -472,3 +472,30 @@ def test_looking_changes_nothing(project: Path) -> None:
     for words in (["ps"], ["inspect", "swift"], ["why", "swift"], ["logs", "swift"]):
         assert smithers(project, *words).returncode == 0
     assert {path.name: path.read_bytes() for path in store.parent.iterdir() if path.suffix == ".db"} == before
+
+
+@pytest.fixture
+def begun(empty: Path) -> Path:
+    """A project whose store's maker died before anything was in it."""
+    (empty / ".smithers").mkdir()
+    (empty / ".smithers" / "smithers.db").touch()
+    return empty
+
+
+@pytest.mark.parametrize("words", [("ps",), ("inspect", "x"), ("why", "x"), ("logs", "x"), ("output", "x")])
+def test_a_store_whose_maker_died_at_once_is_a_project_without_runs(
+    begun: Path, words: tuple[str, ...]
+) -> None:
+    done = smithers(begun, *words)
+    assert "runs yet" in done.stdout + done.stderr
+    assert done.returncode == (0 if words == ("ps",) else 4)
+
+
+def test_a_run_begins_in_a_store_whose_maker_died_at_once(begun: Path) -> None:
+    (begun / "flow.py").write_text(
+        "from smithers import Task, workflow\n"
+        "@workflow\n"
+        "def flow(ctx):\n"
+        "    return Task('a', str, value='x')\n"
+    )
+    assert smithers(begun, "up", "flow.py", "-r", "r1").returncode == 0

@@ -15,8 +15,8 @@ from typing import Any
 from smithers.cli import terminal
 from smithers.clock import SystemClock
 from smithers.errors import RunFailed, StoreNotFound
-from smithers.observe import next_step
-from smithers.records import OwnerHealth, RunFilter, RunRow
+from smithers.observe import lookup, next_step
+from smithers.records import OwnerHealth, RunRow
 from smithers.store import open_store
 
 PROOF_S = 30.0
@@ -90,8 +90,9 @@ def _await_owner(path: Path, run_id: str, child: subprocess.Popen[bytes]) -> Run
 
 def _row(path: Path, run_id: str) -> RunRow | None:
     try:
+        # Not `open_project`: the child may be just about to make the file, which this finishes.
         reader = open_store(path, clock=SystemClock(), create=False).reader()
     except StoreNotFound:
         return None
     with closing(reader):
-        return next((row for row in reader.runs(RunFilter()) if row.name == run_id), None)
+        return lookup.exact_run(reader, run_id)

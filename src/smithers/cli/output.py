@@ -41,14 +41,7 @@ def output(
         if node is None and (iteration is not None or scope is not None):
             raise click.UsageError("--iteration and --scope need a NODE.")
         ref = _own(project, snapshot) if node is None else _of_node(project, snapshot, node, iteration, scope)
-        row = next(
-            (
-                row
-                for row in project.reader.outputs(snapshot.run.id)
-                if row.key == ref.key and row.generation == ref.generation
-            ),
-            None,
-        )
+        row = lookup.stored_output(project.reader, snapshot.run, ref)
         if row is None:
             raise MissingOutput(
                 f"{ref.key} of {snapshot.run.name} stored no output",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smithers.clock import SystemClock
+from smithers.errors import StoreNotFound
 from smithers.observe import lookup
 
 if TYPE_CHECKING:
@@ -60,7 +61,14 @@ def open_project(named: str | None) -> Iterator[Project | None]:
         return
     clock = SystemClock()
     # Not `open_store`: it writes (it brings the schema up to date), and whoever only looks must not.
-    with closing(Store(path, durability="full", clock=clock).reader()) as reader:
+    try:
+        opened = Store(path, durability="full", clock=clock).reader()
+    except StoreNotFound:
+        if named is not None:
+            raise
+        yield None  # a first run that was cut off before it began has left an empty file
+        return
+    with closing(opened) as reader:
         yield Project(reader, named, clock.now_ms())
 
 

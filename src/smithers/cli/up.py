@@ -22,7 +22,7 @@ from smithers.cli.options import json_option, store_option
 from smithers.cli.streams import stdout_kept
 from smithers.errors import RunExists, RunNotFound, UsageRefused, WorkflowNotFound
 from smithers.ids import check_run_id
-from smithers.records import RunFilter, RunState
+from smithers.records import RunState
 
 if TYPE_CHECKING:
     from smithers.engine.handle import Handle, RunEnd
@@ -212,15 +212,15 @@ def _start(target: Target, path: Path, wanted: Wanted) -> int:
 
 def _refuse_taken(path: Path, run_id: str, file: str) -> None:
     """Before anything of the author's is imported: the name may be taken."""
+    from contextlib import closing
+
     from smithers.clock import SystemClock
+    from smithers.observe import lookup
     from smithers.store import open_store
 
-    reader = open_store(path, clock=SystemClock(), create=False).reader()
-    try:
-        taken = any(row.name == run_id for row in reader.runs(RunFilter()))
-    finally:
-        reader.close()
-    if taken:
+    with closing(open_store(path, clock=SystemClock(), create=False).reader()) as reader:
+        taken = lookup.exact_run(reader, run_id)
+    if taken is not None:
         again = f"smithers up {quote(file)} --run-id {run_id} --resume"
         raise RunExists(
             f"there is a run {run_id} already", hint=f"continue it: `{again}`, or choose another --run-id"
@@ -285,16 +285,15 @@ def _check_workflow(row: RunRow, name: str) -> None:
 
 
 def _already_finished(host: Host, row: RunRow, wanted: Wanted) -> int:
-    reader = host.store.reader()
-    try:
-        body = next(
-            (one.body for one in reader.outputs(row.id) if row.output and one.key == row.output.key), None
-        )
-    finally:
-        reader.close()
+    from contextlib import closing
+
+    from smithers.observe import lookup
+
+    with closing(host.store.reader()) as reader:
+        found = lookup.stored_output(reader, row)
     if not wanted.is_json:
         terminal.note(f"{row.name} is finished already; nothing was run")
-    _print_result(row.name, RunState.FINISHED, body, None, wanted.is_json)
+    _print_result(row.name, RunState.FINISHED, found.body if found else None, None, wanted.is_json)
     return 0
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from smithers.observe.node_view import NodeView, NodeViews
     from smithers.observe.tree import Place
     from smithers.ports import Reader
+    from smithers.records import OutputRef, OutputRow, RunRow
 
 LAST = "@last"
 """Names the newest run."""
@@ -49,6 +50,24 @@ def run_name(reader: Reader, text: str) -> str:
         near = get_close_matches(text, names, n=_NAMED, cutoff=0.5)
         meant = f"did you mean {_listed(near)}?" if near else f"the newest are {_listed(names)}"
         raise RunNotFound(f"no run {text!r}; {meant}", runs=near or names[:_NAMED]) from None
+
+
+def exact_run(reader: Reader, name: str) -> RunRow | None:
+    """The run of exactly this name; None: there is none, though others may begin like it."""
+    try:
+        row = reader.run(name)
+    except (RunNotFound, RunAmbiguous):
+        return None
+    return row if row.name == name else None
+
+
+def stored_output(reader: Reader, run: RunRow, ref: OutputRef | None = None) -> OutputRow | None:
+    """An output of a run; by default its own. None: there is none."""
+    ref = ref or run.output
+    if ref is None:
+        return None
+    rows = reader.outputs(run.id)
+    return next((row for row in rows if (row.key, row.generation) == (ref.key, ref.generation)), None)
 
 
 def no_runs(text: str) -> RunNotFound:

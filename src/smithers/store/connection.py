@@ -100,7 +100,8 @@ def open_readable(path: Path, clock: Clock) -> sqlite3.Connection:
         connection = _connect(path, mode, PATIENCE_MS)
         try:
             connection.execute("PRAGMA query_only = ON")
-            patiently(partial(_check_header, connection, path), clock)
+            if not patiently(partial(_check_header, connection, path), clock):
+                raise StoreNotFound(f"{path} is empty: nothing has been stored in it yet", path=str(path))
         except sqlite3.Error as error:
             connection.close()
             if mode == modes[-1] or family(error) not in ("CANTOPEN", "READONLY"):
@@ -150,8 +151,12 @@ def _make_folder(folder: Path) -> None:
         raise os_error(error, folder) from error
 
 
-def _check_header(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse other people's databases, those of a later version of ours, and damaged ones."""
+def _check_header(connection: sqlite3.Connection, path: Path) -> bool:
+    """Refuse other people's databases, those of a later version of ours, and damaged ones.
+
+    Returns:
+        False: it holds nothing yet: it is being made right now, or whoever made it has died at once.
+    """
     try:
         # Reads the whole schema, so that damage there is found before anything is written.
         is_empty = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
@@ -160,7 +165,7 @@ def _check_header(connection: sqlite3.Connection, path: Path) -> None:
             raise NotAStore(f"{path} is not a database", path=str(path)) from error
         raise
     if is_empty:
-        return  # new, or being made by another process right now
+        return False
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise NotAStore(f"{path} is a database of another program", path=str(path))
     version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -170,6 +175,7 @@ def _check_header(connection: sqlite3.Connection, path: Path) -> None:
             path=str(path),
             schema=version,
         )
+    return True
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability) -> None:

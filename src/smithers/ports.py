@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         InboxKind,
         InboxRow,
         MountRow,
-        NewRun,
         NodeRow,
         OutputRow,
         Owner,
@@ -126,27 +125,25 @@ class Leases(Protocol):
 class Writer(Protocol):
     """The one connection that changes run state; used from one thread."""
 
-    def create_run(self, new: NewRun, owner: int, first: FrameWrite) -> RunRow:
-        """Store a run and its first frame in one transaction. `first.run` and `.fence` are filled in.
-
-        Raises:
-            RunExists: the name is taken; nothing was written.
-        """
-        ...
-
     def commit(self, frames: Sequence[FrameWrite]) -> list[Exception | None]:
         """Store frames of several runs in one transaction, one savepoint each.
 
         Returns:
             One entry a frame: None when it is durable, else why it alone was not stored
-            (`LeaseLost`, or a `StoreError`).
+            (`LeaseLost`, `MessagesWaiting`, `RunExists`, or a `StoreError`). A frame that creates its
+            run has `run` and `fence` filled in.
         Raises:
             CommitUnknown: the commit itself raised; any of it may or may not be there.
+            StoreNotFound: the database is gone, and with it what was written.
         """
         ...
 
     def load(self, run: int) -> StoredRun:
         """Everything needed to continue a run."""
+        ...
+
+    def held(self, name: str, owner: int) -> int | None:
+        """The run of this name, if this owner holds it."""
         ...
 
     def heartbeats(self, rows: Sequence[tuple[int, int, HeartbeatRow]]) -> None:

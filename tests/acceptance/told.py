@@ -97,9 +97,12 @@ class Told:
             json.dumps(given or {"goal": "ship it"}),
             {},
             self._at(ago),
+            teller.owner.id,
         )
         self._frame.used = 2
-        self.row: RunRow = teller.writer.create_run(new, teller.owner.id, self._frame)
+        self._frame.creates = new
+        assert teller.writer.commit([self._frame]) == [None]
+        self.row: RunRow = teller.writer.load(self._frame.run).run
         self._seq = 2
         self._frame = self._blank(2, self._seq)
 

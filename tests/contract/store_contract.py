@@ -101,6 +101,14 @@ class Fault:
     after_commit: BaseException | None = None
 
 
+def create_run(writer: Writer, new: NewRun, first: FrameWrite) -> None:
+    """Store a run with its first frame."""
+    first.creates = new
+    (refused,) = writer.commit([first])
+    if refused is not None:
+        raise refused
+
+
 class World:
     """One store, a clock, and connections that are closed at the end."""
 
@@ -128,10 +136,10 @@ class World:
         first.events.append(EventRow(1, EventType.RUN_STARTED, self.clock.now_ms()))
         first.mounted = [Mount(node, None, at, SPEC) for at, node in enumerate(ids)]
         new = NewRun(
-            name, "flow", "flow.py:flow", '{"goal":"x"}', {"max_concurrency": 16}, self.clock.now_ms()
+            name, "flow", "flow.py:flow", '{"goal":"x"}', {"max_concurrency": 16}, self.clock.now_ms(), owner
         )
-        run = self.writer.create_run(new, owner, first)
-        return Drive(self, run.id, owner, fence=first.fence, frame=1, seq=1)
+        create_run(self.writer, new, first)
+        return Drive(self, first.run, owner, fence=first.fence, frame=1, seq=1)
 
     def facts(self, run: int) -> list[object]:
         """All that can be read of a run."""
@@ -269,7 +277,7 @@ class StoreContract(ABC):
         world.leases.end_owner(drive.owner)
         first = FrameWrite(0, 0, 1, 0, 0, 0, 1)
         with pytest.raises(LeaseLost):
-            world.writer.create_run(NewRun("r2", "flow", "f", "{}", {}, 1), drive.owner, first)
+            create_run(world.writer, NewRun("r2", "flow", "f", "{}", {}, 1, drive.owner), first)
         assert [row.name for row in world.reader.runs(RunFilter())] == ["r1"]
 
     def test_a_run_is_found_by_exact_name_before_prefix_and_never_by_a_shared_one(self, world: World) -> None:
@@ -647,7 +655,7 @@ class StoreContract(ABC):
     def test_an_expired_owner_that_holds_another_run_stays_on_record(self, world: World) -> None:
         drive = world.create("a")
         first = FrameWrite(0, 0, 1, 0, 0, 0, world.clock.now_ms())
-        world.writer.create_run(NewRun("b", "flow", "f", "{}", {}, world.clock.now_ms()), drive.owner, first)
+        create_run(world.writer, NewRun("b", "flow", "f", "{}", {}, world.clock.now_ms(), drive.owner), first)
         world.clock.advance(TTL_MS)
         world.leases.claim(drive.run, world.leases.register_owner(TTL_MS).id)
         assert world.leases.renew_owner(drive.owner, TTL_MS)

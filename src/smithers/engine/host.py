@@ -42,6 +42,7 @@ class Host:
 
     def __init__(self, path: Path, *, durability: Durability = "full", clock: Clock | None = None) -> None:
         self.clock: Clock = clock or SystemClock()
+        self.random = Random()
         self.store: Store = open_store(path, durability=durability, clock=self.clock)
         self.project = project_root(self.store.path)
         # Runs are started from many threads: there must be one owner, and one engine, all the same.
@@ -85,10 +86,13 @@ class Host:
             if self._engine is not None and self._engine.has_lost:
                 self.close()  # a new owner, under a new lease
             if self._engine is None:
+                from .author import Author
                 from .engine import Engine
+                from .fleet import Effects
 
                 leases, owner = self._register()
-                self._engine = Engine(self.store.writer(), leases, owner, self.clock, Random())
+                effects = Effects(self.store.writer(), leases, owner, self.clock, self.random, Author())
+                self._engine = Engine(effects).start()
             return self._engine
 
     def close(self) -> None:

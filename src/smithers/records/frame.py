@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from smithers.ids import NodeKey
 
 from .state import AttemptState, EventType, FailureClass, NodeState, RunState, Verdict
+
+if TYPE_CHECKING:
+    from .row import NewRun
 
 
 class EventRow(NamedTuple):
@@ -143,6 +146,7 @@ class FrameWrite:
     """
 
     run: int
+    """Number of the run; filled in by the store where the frame creates it."""
     fence: int
     frame: int
     parent: int
@@ -150,6 +154,8 @@ class FrameWrite:
     used: int
     at_ms: int
     rendered: bool = False
+    creates: NewRun | None = None
+    """The run that this first frame brings into being."""
     run_change: RunChange | None = None
     events: list[EventRow] = field(default_factory=list)
     started: list[AttemptStart] = field(default_factory=list)

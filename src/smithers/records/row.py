@@ -173,6 +173,8 @@ class NewRun:
     input: str
     config: Mapping[str, Any]
     created_ms: int
+    owner: int
+    """Who drives it from its first frame on."""
 
 
 @dataclass(frozen=True, slots=True)

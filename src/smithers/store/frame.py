@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from smithers.errors import BugError, LeaseLost, MessagesWaiting
+from smithers.errors import BugError, LeaseLost, MessagesWaiting, RunExists
 from smithers.ids import NodeKey
-from smithers.records import AttemptEnd, FrameWrite, HeartbeatRow, RunChange
+from smithers.records import AttemptEnd, FrameWrite, HeartbeatRow, NewRun, RunChange
 from smithers.store.blob import Blobs
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
@@ -34,6 +35,7 @@ class FrameStatements:
         self._blobs = blobs
         sql = statements("frame")
         self._sql = sql
+        self._run_sql, self._has_owner = statements("run"), statements("owner")["has_owner"]
         self._enter = sql["enter"]
         self._add_frame = sql["add_frame"]
         self._close_attempt = sql["close_attempt"]
@@ -64,10 +66,13 @@ class FrameStatements:
             moved: what `move_large_outputs` said.
         Raises:
             LeaseLost: the run has a newer owner.
+            RunExists: the frame creates a run whose name is taken.
             MessagesWaiting: the frame gives the run up, and a message that it does not take has arrived.
             BugError: it does not fit what is stored.
             sqlite3.Error: as it came. Whatever was raised, the caller rolls back.
         """
+        if frame.creates is not None:
+            self._create_run(frame, frame.creates)
         created_ms = self._fence(frame)
         run, number, execute = frame.run, frame.frame, self._connection.execute
         execute(
@@ -117,6 +122,20 @@ class FrameStatements:
         if len(rows) == 1:
             return self._connection.execute(sql, rows[0]).rowcount
         return self._connection.executemany(sql, rows).rowcount
+
+    def _create_run(self, frame: FrameWrite, new: NewRun) -> None:
+        """Insert the run that this frame begins; `frame.run` and `.fence` are filled in."""
+        execute, sql = self._connection.execute, self._run_sql
+        if execute(sql["has_run_named"], (new.name,)).fetchone():
+            raise RunExists(f"there is a run {new.name} already", run=new.name)
+        if execute(self._has_owner, (new.owner,)).fetchone() is None:
+            raise LeaseLost("this process' lease was taken over", owner=new.owner)
+        values = (new.name, new.workflow, new.owner, new.created_ms, new.created_ms)
+        run = execute(sql["add_run"], values).lastrowid
+        assert run is not None  # an INSERT always has a rowid
+        config = json.dumps(dict(new.config), ensure_ascii=False, separators=(",", ":"))
+        execute(sql["add_input"], (run, new.source, config, new.input))
+        frame.run, frame.fence = run, 1
 
     def _fence(self, frame: FrameWrite) -> int:
         """Enter the run, which is the first statement of each frame, and return its `created_ms`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import time
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from smithers.clock import Clock
-from smithers.errors import LeaseLost, RunExists, SmithersError, StoreError, StoreNotFound
-from smithers.records import FrameWrite, HeartbeatRow, InboxRow, NewRun, RunRow, StoredRun
+from smithers.errors import SmithersError, StoreError, StoreNotFound
+from smithers.records import FrameWrite, HeartbeatRow, InboxRow, StoredRun
 from smithers.store.blob import Blobs
 from smithers.store.connection import begin, commit, roll_back
 from smithers.store.fact import StoredFacts
@@ -68,42 +67,12 @@ class SqliteWriter:
 
     # --- Writing ---
 
-    def create_run(self, new: NewRun, owner: int, first: FrameWrite) -> RunRow:
-        """Store a run and its first frame in one transaction. `first.run` and `.fence` are filled in.
-
-        Raises:
-            RunExists: the name is taken; nothing was written.
-            LeaseLost: `owner` is no longer on record; nothing was written.
-            CommitUnknown: the commit itself raised.
-            StoreError: the family says why not; nothing was written.
-        """
-        sql = statements("run")
-        with self._refusals():
-            moved = self._frames.move_large_outputs(first)
-            begin(self._connection)
-            execute = self._connection.execute
-            if execute(sql["has_run_named"], (new.name,)).fetchone():
-                raise RunExists(f"there is a run {new.name} already", run=new.name)
-            if execute(statements("owner")["has_owner"], (owner,)).fetchone() is None:
-                raise LeaseLost("this process' lease was taken over", owner=owner)
-            run = execute(
-                sql["add_run"], (new.name, new.workflow, owner, new.created_ms, new.created_ms)
-            ).lastrowid
-            assert run is not None  # an INSERT always has a rowid
-            config = json.dumps(dict(new.config), ensure_ascii=False, separators=(",", ":"))
-            execute(sql["add_input"], (run, new.source, config, new.input))
-            first.run, first.fence = run, 1
-            self._frames.write(first, moved)
-            self._commit()
-            self._check_file()
-            return self._facts.runs(low=run, high=run)[0]
-
     def commit(self, frames: Sequence[FrameWrite]) -> list[Exception | None]:
         """Store frames of several runs in one transaction, one savepoint each.
 
         Returns:
             One entry a frame: None when it is durable, else why it alone was not stored: `LeaseLost`,
-            `MessagesWaiting`, `BugError`, or a `StoreError`.
+            `MessagesWaiting`, `RunExists`, `BugError`, or a `StoreError`.
         Raises:
             CommitUnknown: the commit itself raised; any of it may or may not be there.
             StoreNotFound: the file is gone, and with it what was written.
@@ -139,6 +108,12 @@ class SqliteWriter:
         """
         with self._refusals():
             return self._facts.load(run)
+
+    def held(self, name: str, owner: int) -> int | None:
+        """The run of this name, if this owner holds it; None: there is none, or it is somebody else's."""
+        with self._refusals():
+            found = self._connection.execute(statements("run")["held_run"], (name, owner)).fetchone()
+        return None if found is None else int(found[0])
 
     def has_changed(self) -> bool:
         """Whether another connection has committed since the last call."""

@@ -374,7 +374,7 @@ def test_what_a_frame_starts_and_a_cancel_overtakes_never_begins(play: Play) -> 
     def pause(frame: FrameWrite) -> None:
         # On the engine's thread, between the commit that starts `late` and its dispatch.
         if any(start.key.node == "late" for start in frame.started):
-            for drive, _ in host_for(play.store).engine._drives.values():
+            for drive in host_for(play.store).engine.fleet:
                 drive.stop(RunState.PAUSED)
 
     handle = Workflow(flow).start(host_for(play.store), run_id="r", watch=pause)

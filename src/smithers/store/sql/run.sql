@@ -10,6 +10,9 @@ INSERT INTO smithers_inputs (run, source, config, input) VALUES (?, ?, ?, ?);
 -- name: has_run_named
 SELECT 1 FROM smithers_runs WHERE name = ?;
 
+-- name: held_run
+SELECT id FROM smithers_runs WHERE name = ? AND owner = ?;
+
 -- name: has_run
 SELECT 1 FROM smithers_runs WHERE id = ?;
 

@@ -1,0 +1,454 @@
+"""The runs that an engine drives: one frame for each that was touched, all of them in one commit.
+
+A run begins here with its first frame, which is stored together with the frames of all others: a thousand
+runs that are started at once cost a handful of commits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from smithers.clock import Clock
+from smithers.errors import (
+    BugError,
+    CommitUnknown,
+    LeaseLost,
+    MessagesWaiting,
+    RunExists,
+    SmithersError,
+    StoreError,
+)
+from smithers.ids import short_run_id
+from smithers.ports import Leases, Writer
+from smithers.records import (
+    AttemptState,
+    FrameWrite,
+    HeartbeatRow,
+    InboxRow,
+    NewRun,
+    Owner,
+    RunState,
+    StoredRun,
+)
+
+from .author import Author
+from .drive import Drive, Wires
+from .failure import text_of
+from .handle import Handle, RunEnd
+from .job import Job, Outcome, Stopped
+from .memory import Memory
+from .message import New, Resume
+from .timetable import Timetable
+
+_log = logging.getLogger("smithers")
+
+STOP_GRACE_MS = 5_000
+"""How long a cancelled coroutine may take to end before it is given up."""
+MAX_DOUBTS = 3
+"""Frames of a run that may come to nothing in a row, before the run stops with the store's error."""
+COMMIT_EVENTS = 500
+"""Frames with more events than this, taken together, are stored in several commits: while one goes on, nobody
+else can write to the file."""
+
+
+@dataclass(slots=True)
+class Driven:
+    """One run, and whoever waits for it."""
+
+    drive: Drive
+    handle: Handle
+    begins: New | Resume | None
+    """What asked for it, until its first frame is stored."""
+
+
+@dataclass(slots=True)
+class Step:
+    """A frame on its way to the store."""
+
+    driven: Driven
+    frame: FrameWrite
+    outcomes: list[tuple[Job, Outcome]]
+    """What the frame applies: applied again if it comes to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """All that an engine reaches the world by."""
+
+    writer: Writer
+    """Its own; used from the engine's thread only."""
+    leases: Leases
+    """Of the registered `owner`."""
+    owner: Owner
+    clock: Clock
+    random: Random
+    author: Author
+
+
+class Fleet:
+    """Drives runs, from the engine's thread.
+
+    Args:
+        wires: how attempts report.
+        report: takes the end of an attempt that nobody will report.
+    """
+
+    def __init__(self, effects: Effects, wires: Wires, report: Callable[[Job, Outcome], None]) -> None:
+        self._effects = effects
+        self._wires = wires
+        self._report = report
+        self._driven: dict[int, Driven] = {}
+        self._beginning: list[Driven] = []
+        self._touched: dict[int, list[tuple[Job, Outcome]]] = {}
+        self.timetable = Timetable()
+
+    # --- What the engine's loop asks -----------------------------------------------------------------
+
+    def __bool__(self) -> bool:
+        return bool(self._driven or self._beginning)
+
+    def __iter__(self) -> Iterator[Drive]:
+        return (driven.drive for driven in self._driven.values())
+
+    @property
+    def runs(self) -> list[int]:
+        return list(self._driven)
+
+    def drive(self, run: int) -> Drive | None:
+        found = self._driven.get(run)
+        return None if found is None else found.drive
+
+    @property
+    def is_hungry(self) -> bool:
+        """There is something to decide at once."""
+        return bool(self._touched or self._beginning)
+
+    def settled(self, job: Job, outcome: Outcome) -> None:
+        """An attempt has ended: the next step applies it."""
+        self._touched.setdefault(job.run, []).append((job, outcome))
+
+    def touch(self, run: int) -> None:
+        """Look at a run in the next step."""
+        self._touched.setdefault(run, [])
+
+    def begin(self, message: New | Resume) -> None:
+        """Drive a new run, or one that this process has claimed, from the next step on."""
+        try:
+            name = message.row.name if isinstance(message, Resume) else message.name
+            self._prepare(message, name or short_run_id(self._effects.random))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
+            message.handle.fail(as_error(error))
+
+    def stop(self, handle: Handle, state: RunState) -> bool:
+        """Pause or cancel a run; False: its first frame is not stored yet, ask again after the next step."""
+        found = self._driven.get(handle.run)
+        if found is not None:
+            found.drive.stop(state)
+            self._dispatch([found.drive])
+            self.touch(handle.run)
+        return all(driven.handle is not handle for driven in self._beginning)
+
+    def take(self, run: int, messages: Sequence[InboxRow]) -> None:
+        """Obey what others wrote to a run."""
+        drive = self._driven[run].drive
+        for message in messages:
+            drive.take(message)
+        self._dispatch([drive])
+        self.touch(run)
+
+    def step(self) -> None:
+        """One frame for each run that was touched or begins."""
+        touched, self._touched = self._touched, {}
+        beginning, self._beginning = self._beginning, []
+        steps = [self._frame(driven, []) for driven in beginning]
+        for run, outcomes in touched.items():
+            if run in self._driven:
+                steps.append(self._frame(self._driven[run], outcomes))
+        for group in _groups([step for step in steps if step is not None]):
+            self._commit(group)
+
+    def abandon(self, error: SmithersError) -> None:
+        """Let go of every run."""
+        beginning, self._beginning = self._beginning, []
+        for driven in (*beginning, *self._driven.values()):
+            self._let_go(driven, error)
+
+    # --- A frame, from its making to what follows it ------------------------------------------------
+
+    def _frame(self, driven: Driven, outcomes: list[tuple[Job, Outcome]]) -> Step | None:
+        drive = driven.drive
+        try:
+            frame = drive.step(outcomes, self._effects.clock.now_ms())
+            if driven.begins is not None:
+                self._create(driven, frame)
+        except BaseException as error:  # noqa: BLE001 - ours or the author's: it concerns this run only
+            self._let_go(driven, as_error(error))
+            return None
+        if frame is None:
+            self._look_ahead(drive)
+            self._dispatch([drive])
+            return None
+        return Step(driven, frame, outcomes)
+
+    def _create(self, driven: Driven, frame: FrameWrite | None) -> None:
+        """Let a new run's first frame bring it into being."""
+        if frame is None:
+            raise BugError("a first frame without an event")
+        new, drive = driven.begins, driven.drive
+        if isinstance(new, New):
+            frame.creates = NewRun(
+                drive.memory.name, new.definition.name, new.terms.source, new.input, new.config,
+                frame.at_ms, self._effects.owner.id,
+            )  # fmt: skip
+
+    def _commit(self, steps: Sequence[Step]) -> None:
+        try:
+            results = self._effects.writer.commit([step.frame for step in steps])
+        except CommitUnknown as error:
+            for step in steps:
+                self._doubt(step, error)
+            return
+        except BaseException as error:
+            for step in steps:
+                self._let_go(step.driven, as_error(error))
+            raise
+        stored: list[Drive] = []
+        for step, refused in zip(steps, results, strict=True):
+            if refused is None:
+                self._acknowledge(step)
+                stored.append(step.driven.drive)
+            else:
+                self._refused(step, refused)
+        self._dispatch(stored)
+        for step in steps:
+            if step.driven.drive.ended is not None and step.driven.drive.run in self._driven:
+                self._finish(step.driven)
+
+    def _acknowledge(self, step: Step) -> None:
+        """The frame is durable: tell whoever waits for it."""
+        driven, frame = step.driven, step.frame
+        if driven.begins is not None:
+            self._adopt(driven, frame.run, frame.fence)
+        driven.drive.doubts = 0
+        for watcher in driven.handle.watchers:
+            watcher(frame)
+        self._look_ahead(driven.drive)
+
+    def _adopt(self, driven: Driven, run: int, fence: int) -> None:
+        """A run that has begun: it is one of ours from now on."""
+        drive, handle = driven.drive, driven.handle
+        drive.run, drive.fence, driven.begins = run, fence, None
+        for job in (*drive.jobs.values(), *drive.to_start):
+            job.run = run
+        self._driven[run] = driven
+        handle.run = run
+        handle.started.set_result(drive.memory.name)
+
+    def _refused(self, step: Step, error: Exception) -> None:
+        """A frame that alone was not stored."""
+        driven = step.driven
+        new = driven.begins
+        if isinstance(error, MessagesWaiting) and isinstance(new, Resume):
+            self.begin(new)  # from the rows as they are now
+        elif isinstance(error, MessagesWaiting):
+            # Somebody wrote to the run while it was about to leave: it stays, and reads its mail first.
+            self._doubt(step, error)
+        elif isinstance(error, RunExists) and isinstance(new, New) and new.name is None:
+            self.begin(new)  # under another name
+        else:
+            self._let_go(driven, error)
+
+    def _look_ahead(self, drive: Drive) -> None:
+        self.timetable.wake(drive.run, drive.next_due_ms())
+        if drive.wants_more:
+            self.touch(drive.run)
+
+    def _dispatch(self, drives: Sequence[Drive]) -> None:
+        """Start and cancel what stored frames say; runs take turns, so that none waits behind a wide one."""
+        queues: deque[deque[Job]] = deque()
+        for drive in drives:
+            to_cancel, drive.to_cancel = drive.to_cancel, []
+            for job in to_cancel:
+                self._cancel(job)
+            # What was cancelled by the same frame, or before its commit returned, never begins.
+            jobs = deque(job for job in drive.to_start if not job.is_cancelled)
+            drive.to_start = []
+            if jobs:
+                queues.append(jobs)
+        jobs_in_turn: list[Job] = []
+        while queues:
+            jobs = queues.popleft()
+            jobs_in_turn.append(jobs.popleft())
+            if jobs:
+                queues.append(jobs)
+        if jobs_in_turn:
+            self._start(jobs_in_turn)
+
+    def _start(self, jobs: Sequence[Job]) -> None:
+        now_ms = self._effects.clock.monotonic_ms()
+        for job in jobs:
+            job.started_ms = job.last_beat_ms = now_ms
+            self.timetable.arm(job)
+        self._effects.author.start(jobs)
+
+    def _cancel(self, job: Job) -> None:
+        """Ask an attempt to end. A thread cannot: its result will be discarded."""
+        job.is_cancelled = True
+        if job.loop is None:
+            self._report(job, Stopped())
+        else:
+            self._effects.author.cancel(job)
+            self.timetable.look_at(job, self._effects.clock.monotonic_ms() + STOP_GRACE_MS)
+
+    def _finish(self, driven: Driven) -> None:
+        drive, ended = driven.drive, driven.drive.ended
+        if ended is None:
+            raise BugError("a run that has not ended was finished")
+        del self._driven[drive.run]
+        has_output = ended.state in (RunState.FINISHED, RunState.PARTIAL)
+        ref = drive.own_output() if has_output else None
+        row = drive.memory.rows.get(ref.key) if ref is not None else None
+        driven.handle.ended.set_result(
+            RunEnd(
+                drive.memory.name,
+                ended.state,
+                row.body if row else None,
+                row.model if row else None,
+                ended.error,
+            )
+        )
+        if not self:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing runs: a good time to move the log into the file."""
+        try:
+            self._effects.writer.idle()
+        except StoreError as error:
+            _log.warning("checkpoint: %s", error)
+
+    # --- Beginning ----------------------------------------------------------------------------------
+
+    def _prepare(self, message: New | Resume, name: str) -> None:
+        text = message.input if isinstance(message, New) else message.row.input
+        memory = Memory(name, text, message.definition.input_model)
+        drive = Drive(message.definition, memory, message.terms, self._effects.random, self._wires)
+        if isinstance(message, Resume):
+            drive.restore(self._effects.writer.load(message.row.id))
+            drive.fence = message.fence
+        self._beginning.append(Driven(drive, message.handle, message))
+
+    # --- Doubt --------------------------------------------------------------------------------------
+
+    def _doubt(self, step: Step, cause: Exception) -> None:
+        """Nobody knows whether this frame was stored: the rows say."""
+        driven = step.driven
+        if isinstance(driven.begins, New):
+            try:
+                run = self._effects.writer.held(driven.drive.memory.name, self._effects.owner.id)
+            except StoreError:
+                run = None
+            if run is None:
+                self._let_go(driven, cause)
+                return
+            self._adopt(driven, run, fence=1)
+        elif driven.begins is not None:
+            self._let_go(driven, cause)
+            return
+        self._rebuild(step, cause)
+
+    def _rebuild(self, step: Step, cause: Exception) -> None:
+        """Throw the run's memory away and go on from its rows.
+
+        What the lost frame had applied is applied again where the rows do not show it; attempts that the rows
+        show as started, and that were not dispatched, are dispatched now.
+        """
+        driven, drive = step.driven, step.driven.drive
+        if drive.doubts >= MAX_DOUBTS:
+            self._let_go(driven, cause)
+            return
+        try:
+            stored = self._effects.writer.load(drive.run)
+            if stored.run.fence != drive.fence:
+                raise LeaseLost(f"{stored.run.name} has a newer owner")
+            in_flight = _in_flight(stored, (*drive.jobs.values(), *(job for job, _ in step.outcomes)))
+            driven.drive = fresh = drive.rebuilt(stored, in_flight)
+        except Exception as error:  # noqa: BLE001 - the store may be gone for good
+            self._let_go(driven, error if isinstance(error, StoreError | LeaseLost) else cause)
+            return
+        for message in stored.inbox:
+            fresh.take(message)
+        self.touch(drive.run)
+        for job, outcome in step.outcomes:
+            if job in in_flight:
+                self.settled(job, outcome)
+
+    def _let_go(self, driven: Driven, error: Exception) -> None:
+        """Let go of a run without another frame: what it had running is cut off, anybody may resume it."""
+        drive = driven.drive
+        if driven.begins is not None:
+            # Refused: nothing of it is stored, and whoever claimed it gives it back.
+            driven.handle.fail(error)
+            return
+        self._driven.pop(drive.run, None)
+        for job in drive.jobs.values():
+            job.is_cancelled = True
+            self._effects.author.cancel(job)
+        try:
+            if not isinstance(error, LeaseLost):
+                self._effects.leases.release(drive.run, drive.fence)
+        except SmithersError as refused:
+            # The store is what is wrong: the lease ends by itself.
+            _log.warning("the run is not released: %s", refused)
+        finally:
+            driven.handle.fail(error)
+
+    def beat(self, jobs: Sequence[Job]) -> None:
+        """Store the heartbeat data that has come, of attempts that still run."""
+        rows: list[tuple[int, int, HeartbeatRow]] = []
+        for job in jobs:
+            drive = self.drive(job.run)
+            if drive is not None and (row := drive.note_beat(job)) is not None:
+                rows.append((drive.run, drive.fence, row))
+        try:
+            self._effects.writer.heartbeats(rows)
+        except StoreError as error:
+            # What is lost costs a resumed task its hint, nothing else; the next commit says what is wrong.
+            _log.warning("heartbeat not stored: %s", error)
+
+
+def _in_flight(stored: StoredRun, jobs: Sequence[Job]) -> list[Job]:
+    """Those of these jobs that the rows show as running."""
+    running = {
+        (row.key, row.generation, row.attempt) for row in stored.attempts if row.state is AttemptState.RUNNING
+    }
+    known = {id(job): job for job in jobs}
+    return [job for job in known.values() if (job.key, job.generation, job.attempt) in running]
+
+
+def _groups(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Steps in the order they came, in groups of about `COMMIT_EVENTS`."""
+    group: list[Step] = []
+    events = 0
+    for step in steps:
+        size = len(step.frame.events) + len(step.frame.mounted)
+        if group and events + size > COMMIT_EVENTS:
+            yield group
+            group, events = [], 0
+        group.append(step)
+        events += size
+    if group:
+        yield group
+
+
+def as_error(error: BaseException) -> SmithersError:
+    """An error of ours as it is, any other one as our own fault."""
+    if isinstance(error, SmithersError):
+        return error
+    bug = BugError(f"{type(error).__name__}: {text_of(error)}")
+    bug.__cause__ = error
+    return bug

@@ -226,17 +226,18 @@ class Workflow(Generic[In, Out]):
         """Drive a claimed run; it is given back if the file does not let it go on. For the rim."""
         limit = max_concurrency or int(claim.row.config.get("max_concurrency") or DEFAULT_LIMIT)
         rehearse = rehearse or bool(claim.row.config.get("rehearse"))
-        engine = host.engine
+        try:
+            engine = host.engine
+            terms = self._terms(host, limit, rehearse)
+        except BaseException:
+            host.release(claim)
+            raise
         handle = engine.handle(watch)
-        terms = self._terms(host, limit, rehearse)
         engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle))
         try:
             _wait(handle.started)
         except KeyboardInterrupt:
             handle.pause()
-            raise
-        except Exception:
-            host.release(claim)
             raise
         return handle
 

@@ -271,7 +271,7 @@ class InvalidOutput(TaskError):
 
 class CrashLoop(TaskError):
     code = "CRASH_LOOP"
-    default_hint = "the process died three times while this task ran; look at its memory and its native code"
+    default_hint = "cut off three times while this task ran: look at its memory, its native code and the disk"
 
 
 class TaskFailed(TaskError):

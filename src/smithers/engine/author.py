@@ -42,10 +42,20 @@ _claiming = threading.Lock()
 
 
 class Author:
-    """Runs jobs. Its public methods are called from the engine's thread."""
+    """Runs jobs. Its public methods are called from the engine's thread.
 
-    def __init__(self) -> None:
-        self._workers = Workers()
+    Args:
+        workers: runs functions that block.
+        new_loop: gives an event loop that runs; asked again when the last one is blocked.
+    """
+
+    def __init__(
+        self,
+        workers: Workers | None = None,
+        new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    ) -> None:
+        self._workers = workers or Workers()
+        self._new_loop = new_loop or _new_loop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pinged_ms: int | None = None
 
@@ -60,7 +70,7 @@ class Author:
         if coroutines:
             loop = self._loop
             if loop is None or loop.is_closed():
-                loop = self._loop = _new_loop()
+                loop = self._loop = self._new_loop()
             for job in coroutines:
                 job.loop = loop
             loop.call_soon_threadsafe(_spawn_all, loop, coroutines)
@@ -99,7 +109,7 @@ class Author:
         with _claiming:
             stranded = [job for job in in_flight if job.loop is blocked and not job.is_begun]
             if stranded:
-                self._loop = _new_loop()
+                self._loop = self._new_loop()
             for job in stranded:
                 job.loop = self._loop
         if self._loop is not None:
@@ -110,13 +120,16 @@ class Author:
 
     def _work(self, job: Job) -> None:
         """On a worker thread: call a function that blocks."""
+        if job.is_cancelled:
+            job.report(job, Stopped())  # before a line of it has run: its attempt is stored as ended
+            return
         context = contextvars.Context()
         try:
             value = context.run(_call_in, job)
             if inspect.isawaitable(value):
                 loop = self._loop
                 if loop is None:
-                    loop = self._loop = _new_loop()
+                    loop = self._loop = self._new_loop()
                 value = asyncio.run_coroutine_threadsafe(_await(value, job), loop).result()
             outcome: Outcome = Done(context.run(encode_output, job.task, job.model, value))
         except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
@@ -169,6 +182,9 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
     """On the author's loop: one attempt, from its callables to its report."""
     with _claiming:
         if job.loop is not loop:
+            return
+        if job.is_cancelled:
+            job.report(job, Stopped())  # the cancel itself is still on its way to this loop
             return
         job.is_begun = True
     try:

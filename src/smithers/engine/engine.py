@@ -98,10 +98,7 @@ class Engine:
 
     def _serve(self) -> None:
         while self._closing is None:
-            try:
-                self.turn(self._patience_s())
-            except BaseException as error:  # noqa: BLE001 - a fault of ours must end every run loudly, not hang them
-                self.fleet.abandon(as_error(error))
+            self.turn(self._patience_s())
         self.leave()
 
     def turn(self, patience_s: float | None = 0) -> None:
@@ -110,22 +107,29 @@ class Engine:
         Args:
             patience_s: how long to wait for a first message; None: until there is one.
         """
+        try:
+            self._go_round(patience_s)
+        except BaseException as error:  # noqa: BLE001 - a fault of ours must end every run loudly, not hang them
+            self.fleet.abandon(as_error(error))
+
+    def _go_round(self, patience_s: float | None) -> None:
         for message in self._drain(patience_s):
             self._obey(message)
         self._poll()
         self._check_time()
+        self.fleet.release_again()
         if self._beats:
             self.fleet.beat(self._beats.take())
         self.fleet.step()
 
-    def wait_ms(self) -> int | None:
-        """How long nothing will be due, if no message comes; None: for ever."""
+    def wait_ms(self, longest_ms: int = POLL_MS) -> int | None:
+        """How long nothing will be due, if no message comes; at most `longest_ms`; None: for ever."""
         if self.fleet.is_hungry or not self._mailbox.empty():
             return 0
         if not self.fleet:
             return None
         clock = self._effects.clock
-        return self.fleet.timetable.wait_ms(clock.monotonic_ms(), clock.now_ms(), POLL_MS)
+        return self.fleet.timetable.wait_ms(clock.monotonic_ms(), clock.now_ms(), longest_ms)
 
     def leave(self) -> None:
         """What `close` asked for: let go of all runs, release the lease, close the store."""

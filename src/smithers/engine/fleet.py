@@ -50,6 +50,7 @@ STOP_GRACE_MS = 5_000
 """How long a cancelled coroutine may take to end before it is given up."""
 MAX_DOUBTS = 3
 """Frames of a run that may come to nothing in a row, before the run stops with the store's error."""
+RELEASE_AGAIN_MS = 1_000
 COMMIT_EVENTS = 500
 """Frames with more events than this, taken together, are stored in several commits: while one goes on, nobody
 else can write to the file."""
@@ -104,15 +105,23 @@ class Fleet:
         self._driven: dict[int, Driven] = {}
         self._beginning: list[Driven] = []
         self._touched: dict[int, list[tuple[Job, Outcome]]] = {}
+        self._held: list[tuple[int, int]] = []
+        """Runs that were let go and not released, with their fences."""
+        self._held_ms = 0
         self.timetable = Timetable()
 
     # --- What the engine's loop asks -----------------------------------------------------------------
 
     def __bool__(self) -> bool:
-        return bool(self._driven or self._beginning)
+        return bool(self._driven or self._beginning or self._held)
 
     def __iter__(self) -> Iterator[Drive]:
         return (driven.drive for driven in self._driven.values())
+
+    @property
+    def holds(self) -> bool:
+        """Something is still to be released."""
+        return bool(self._held)
 
     @property
     def runs(self) -> list[int]:
@@ -141,7 +150,7 @@ class Fleet:
             name = message.row.name if isinstance(message, Resume) else message.name
             self._prepare(message, name or short_run_id(self._effects.random))
         except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
-            message.handle.fail(as_error(error))
+            self._refuse(message, as_error(error))
 
     def stop(self, handle: Handle, state: RunState) -> bool:
         """Pause or cancel a run; False: its first frame is not stored yet, ask again after the next step."""
@@ -391,8 +400,7 @@ class Fleet:
         """Let go of a run without another frame: what it had running is cut off, anybody may resume it."""
         drive = driven.drive
         if driven.begins is not None:
-            # Refused: nothing of it is stored, and whoever claimed it gives it back.
-            driven.handle.fail(error)
+            self._refuse(driven.begins, error)
             return
         self._driven.pop(drive.run, None)
         for job in drive.jobs.values():
@@ -400,12 +408,33 @@ class Fleet:
             self._effects.author.cancel(job)
         try:
             if not isinstance(error, LeaseLost):
-                self._effects.leases.release(drive.run, drive.fence)
-        except SmithersError as refused:
-            # The store is what is wrong: the lease ends by itself.
-            _log.warning("the run is not released: %s", refused)
+                self._release(drive.run, drive.fence)
         finally:
             driven.handle.fail(error)
+
+    def _refuse(self, asked: New | Resume, error: Exception) -> None:
+        """A run that does not begin here: it is as it was."""
+        try:
+            if isinstance(asked, Resume) and not isinstance(error, LeaseLost):
+                self._release(asked.row.id, asked.fence)
+        finally:
+            asked.handle.fail(error)
+
+    def _release(self, run: int, fence: int) -> None:
+        try:
+            self._effects.leases.release(run, fence)
+        except SmithersError as refused:
+            # The store is what is wrong. As long as this process lives the run would count as driven.
+            _log.warning("the run is not released yet: %s", refused)
+            self._held.append((run, fence))
+            self._held_ms = self._effects.clock.monotonic_ms()
+
+    def release_again(self) -> None:
+        """Give back what could not be given back when it was let go, once the store lets us."""
+        if self._held and self._effects.clock.monotonic_ms() - self._held_ms >= RELEASE_AGAIN_MS:
+            held, self._held = self._held, []
+            for run, fence in held:
+                self._release(run, fence)
 
     def beat(self, jobs: Sequence[Job]) -> None:
         """Store the heartbeat data that has come, of attempts that still run."""

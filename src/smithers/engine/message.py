@@ -31,7 +31,7 @@ class New:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Drive a run that this process has claimed."""
+    """Drive a run that this process has claimed; if it does not begin, the engine gives it back."""
 
     definition: Definition
     row: RunRow

@@ -69,7 +69,11 @@ class Admission:
         if leaf.region.is_stopped or (leaf.unmet and leaf not in waived):
             return False
         fact = self._facts.nodes.get(leaf.key)
-        return fact is None or isinstance(fact, Blocked) or (isinstance(fact, Due) and fact.at_ms <= now_ms)
+        if isinstance(fact, Due) and fact.at_ms > now_ms:
+            # It was due, found no room, and the clock was set back: it is due again later, not forgotten.
+            heappush(self._due, (fact.at_ms, leaf.path, leaf))
+            return False
+        return fact is None or isinstance(fact, (Blocked, Due))
 
     def _find_room(self, leaf: Leaf) -> bool:
         """Whether all caps above have room; if not, the task parks at the outermost that has none."""

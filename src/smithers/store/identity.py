@@ -30,6 +30,12 @@ class Identity:
     ticks: int
     """Kernel start time of the process, in clock ticks."""
 
+    def sees(self, owner: Owner) -> bool | None:
+        """Whether an owner's process lives; None: it cannot be looked at from here."""
+        if (owner.boot, owner.namespace) != (self.boot, self.namespace):
+            return None
+        return _is_alive(owner.pid, owner.ticks)
+
 
 def this_process() -> Identity:
     """The identity of the calling process."""
@@ -66,10 +72,10 @@ def health(owner: Owner | None, clock: Clock, here: Identity | None = None) -> O
     """
     if owner is None:
         return OwnerHealth.NONE
-    here = here or this_process()
-    if (owner.boot, owner.namespace) != (here.boot, here.namespace):
+    lives = (here or this_process()).sees(owner)
+    if lives is None:
         has_expired = clock.now_ms() >= owner.expires_wall_ms + SKEW_MS
-    elif not _is_alive(owner.pid, owner.ticks):
+    elif not lives:
         return OwnerHealth.DEAD
     else:
         has_expired = clock.monotonic_ms() >= owner.expires_monotonic_ms

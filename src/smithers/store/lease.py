@@ -12,7 +12,7 @@ from random import Random
 from threading import Lock
 
 from smithers.clock import Clock
-from smithers.errors import LeaseLost, RunNotFound, RunOwned
+from smithers.errors import CommitUnknown, LeaseLost, RunNotFound, RunOwned
 from smithers.records import Owner, OwnerHealth
 from smithers.store.connection import begin, commit, patiently, roll_back
 from smithers.store.identity import Identity, health, this_process
@@ -45,6 +45,8 @@ class SqliteLeases:
         self._random = random or Random()
         self._pause = pause
         self._lock = Lock()
+        self._doubtful: set[int] = set()
+        """Runs whose claim failed with an unknown outcome; a renewal gives them back."""
         self._sql = statements("owner")
 
     def register_owner(self, ttl_ms: int) -> Owner:
@@ -64,6 +66,9 @@ class SqliteLeases:
     def renew_owner(self, owner: int, ttl_ms: int) -> bool:
         """Move the lease's end; False: the row is gone, and so is everything it held."""
         with self._transaction() as execute:
+            for run in self._doubtful:
+                execute(self._sql["disown_run"], (run, owner))
+            self._doubtful.clear()
             # Read under the lock: a wait for it must not shorten the lease.
             return execute(self._sql["renew_owner"], (*self._ends(ttl_ms), owner)).rowcount == 1
 
@@ -81,19 +86,32 @@ class SqliteLeases:
             LeaseLost: `owner` itself is no longer on record.
             RunNotFound: there is no such run.
         """
+        for is_last in (False, True):
+            try:
+                return self._claim(run, owner)
+            except CommitUnknown:
+                # It may have been stored: then the run counts as ours, and nobody else could take it.
+                self._doubtful.add(run)
+                if is_last:
+                    raise
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _claim(self, run: int, owner: int) -> int:
         with self._transaction() as execute:
             found = execute(self._sql["holder"], (run,)).fetchone()
             if found is None:
                 raise RunNotFound(f"no run with number {run}", run=run)
             name, since_ms, *row = found
             holder = Owner(*row) if row[0] is not None else None
-            if health(holder, self._clock, self._here) is OwnerHealth.ALIVE:
+            is_ours = holder is not None and holder.id == owner and run in self._doubtful
+            if not is_ours and health(holder, self._clock, self._here) is OwnerHealth.ALIVE:
                 assert holder is not None  # nobody is not alive
                 raise _owned(name, holder, since_ms, self._clock.now_ms())
             if execute(self._sql["has_owner"], (owner,)).fetchone() is None:
                 raise LeaseLost("this process' lease was taken over", owner=owner)
             claimed = execute(self._sql["claim"], (owner, self._clock.now_ms(), run)).fetchall()
-            if holder is not None:
+            self._doubtful.discard(run)
+            if holder is not None and holder.id != owner:
                 execute(self._sql["remove_idle_owner"], {"owner": holder.id})
             return int(claimed[0][0])
 

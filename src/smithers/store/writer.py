@@ -41,11 +41,13 @@ class SqliteWriter:
         path: Path,
         clock: Clock,
         *,
+        is_file: bool = True,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """Take over a connection of `open_writable`.
 
         Args:
+            is_file: False: the database lives in memory, and `path` only names it.
             pause: sleeps, in seconds.
         """
         self._connection = connection
@@ -61,7 +63,7 @@ class SqliteWriter:
         self._facts = StoredFacts(connection, self._names, self._specs, self._blobs, clock)
         with self._refusals():
             self._data_version = self._read_data_version()
-        self._file = path.stat()
+        self._file = path.stat() if is_file else None
         """What was opened: a file that is removed or replaced while in use takes what is written along."""
         self._burst_commits, self._burst_from_ms, self._committed_ms = 0, 0, 0
 
@@ -148,6 +150,8 @@ class SqliteWriter:
 
     def _check_file(self) -> None:
         """Refuse to call anything durable once the file is not the one that its path names."""
+        if self._file is None:
+            return
         try:
             if os.path.samestat(self._path.stat(), self._file):
                 return

@@ -266,6 +266,20 @@ def test_a_loop_advances_even_while_other_nodes_wait() -> None:
     assert play.starts() == ["a[1]"]
 
 
+def test_what_was_due_and_found_no_room_is_due_again_when_the_clock_has_been_set_back() -> None:
+    play = Play(par("a", "b"), limit=1)
+    assert play.starts() == ["a"]
+    play.settle("a", Due(1_000))
+    assert play.starts() == ["b"]
+    play.now_ms = 1_000
+    assert waits(play.next())  # `a` is due, and there is no room for it
+    play.now_ms = 500
+    play.settle("b")
+    assert play.next() == Wait(1_000, has_running=False)
+    play.now_ms = 1_000
+    assert play.starts() == ["a"]
+
+
 def test_loops_nest_directly_and_without_limit() -> None:
     depth = 60
     tree: PlanNode = task("a")

@@ -11,6 +11,9 @@ UPDATE smithers_owners SET expires_wall_ms = ?, expires_monotonic_ms = ? WHERE i
 -- name: disown_runs
 UPDATE smithers_runs SET owner = NULL WHERE owner = ?;
 
+-- name: disown_run
+UPDATE smithers_runs SET owner = NULL WHERE id = ? AND owner = ?;
+
 -- name: remove_owner
 DELETE FROM smithers_owners WHERE id = ?;
 

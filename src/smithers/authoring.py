@@ -22,7 +22,7 @@ from smithers.engine.drive import Drive, Terms, Wires
 from smithers.engine.encode import encode_input
 from smithers.engine.handle import Handle, RunEnd
 from smithers.engine.host import Claim, Host, check_same_input, config_of, find_resumable
-from smithers.engine.hosts import host_for
+from smithers.engine.hosts import host_for, known_host
 from smithers.engine.input import input_model
 from smithers.engine.memory import Memory
 from smithers.engine.message import New, Resume
@@ -93,6 +93,7 @@ class Workflow(Generic[In, Out]):
             max_concurrency=max_concurrency,
             base=Path(self.place.file).parent,
         )
+        self._sources: dict[Path, str] = {}
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
         self.__module__ = function.__module__
@@ -126,11 +127,17 @@ class Workflow(Generic[In, Out]):
             RefusedError, AuthoringError: nothing was changed.
             StoreError: the database cannot be used; the run continues when the cause is gone.
         """
-        handle = await asyncio.to_thread(
-            self._launch, input, run_id, resume, store, max_concurrency, rehearse
-        )
-        if isinstance(handle, RunResult):
-            return handle
+        self._check_place()
+        if resume:
+            found = await asyncio.to_thread(
+                self._resume_stored, input, run_id, store, max_concurrency, rehearse
+            )
+            if isinstance(found, RunResult):
+                return found
+            handle = found
+        else:
+            host = await self._host(store)
+            handle = self._begin(host, input, run_id, max_concurrency, rehearse)
         try:
             return self.result(await asyncio.wrap_future(handle.ended))
         except asyncio.CancelledError:
@@ -148,9 +155,17 @@ class Workflow(Generic[In, Out]):
         rehearse: bool = False,
     ) -> RunResult[Out]:
         """The same for code that does not await; also inside a running event loop."""
-        handle = self._launch(input, run_id, resume, store, max_concurrency, rehearse)
-        if isinstance(handle, RunResult):
-            return handle
+        self._check_place()
+        if resume:
+            found = self._resume_stored(input, run_id, store, max_concurrency, rehearse)
+            if isinstance(found, RunResult):
+                return found
+            handle = found
+        else:
+            host = host_for(self._store_path(store), self.definition.durability)
+            handle = self.start(
+                host, input, run_id=run_id, max_concurrency=max_concurrency, rehearse=rehearse
+            )
         try:
             return self.result(_wait(handle.ended))
         except KeyboardInterrupt:
@@ -158,23 +173,30 @@ class Workflow(Generic[In, Out]):
             _wait(handle.ended)
             raise
 
-    def _launch(
-        self,
-        input: In | Mapping[str, Any] | None,
-        run_id: str | None,
-        resume: bool,
-        store: str | Path | None,
-        max_concurrency: int | None,
-        rehearse: bool,
-    ) -> Handle | RunResult[Out]:
+    def _check_place(self) -> None:
         if ambient.get() is not None and running_as.get() is None:
             raise OutsideTask(
                 f"{self.name} cannot be run while a workflow is rendered, or in skip_if or until",
                 hint="run it in a task: Task(id, Model, run=…)",
             )
+
+    async def _host(self, store: str | Path | None) -> Host:
+        """The host of a store; it is opened on a thread, which every run after the first does without."""
+        path = self._store_path(store)
+        found = known_host(path, self.definition.durability)
+        if found is not None:
+            return found
+        return await asyncio.to_thread(_open_host, path, self.definition.durability)
+
+    def _resume_stored(
+        self,
+        input: In | Mapping[str, Any] | None,
+        run_id: str | None,
+        store: str | Path | None,
+        max_concurrency: int | None,
+        rehearse: bool,
+    ) -> Handle | RunResult[Out]:
         host = host_for(self._store_path(store), self.definition.durability)
-        if not resume:
-            return self.start(host, input, run_id=run_id, max_concurrency=max_concurrency, rehearse=rehearse)
         row = find_resumable(host.store, run_id, self.source(host.project) if run_id is None else None)
         if input is not None:
             check_same_input(row, _plain(input))
@@ -194,6 +216,24 @@ class Workflow(Generic[In, Out]):
         watch: Callable[[FrameWrite], None] | None = None,
     ) -> Handle:
         """Start a run on an open host and wait until its first frame is stored. For the rim."""
+        handle = self._begin(host, input, run_id, max_concurrency, rehearse, watch)
+        try:
+            _wait(handle.started)
+        except KeyboardInterrupt:
+            handle.pause()  # nobody would hold the run that is about to begin
+            raise
+        return handle
+
+    def _begin(
+        self,
+        host: Host,
+        input: Any,
+        run_id: str | None,
+        max_concurrency: int | None,
+        rehearse: bool,
+        watch: Callable[[FrameWrite], None] | None = None,
+    ) -> Handle:
+        """Ask the engine for a run, and wait for nothing."""
         if run_id is not None:
             check_run_id(run_id)
         text = encode_input(self.definition.input_model, input, self.name)
@@ -207,11 +247,6 @@ class Workflow(Generic[In, Out]):
         handle = engine.handle(watch)
         terms = self._terms(host, limit, rehearse)
         engine.post(New(self.definition, run_id, text, config, terms, handle))
-        try:
-            _wait(handle.started)
-        except KeyboardInterrupt:
-            handle.pause()  # nobody would hold the run that is about to begin
-            raise
         return handle
 
     def resume(
@@ -304,9 +339,12 @@ class Workflow(Generic[In, Out]):
 
     def source(self, project: Path) -> str:
         """How to load this workflow again: relative to the project where it lies in it."""
-        file = Path(self.place.file).resolve()
-        shown = file.relative_to(project) if file.is_relative_to(project) else file
-        return f"{shown.as_posix()}:{self.__name__}"
+        found = self._sources.get(project)
+        if found is None:
+            file = Path(self.place.file).resolve()
+            shown = file.relative_to(project) if file.is_relative_to(project) else file
+            found = self._sources[project] = f"{shown.as_posix()}:{self.__name__}"
+        return found
 
     def _store_path(self, store: str | Path | None) -> Path:
         if store is not None:
@@ -362,6 +400,12 @@ def _plain(input: Any) -> Any:
 
     # What a model takes, such as a date or a set, need not be JSON yet.
     return to_jsonable_python(input, fallback=repr)
+
+
+def _open_host(path: Path, durability: Literal["full", "normal"]) -> Host:
+    host = host_for(path, durability)
+    host.engine  # noqa: B018 - started here, on a thread that may wait for the disk
+    return host
 
 
 def _no_job(*_: object) -> None:

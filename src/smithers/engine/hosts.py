@@ -15,6 +15,11 @@ _hosts: dict[tuple[int, Path, Durability], Host] = {}
 _lock = threading.Lock()
 
 
+def known_host(path: Path, durability: Durability = "full") -> Host | None:
+    """The host of a store that this process has opened; None: it has not."""
+    return _hosts.get((os.getpid(), path.absolute(), durability))
+
+
 def host_for(path: Path, durability: Durability = "full") -> Host:
     """The host of a store in this process; a fork gets its own.
 

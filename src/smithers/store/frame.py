@@ -16,6 +16,8 @@ from smithers.store.queries import statements
 
 Value: TypeAlias = int | str | bytes | None
 Row: TypeAlias = tuple[Value, ...]
+Moved: TypeAlias = Mapping[NodeKey, bytes] | None
+"""The hash of each output's body that lives in a file; None without one, which is nearly always."""
 
 _MANY_MOUNTS = 8
 """From here on, looking words up together is quicker than one by one."""
@@ -44,22 +46,20 @@ class FrameStatements:
         self._open_attempt = sql["open_attempt"]
         self._add_event = sql["add_event"]
 
-    def move_large_outputs(self, frame: FrameWrite) -> dict[NodeKey, bytes] | None:
+    def move_large_outputs(self, frame: FrameWrite) -> Moved:
         """Put large bodies into blobs, before the transaction: their fsyncs must not hold the write lock.
 
-        Returns:
-            The hash of each body that was moved; None without one, which is nearly always.
         Raises:
             StoreError: a blob could not be written.
         """
-        moved = None
+        moved: dict[NodeKey, bytes] | None = None
         for row in frame.outputs:
             if self._blobs.is_large(row.body):
                 moved = moved or {}
                 moved[row.key] = self._blobs.put(row.body)
         return moved
 
-    def write(self, frame: FrameWrite, moved: Mapping[NodeKey, bytes] | None) -> None:
+    def write(self, frame: FrameWrite, moved: Moved) -> None:
         """Write all of one frame.
 
         Args:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["run", "sleepers", "resume", "prompts", "command"]
+Kind: TypeAlias = Literal["run", "sleepers", "resume", "prompts", "command", "live"]
 Measure: TypeAlias = Literal[
     "CPU ms/task", "KB/task", "MB of memory", "fsyncs/task", "tasks/s", "seconds", "CPU s above empty",
     "renders", "CPU, times static", "CPU/task, times 1,000's", "KB/task, times 1,000's", "CPU ms",
+    "ms at p50", "ms at p99", "% CPU", "MB above pydantic", "MB more", "descriptors more", "threads more",
 ]  # fmt: skip
 
 
@@ -82,10 +83,18 @@ CASES = [
     Case("prompts-callable-1000", "prompts", "prompts-callable", 1000, 0, None,
          (Target("CPU, times static", 1.3),)),
     Case("prompts-fstring-1000", "prompts", "prompts-fstring", 1000, 0, 1),
+    Case("runs-1000", "run", "runs", 3000, 0, None,
+         (Target("CPU ms/task", 0.2), Target("tasks/s", 3 * 1600 / 5000))),
+    Case("outsider-write", "live", "outsider", 1, 0, 3, (Target("ms at p99", 20),)),
+    Case("idle-engine", "live", "idle", 1, 0, 1,
+         (Target("% CPU", 0.5), Target("MB above pydantic", 40))),
+    Case("growth-10000-runs", "live", "growth", 10_000, 0, 1,
+         (Target("MB more", 8), Target("descriptors more", 0), Target("threads more", 0))),
     Case("import-smithers", "command", "import", 1, 0, None, (Target("CPU ms", 60),)),
     Case("import-names", "command", "names"),
     Case("help", "command", "help", 1, 0, None, (Target("CPU ms", 120),)),
-    Case("ps-20-runs", "command", "ps", 1, 0, None, (Target("CPU ms", 120),)),
+    Case("ps-20-runs", "command", "ps", 20, 0, None, (Target("CPU ms", 120),)),
+    Case("ps-10000-runs", "command", "ps", 10_000, 0, None, (Target("CPU ms", 100),)),
 ]  # fmt: skip
 
 QUICK = 1000

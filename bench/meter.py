@@ -105,18 +105,16 @@ def disk_bytes(folder: Path) -> int:
 
 
 def read_frames(database: Path) -> Frames:
-    """What the frames of the newest run say, read by hand."""
+    """What the frames of all runs say, read by hand."""
     connection = sqlite3.connect(database)
     try:
-        (run,) = connection.execute("SELECT MAX(id) FROM smithers_runs").fetchone()
-        frames, renders = connection.execute(
-            "SELECT COUNT(*), SUM(rendered) FROM smithers_frames WHERE run = ?", (run,)
-        ).fetchone()
-        (nodes,) = connection.execute("SELECT COUNT(*) FROM smithers_nodes WHERE run = ?", (run,)).fetchone()
+        frames, renders = connection.execute("SELECT COUNT(*), SUM(rendered) FROM smithers_frames").fetchone()
+        (nodes,) = connection.execute("SELECT COUNT(*) FROM smithers_nodes").fetchone()
         first, last = connection.execute(
-            "SELECT MIN(CASE WHEN type = ? THEN at_ms END), MAX(CASE WHEN type = ? THEN at_ms END)"
-            " FROM smithers_events WHERE run = ?",
-            (int(EventType.NODE_STARTED), int(EventType.NODE_FINISHED), run),
+            "SELECT MIN(CASE WHEN type = ? THEN e.at_ms + r.created_ms END),"
+            " MAX(CASE WHEN type = ? THEN e.at_ms + r.created_ms END)"
+            " FROM smithers_events e JOIN smithers_runs r ON r.id = e.run",
+            (int(EventType.NODE_STARTED), int(EventType.NODE_FINISHED)),
         ).fetchone()
     finally:
         connection.close()

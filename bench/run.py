@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,7 @@ class Bench:
     floors: dict[tuple[int, int], list[FloorFigures]] = field(default_factory=dict)
     commands: dict[str, float] = field(default_factory=dict)
     """Seconds of CPU, the least of all calls."""
+    live: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     bare_s: float | None = None
     """Seconds of CPU of a Python that does nothing."""
     disk: list[Machine] = field(default_factory=list)
@@ -58,7 +60,10 @@ class Bench:
         for number in range(self.samples):
             self.disk.append(self._measure_disk())
             for case in self.cases:
-                if case.kind == "command" or number >= (case.samples or self.samples):
+                if case.kind == "live" and number < (case.samples or self.samples):
+                    self._say(f"{number + 1}/{self.samples} {case.name}")
+                    self.live.setdefault(case.name, []).append(self._live(case))
+                if case.kind in ("command", "live") or number >= (case.samples or self.samples):
                     continue
                 self._say(f"{number + 1}/{self.samples} {case.name}")
                 self.taken.setdefault(case.name, []).append(self.sample(case, prepared))
@@ -87,6 +92,11 @@ class Bench:
             wanted = case.tasks + (case.kind == "resume")  # and the last one
             if figures["settled"] != wanted:
                 raise SystemExit(f"{case.name}: {figures['settled']} nodes settled instead of {wanted}")
+            return figures
+
+    def _live(self, case: Case) -> dict[str, float]:
+        with self._folder() as folder:
+            figures: dict[str, float] = json.loads(self._child(case.name, str(case.tasks), str(folder)))
             return figures
 
     def _floor(self, width: int, tasks: int) -> FloorFigures:
@@ -122,15 +132,17 @@ class Bench:
         commands = [case for case in self.cases if case.kind == "command"]
         if not commands:
             return
-        with self._folder() as folder:
-            self._child("runs", "20", str(folder))
-            self._say("commands")
-            bare_s = min(_cpu_s(BARE, folder) for _ in range(COMMAND_SAMPLES))
-            self.bare_s = bare_s
-            for case in commands:
-                cpu_s = min(_cpu_s(COMMANDS[case.shape], folder) for _ in range(COMMAND_SAMPLES))
-                is_above_bare = case.shape in ("import", "names")
-                self.commands[case.name] = cpu_s - bare_s if is_above_bare else cpu_s
+        for runs in sorted({case.tasks for case in commands}):
+            with self._folder() as folder:
+                self._child("runs", str(runs), str(folder))
+                self._say(f"commands beside {runs} runs")
+                bare_s = min(_cpu_s(BARE, folder) for _ in range(COMMAND_SAMPLES))
+                self.bare_s = self.bare_s or bare_s
+                for case in commands:
+                    if case.tasks == runs:
+                        cpu_s = min(_cpu_s(COMMANDS[case.shape], folder) for _ in range(COMMAND_SAMPLES))
+                        is_above_bare = case.shape in ("import", "names")
+                        self.commands[case.name] = cpu_s - bare_s if is_above_bare else cpu_s
 
     @contextmanager
     def _folder(self) -> Iterator[Path]:
@@ -152,6 +164,8 @@ class Bench:
             return self._tables(case)
         if case.kind == "command":
             return self._imports(case)
+        if case.kind == "live":
+            return []
         found: list[Hotspot] = []
         for thread in THREADS:
             with self._folder() as folder:
@@ -190,6 +204,10 @@ class Bench:
         ]
         rows.sort(key=lambda row: -int(row[0]))
         return [f"{int(own) / 1000:8.1f} ms importing {name.strip()}" for own, _, name in rows[:3]]
+
+
+def _medians(samples: list[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(one[name] for one in samples) for name in samples[0]}
 
 
 def _cpu_s(command: list[str], folder: Path) -> float:
@@ -242,7 +260,11 @@ def main() -> None:
 def report(bench: Bench, file: Path | None) -> None:
     """Print the table and the targets, and store all of it if asked to."""
     machine = typical(bench.disk)
-    results = Results({name: median(samples) for name, samples in bench.taken.items()}, bench.commands)
+    results = Results(
+        {name: median(samples) for name, samples in bench.taken.items()},
+        bench.commands,
+        {name: _medians(samples) for name, samples in bench.live.items()},
+    )
     floors = {place: median(samples) for place, samples in bench.floors.items()}
     table.show_machine(machine, bench.counter is not None)
     table.show_runs(bench.cases, results, floors)
@@ -258,6 +280,7 @@ def report(bench: Bench, file: Path | None) -> None:
             "machine": asdict(machine),
             "samples": bench.taken,
             "commands": bench.commands,
+            "live": bench.live,
             "floors": {
                 f"{tasks} tasks, {width} at once": taken for (width, tasks), taken in bench.floors.items()
             },

@@ -30,7 +30,7 @@ def show_machine(machine: Machine, counts_syncs: bool) -> None:
 
 def show_runs(cases: list[Case], results: Results, floors: Mapping[tuple[int, int], FloorFigures]) -> None:
     """One line a workflow."""
-    runs = [case for case in cases if case.kind != "command"]
+    runs = [case for case in cases if case.kind not in ("command", "live")]
     if not runs:
         return
     _show([upper for upper, _, _ in _COLUMNS])

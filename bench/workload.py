@@ -81,6 +81,10 @@ def build(shape: str, count: int, folder: Path) -> Workflow[Any, Any]:
             return _killed_before_the_last(count, folder)
         case "empty":
             return _sequence("async", 1)
+        case "runs":
+            return _sequence("async", 3)
+        case "asleep":
+            return _asleep()
         case _:
             raise ValueError(f"no workflow is called {shape}")
 
@@ -93,6 +97,18 @@ def _sequence(form: str, count: int) -> Workflow[Any, Any]:
         return Sequence(Task(name, Answer, run=run) for name in ids(count))
 
     return sequence
+
+
+def _asleep() -> Workflow[Any, Any]:
+    async def sleep() -> Answer:
+        await asyncio.sleep(3600)
+        return Answer(text=ANSWER)
+
+    @workflow
+    def asleep(ctx: Context) -> Node:
+        return Sequence(Task("asleep", Answer, run=sleep))
+
+    return asleep
 
 
 def _fan_out(run: Work, count: int, at_once: int) -> Workflow[Any, Any]:

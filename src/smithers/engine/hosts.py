@@ -34,6 +34,15 @@ def host_for(path: Path, durability: Durability = "full") -> Host:
         return host
 
 
+def close_host(path: Path) -> None:
+    """Leave one store, however often this process has opened it."""
+    with _lock:
+        mine = [key for key in _hosts if key[:2] == (os.getpid(), path.absolute())]
+        hosts = [_hosts.pop(key) for key in mine]
+    for host in hosts:
+        host.close()
+
+
 @atexit.register
 def close_hosts() -> None:
     """Leave every store that this process opened."""

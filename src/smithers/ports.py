@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         RunFilter,
         RunRow,
         StoredRun,
+        UserTable,
         Wakeup,
     )
 
@@ -211,6 +212,10 @@ class Reader(Protocol):
 
     def events(self, run: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
         """Events with `seq > after`, in order."""
+        ...
+
+    def table(self, name: str) -> UserTable:
+        """What the database has under this name: a user's own table, or anything else."""
         ...
 
 

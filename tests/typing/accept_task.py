@@ -168,7 +168,7 @@ assert_type(Task("e", run=draft_later, continue_on_fail=True), Task[Draft | None
 
 # --- Named outputs, bare tasks --------------------------------------------------------------------
 
-assert_type(Task("f", "results", run=lambda: {"done": True}), Task[dict[str, Any]])
+assert_type(Task("f", "results", run=lambda: {"done": True}), Task[Any])
 bare: Task = Task("g", Draft, value={"summary": ""})
 many: list[Task] = [draft, review, bare]
 Task("g", Draft, deps=bare, run=lambda found: found.anything)

@@ -23,6 +23,7 @@ from smithers.errors import (
     CommitUnknown,
     LeaseLost,
     MessagesWaiting,
+    RowsRefused,
     RunExists,
     SmithersError,
     StoreError,
@@ -222,12 +223,17 @@ class Engine:
             elif isinstance(error_, MessagesWaiting):
                 # Somebody wrote to the run while it was about to leave: it stays, and reads its mail first.
                 self._rebuild(frame.run, settled.get(frame.run, []), error_)
+            elif isinstance(error_, RowsRefused):
+                drive.refuse(frame, error_)
+                self._rebuild(frame.run, settled.get(frame.run, []), error_)
             else:
                 self._drop(drive, handle, error_)
 
     def _acknowledge(self, drive: Drive, handle: Handle, frame: FrameWrite) -> None:
         """The frame is durable: tell the watchers, then start what it started."""
         drive.doubts = 0
+        if frame.notes and not drive.note(frame.notes):
+            _log.warning("%s: %s", drive.memory.name, "; ".join(frame.notes))
         for watcher in handle.watchers:
             watcher(frame)
         self._dispatch(drive)
@@ -291,6 +297,8 @@ class Engine:
                     if new.name is not None:
                         raise
                     name = short_run_id(self._random)
+                except RowsRefused as error:
+                    raise drive.unfit(error) from error
         except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
             handle.fail(_as_bug(error))
             return
@@ -314,6 +322,8 @@ class Engine:
             if frame is None:
                 raise BugError("a first frame without an event")
             error = self._writer.commit([frame])[0]
+            if isinstance(error, RowsRefused):
+                raise drive.unfit(error)
             if error is not None:
                 raise error
         except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked

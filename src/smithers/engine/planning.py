@@ -25,6 +25,7 @@ from .draft import Draft
 from .failure import author_place, text_of
 from .memory import Memory
 from .render import Renderer
+from .table import FindTable, Tables
 from .tree import MountedRows
 
 _AGAIN = (Settled.FAILED, Settled.TOLERATED, Settled.UPSTREAM, Settled.CANCELLED)
@@ -33,11 +34,19 @@ _AGAIN = (Settled.FAILED, Settled.TOLERATED, Settled.UPSTREAM, Settled.CANCELLED
 class Planning:
     """Renders and plans. `memory.schedule` is its result."""
 
-    def __init__(self, definition: Definition, ctx: Context[Any], memory: Memory, limit: int | None) -> None:
+    def __init__(
+        self,
+        definition: Definition,
+        ctx: Context[Any],
+        memory: Memory,
+        limit: int | None,
+        find_table: FindTable | None = None,
+    ) -> None:
         self._definition = definition
         self._memory = memory
         self._limit = limit
         self._renderer = Renderer(definition, ctx, memory)
+        self.tables = Tables(find_table)
         self._mounts = MountedRows()
         self._mount_version = -1
         self._is_fresh = False
@@ -123,6 +132,7 @@ class Planning:
             on_mount=self._attach,
         )
         self._check_edges(schedule)
+        self.tables.check(schedule.leaves())
         if self.reopens:
             self.reopens = False
             self._reopen_failed(draft, schedule)

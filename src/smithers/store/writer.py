@@ -22,6 +22,7 @@ from smithers.store.inbox import open_messages
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
 from smithers.store.refusal import refusal
+from smithers.store.view import Views
 
 _BURST_COMMITS: Final = 64
 _BURST_MS: Final = 5
@@ -53,12 +54,13 @@ class SqliteWriter:
         self._path = path
         self._clock = clock
         self._pause = pause
-        self._names, self._specs, self._blobs = (
+        self._names, self._specs, self._views, self._blobs = (
             Names(connection),
             Specs(connection),
+            Views(connection),
             Blobs(path.parent / "blobs"),
         )
-        self._frames = FrameStatements(connection, self._names, self._specs, self._blobs)
+        self._frames = FrameStatements(connection, self._names, self._specs, self._views, self._blobs)
         self._facts = StoredFacts(connection, self._names, self._specs, self._blobs, clock)
         with self._refusals():
             self._data_version = self._read_data_version()
@@ -103,7 +105,7 @@ class SqliteWriter:
 
         Returns:
             One entry a frame: None when it is durable, else why it alone was not stored: `LeaseLost`,
-            `MessagesWaiting`, `BugError`, or a `StoreError`.
+            `MessagesWaiting`, `RowsRefused`, `BugError`, or a `StoreError`.
         Raises:
             CommitUnknown: the commit itself raised; any of it may or may not be there.
             StoreNotFound: the file is gone, and with it what was written.
@@ -214,7 +216,7 @@ class SqliteWriter:
         try:
             for frame, bodies in zip(frames, moved, strict=True):
                 execute("SAVEPOINT frame")
-                names, specs = self._names.mark(), self._specs.mark()
+                names, specs, views = self._names.mark(), self._specs.mark(), self._views.mark()
                 try:
                     self._frames.write(frame, bodies)
                     results.append(None)
@@ -226,6 +228,7 @@ class SqliteWriter:
                     execute("ROLLBACK TO frame")
                     self._names.forget(names)
                     self._specs.forget(specs)
+                    self._views.forget(views)
                     results.append(refused)
                 execute("RELEASE frame")
         except (sqlite3.Error, StoreError):
@@ -245,11 +248,13 @@ class SqliteWriter:
             raise
         self._names.keep()
         self._specs.keep()
+        self._views.keep()
 
     def _undo(self) -> None:
         roll_back(self._connection)
         self._names.forget()
         self._specs.forget()
+        self._views.forget()
 
     def _give_way(self) -> None:
         """Leave a gap for outsiders, who ask for the lock every 0.5 to 2 ms, after a burst without one."""

@@ -217,11 +217,6 @@ class Memory:
         ref = OutputRef(row.key, generation)
         self.newest_output = ref
         self.outputs_by_model[row.model] = ref
-        if self.named_outputs:
-            # What is stored under a name is an output of the model that the name is registered for.
-            model = self.named_outputs.get(row.model)
-            if model is not None:
-                self.outputs_by_model["str" if model is str else model.__name__] = ref
 
     def reopen(self, key: NodeKey) -> None:
         """Begin a new generation of a settled node."""

@@ -95,8 +95,11 @@ class Settling:
         )
         draft.settle_node(key, NodeState.FINISHED, job.attempt)
         draft.write.outputs.append(OutputRow(key, job.generation, seq, model, done.body))
-        self._shapes.tell(draft.write, self._memory.workflow, model, job.model, done.body)
-        if job.task.table is not None:
+        has_table = job.task.table is not None
+        self._shapes.tell(
+            draft.write, self._memory.workflow, model, job.model, done.body, has_table=has_table
+        )
+        if has_table:
             loops = len(job.view.at.loops) if job.view.at is not None else 0
             draft.write.user_rows.append(UserRow(model, key, loops, done.body))
         self._memory.add_output(OutputText(key, seq, model, done.body), job.generation)

@@ -13,6 +13,9 @@ from smithers.records import BLOB_LIMIT_BYTES, FrameWrite, JsonPath, OutputShape
 _DEEPEST: Final = 6
 """Levels of fields within fields; what lies deeper is in the JSON text of what is around it."""
 
+_MOST_OBSERVED: Final = 100
+"""Keys that nobody declared and that are told of, in one run; the store has room for no more in one view."""
+
 _MOST: Final = 5_000
 """Columns of one model: recursive ones grow with every level."""
 
@@ -24,7 +27,16 @@ class Shapes:
         self._told: set[tuple[str, type[Any] | None]] = set()
         self._keys: dict[str, set[str]] = {}
 
-    def tell(self, write: FrameWrite, workflow: str, output: str, model: type[Any] | None, body: str) -> None:
+    def tell(
+        self,
+        write: FrameWrite,
+        workflow: str,
+        output: str,
+        model: type[Any] | None,
+        body: str,
+        *,
+        has_table: bool = False,
+    ) -> None:
         """Put an output's columns into the frame that stores it, unless they are known.
 
         Args:
@@ -36,14 +48,15 @@ class Shapes:
         paths = columns_of(model)
         if paths is not None:
             self._told.add((output, model))
-            write.shapes.append(OutputShape(workflow, output, paths))
+            write.shapes.append(OutputShape(workflow, output, paths, has_table=has_table))
             return
-        keys = self._keys.get(output)
-        fresh = [key for key in _keys_of(body) if keys is None or key not in keys]
-        if fresh or keys is None:
-            self._keys.setdefault(output, set()).update(fresh)
+        is_first = output not in self._keys
+        keys = self._keys.setdefault(output, set())
+        fresh = [key for key in _keys_of(body) if key not in keys] if len(keys) < _MOST_OBSERVED else []
+        if fresh or is_first:
+            keys.update(fresh)
             paths = tuple((key,) for key in fresh)
-            write.shapes.append(OutputShape(workflow, output, paths, is_observed=True))
+            write.shapes.append(OutputShape(workflow, output, paths, True, has_table))
 
 
 def _keys_of(body: str) -> Sequence[str]:
@@ -74,11 +87,7 @@ def _columns_of(model: Any) -> tuple[JsonPath, ...] | None:
     if getattr(model, "__pydantic_root_model__", False):
         # It is one value: shown whole, as `root`, and behind it what it consists of.
         return ((), *found)
-    return tuple(found) if found or schema.get("properties") == {} or _is_empty(model) else None
-
-
-def _is_empty(model: type[Any]) -> bool:
-    return not getattr(model, "model_fields", True) and not getattr(model, "model_computed_fields", True)
+    return tuple(found) if found or "properties" in schema else None
 
 
 def _fields(

@@ -48,6 +48,10 @@ class SqlTable(Generic[Row_co]):
             )
         if schema is not None and not (isinstance(schema, type) and hasattr(schema, "model_validate")):
             raise InvalidNode(f"SqlTable({name!r}): {schema!r} is not a pydantic model", place=here())
+        if getattr(schema, "__pydantic_root_model__", False):
+            raise InvalidNode(
+                f"SqlTable({name!r}): {schema!r} has no fields to fill columns with", place=here()
+            )
         self.name = name
         self.schema: type[Any] | None = schema
 

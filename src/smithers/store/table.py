@@ -59,7 +59,9 @@ def _write(connection: sqlite3.Connection, run: str, row: UserRow) -> str | None
     columns = {column.lower() for column, *_ in connection.execute(sql["columns"], (row.table,)).fetchall()}
     if not columns:
         return "there is no such table any more"
-    values: Mapping[str, Any] = json.loads(row.body)
+    values = json.loads(row.body)
+    if not isinstance(values, dict):
+        return "it is not an object, so there is nothing to fill columns with"
     keys = _keys(run, row, columns, values)
     clash = sorted(name for name in values if name.lower() in keys)
     if clash:

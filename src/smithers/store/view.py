@@ -12,13 +12,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
-from smithers.records import OutputShape
+from smithers.records import JsonPath, OutputShape
 from smithers.store.queries import statements
 from smithers.store.refusal import is_store_fault
 from smithers.store.view_text import (
     Column,
     add_columns,
     drop_text,
+    is_full,
     short_name,
     short_view_text,
     shown_columns,
@@ -42,8 +43,9 @@ class Views:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._known: set[OutputShape] = set()
-        self._unsure: list[OutputShape] = []
+        self._known: dict[tuple[str, str], frozenset[JsonPath]] = {}
+        """The columns of each workflow's outputs, which only grow."""
+        self._unsure: list[tuple[str, str]] = []
 
     def take(self, shape: OutputShape) -> str | None:
         """See to it that the shape's view exists and has all its columns, within the open transaction.
@@ -53,11 +55,13 @@ class Views:
         Raises:
             sqlite3.Error: the store itself is at fault.
         """
-        if shape in self._known:
+        about = (shape.workflow, shape.output)
+        known = self._known.get(about)
+        if known is not None and (known.issuperset(shape.paths) or (shape.is_observed and is_full(known))):
             return None
-        note = update_view(self._connection, shape)
-        self._known.add(shape)
-        self._unsure.append(shape)
+        columns, note = update_view(self._connection, shape)
+        self._known[about] = frozenset([*(path for path, _ in columns), *shape.paths])
+        self._unsure.append(about)
         return note
 
     def mark(self) -> int:
@@ -70,7 +74,8 @@ class Views:
 
     def forget(self, mark: int = 0) -> None:
         """The transaction, or what came after the savepoint at `mark`, was rolled back."""
-        self._known.difference_update(self._unsure[mark:])
+        for about in self._unsure[mark:]:
+            self._known.pop(about, None)
         del self._unsure[mark:]
 
 
@@ -90,8 +95,12 @@ class _Stored(NamedTuple):
     note: str | None = None
 
 
-def update_view(connection: sqlite3.Connection, shape: OutputShape) -> str | None:
-    """Add the shape's columns to its output's view, and make that view if need be; as `Views.take`."""
+def update_view(connection: sqlite3.Connection, shape: OutputShape) -> tuple[list[Column], str | None]:
+    """Add the shape's columns to its output's view, and make that view if need be.
+
+    Returns:
+        All its columns, and what to tell the user, as `Views.take`.
+    """
     before = _find(connection, shape)
     columns = add_columns(before.columns, shape.paths, is_observed=shape.is_observed)
     shown, note = shown_columns(columns)
@@ -106,8 +115,9 @@ def update_view(connection: sqlite3.Connection, shape: OutputShape) -> str | Non
         stored = json.dumps(columns, ensure_ascii=False, separators=(",", ":"))
         values = (shape.workflow, shape.output, stored, name, note)
         connection.execute(statements("view")["save"], values)
-    _guarded(connection, partial(_make_short, connection, shape.output, name))
-    return note if note != before.note else None
+    if not shape.has_table:
+        _guarded(connection, partial(_make_short, connection, shape.output, name))
+    return columns, note if note != before.note else None
 
 
 def _find(connection: sqlite3.Connection, shape: OutputShape) -> _Stored:
@@ -142,8 +152,8 @@ def _make_short(connection: sqlite3.Connection, output: str, whole: str | None) 
         return
     sql = statements("view")
     (count,) = connection.execute(sql["count"], (output,)).fetchone()
-    held = connection.execute(sql["holder"], (name,)).fetchone()
-    if held is not None or not _is_ours(connection, name, or_free=True):
+    held = name.lower() in statements("overview") or connection.execute(sql["holder"], (name,)).fetchone()
+    if held or not _is_ours(connection, name, or_free=True):
         return
     if count == 1 and whole is not None:
         _replace(connection, name, short_view_text(name, whole))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, TypeAlias
 
 from smithers.records import JsonPath, OutputShape
@@ -50,6 +50,11 @@ def add_columns(
                 taken.add(_fold(wanted))
                 found[at] = (path, wanted)
     return found
+
+
+def is_full(paths: Collection[JsonPath]) -> bool:
+    """Whether keys that nobody declared get no column any more."""
+    return len(paths) >= _MOST_OBSERVED
 
 
 def shown_columns(columns: Sequence[Column]) -> tuple[list[Column], str | None]:

@@ -13,7 +13,7 @@ SELECT r.name AS run,
        s.text AS scope,
        m.text AS output,
        r.created_ms + f.at_ms AS finished_ms,
-       nullif(o.body, '') AS json,
+       nullif(o.body, '') AS body,
        o.blob AS blob
 FROM smithers_outputs o
 JOIN smithers_runs r ON r.id = o.run
@@ -49,15 +49,31 @@ SELECT r.name AS run,
        strftime('%Y-%m-%dT%H:%M:%fZ', r.started_ms / 1000.0, 'unixepoch') AS started_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', r.ended_ms / 1000.0, 'unixepoch') AS ended_at,
        r.ended_ms - r.created_ms AS took_ms,
-       (SELECT count(*) FROM smithers_current_tasks t WHERE t.run = r.name) AS tasks,
-       (SELECT count(*) FROM smithers_current_tasks t WHERE t.run = r.name AND t.status = 'finished') AS finished,
-       (SELECT count(*) FROM smithers_current_tasks t WHERE t.run = r.name AND t.status = 'failed') AS failed,
+       (SELECT count(*) FROM smithers_nodes e WHERE e.run = r.id AND e.state = 3 AND NOT EXISTS (
+            SELECT 1 FROM smithers_attempts x
+            WHERE x.run = e.run AND x.node = e.node AND x.scope = e.scope AND x.iteration = e.iteration
+              AND x.generation > e.generation
+       ) AND NOT EXISTS (
+            SELECT 1 FROM smithers_nodes x
+            WHERE x.run = e.run AND x.node = e.node AND x.scope = e.scope AND x.iteration = e.iteration
+              AND x.generation > e.generation
+       )) AS finished,
+       (SELECT count(*) FROM smithers_nodes e WHERE e.run = r.id AND e.state = 4 AND NOT EXISTS (
+            SELECT 1 FROM smithers_attempts x
+            WHERE x.run = e.run AND x.node = e.node AND x.scope = e.scope AND x.iteration = e.iteration
+              AND x.generation > e.generation
+       ) AND NOT EXISTS (
+            SELECT 1 FROM smithers_nodes x
+            WHERE x.run = e.run AND x.node = e.node AND x.scope = e.scope AND x.iteration = e.iteration
+              AND x.generation > e.generation
+       )) AS failed,
+       (SELECT count(*) FROM smithers_attempts x WHERE x.run = r.id AND x.state = 1) AS running,
        r.frame AS frames,
        json_extract(r.error, '$.code') AS error_code,
        json_extract(r.error, '$.message') AS error,
        i.source AS source,
        i.input AS input,
-       (SELECT c.json FROM smithers_current_outputs c
+       (SELECT c.body FROM smithers_current_outputs c
         WHERE c.run = r.name
           AND c.node = (SELECT text FROM smithers_names WHERE id = r.output_node)
           AND c.scope = (SELECT text FROM smithers_names WHERE id = r.output_scope)
@@ -165,7 +181,7 @@ AND NOT EXISTS (SELECT 1 FROM smithers_nodes b WHERE b.run = t.run AND b.node = 
 CREATE VIEW "output_overview" AS /* smithers */
 SELECT run, workflow, node, iteration, seq, scope, output,
        strftime('%Y-%m-%dT%H:%M:%fZ', finished_ms / 1000.0, 'unixepoch') AS finished_at,
-       json,
+       body AS json,
        CASE WHEN blob IS NOT NULL THEN 'blobs/' || lower(substr(hex(blob), 1, 2)) || '/' || lower(hex(blob)) END AS file
 FROM smithers_current_outputs;
 

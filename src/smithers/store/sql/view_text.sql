@@ -11,11 +11,11 @@ WHERE workflow = {workflow} AND output = {output};
        {value} AS {column}
 
 -- name: field
-json_extract(json, {path})
+json_extract(body, {path})
 
 -- name: odd_field
 -- A key that no JSON path can name, because it has quotes in it.
-(SELECT value FROM json_each(json, {path}) WHERE key = {key})
+(SELECT value FROM json_each(body, {path}) WHERE key = {key})
 
 -- name: short_view
 CREATE VIEW {view} AS /* smithers */ SELECT * FROM {whole};

@@ -58,11 +58,13 @@ def _check(task: Task[Any], loops: int, found: UserTable) -> None:
         return
     statement = create_statement(task, keys, fields)
     command = f"sqlite3 {shlex.quote(found.database)} {shlex.quote(statement)}"
+    what = {
+        "": f"the table is yours to make; this would do: {command}",
+        "view": f"drop the view, or give the table another name; one that would do: {statement}",
+    }
     raise TableUnfit(
         f"Task {task.id} writes to the table {name}, {problem}",
-        hint=f"the table is yours to make; this would do: {command}"
-        if not found.kind
-        else f"the table is yours to migrate; one that would do: {statement}",
+        hint=what.get(found.kind, f"the table is yours to migrate; one that would do: {statement}"),
         place=task.place,
         table=name,
         database=found.database,

@@ -21,7 +21,7 @@ class OutputShape(NamedTuple):
     is_observed: bool = False
     """The paths are keys that a value happened to have; nobody has declared them."""
     has_table: bool = False
-    """It is named after a table of the user's, whose name is not ours to take even while the table is away."""
+    """It is named after a table of the user's: that name is not ours, even while the table is away."""
 
 
 class UserRow(NamedTuple):

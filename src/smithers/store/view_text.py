@@ -15,6 +15,9 @@ Column: TypeAlias = "tuple[JsonPath, str | None]"
 OWN_COLUMNS: Final = ("run", "node", "iteration", "seq")
 """What each view begins with."""
 
+_TAKEN: Final = (*OWN_COLUMNS, "true", "false")
+"""What no field's column is called; SQLite gives a column called `true` a name of its own making."""
+
 _MOST_COLUMNS: Final = 1_000
 """SQLite takes 2,000, and people fewer; the whole value stands in `output_overview` anyway."""
 
@@ -39,7 +42,7 @@ def add_columns(
         path for path in dict.fromkeys(paths) if path not in known and not any("\0" in key for key in path)
     ]
     found: list[Column] = [*columns, *((path, None) for path in new[:room])]
-    taken = {*OWN_COLUMNS, *(_fold(name) for _, name in found if name is not None)}
+    taken = {*_TAKEN, *(_fold(name) for _, name in found if name is not None)}
     # Natural names first: a field called `run_` keeps its name, whatever becomes of one called `run`.
     for is_last in (False, True):
         for at, (path, name) in enumerate(found):
@@ -125,12 +128,16 @@ def _literal(text: str) -> str:
 
 def _value(path: JsonPath) -> str:
     sql = statements("view_text")
-    if all(_PLAIN.fullmatch(key) for key in path):
-        return sql["field"].format(path=_literal(_json_path(path)))
-    *outer, last = path
-    if not all(_PLAIN.fullmatch(key) for key in outer):
-        return "NULL"
-    return sql["odd_field"].format(path=_literal(_json_path(outer)), key=_literal(last))
+    source, plain = "body", list[str]()
+    for depth, key in enumerate(path, 1):
+        if _PLAIN.fullmatch(key):
+            plain.append(key)
+            continue
+        step = sql["odd_field"] if depth == len(path) else sql["odd_object"]
+        source = step.format(source=source, path=_literal(_json_path(plain)), key=_literal(key))
+        plain = []
+    is_odd = bool(path) and not plain
+    return source if is_odd else sql["field"].format(source=source, path=_literal(_json_path(plain)))
 
 
 def _json_path(path: Sequence[str]) -> str:

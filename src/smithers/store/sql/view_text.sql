@@ -11,11 +11,15 @@ WHERE workflow = {workflow} AND output = {output};
        {value} AS {column}
 
 -- name: field
-json_extract(body, {path})
+json_extract({source}, {path})
 
 -- name: odd_field
--- A key that no JSON path can name, because it has quotes in it.
-(SELECT value FROM json_each(body, {path}) WHERE key = {key})
+-- A key that no JSON path can name: it is empty, or has quotes in it.
+(SELECT value FROM json_each({source}, {path}) WHERE key = {key})
+
+-- name: odd_object
+-- The same where further keys follow; what is no object has none, and may not even be JSON.
+(SELECT CASE type WHEN 'object' THEN value END FROM json_each({source}, {path}) WHERE key = {key})
 
 -- name: short_view
 CREATE VIEW {view} AS /* smithers */ SELECT * FROM {whole};

@@ -140,7 +140,7 @@ class Writer(Protocol):
 
         Returns:
             One entry a frame: None when it is durable, else why it alone was not stored
-            (`LeaseLost`, or a `StoreError`).
+            (`LeaseLost`, `RowsRefused`, or a `StoreError`); its `notes` hold what else there is to say.
         Raises:
             CommitUnknown: the commit itself raised; any of it may or may not be there.
         """

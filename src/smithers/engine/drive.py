@@ -432,19 +432,9 @@ class Drive:
         wanted = self.definition.output_model
         if wanted is None:
             return self.memory.newest_output
-        refs = (self.memory.outputs_by_model.get(name) for name in self._names_of(wanted))
+        refs = (self.memory.outputs_by_model.get(name) for name in self._planning.output_names(wanted))
         found = [(row.seq, ref) for ref in refs if ref and (row := self.memory.rows.get(ref.key))]
         return max(found)[1] if found else None
-
-    def _names_of(self, model: str) -> set[str]:
-        """The words that a model's outputs are stored under: its own, registered ones, its tables'."""
-        found = {name for name, one in self.definition.outputs.items() if one.__name__ == model}
-        schedule = self.memory.schedule
-        tasks: list[Task[Any]] = [leaf.plan.payload for leaf in schedule.leaves()] if schedule else []
-        found |= {
-            task.model_name for task in tasks if task.table and task.model and task.model.__name__ == model
-        }
-        return {model, *found}
 
 
 def _told(message: InboxRow) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from smithers.errors import (
     TaskFailed,
 )
 from smithers.ids import NodeKey
-from smithers.nodes import Loop
+from smithers.nodes import Loop, Task
 from smithers.records import EventType, MountRow, NodeState, PassEnd, Verdict
 from smithers.scheduler import Blocked, Deadlock, Due, Schedule, Settled
 from smithers.scheduler.vertex import HoleVertex, Leaf, LoopVertex
@@ -61,6 +61,16 @@ class Planning:
         if self._memory.schedule is None:
             raise BugError("there is no plan yet")
         return self._memory.schedule
+
+    def output_names(self, model: str) -> set[str]:
+        """The words that a model's outputs are stored under: its own, registered ones, its tables'."""
+        found = {name for name, one in self._definition.outputs.items() if one.__name__ == model}
+        leaves = self._memory.schedule.leaves() if self._memory.schedule is not None else ()
+        for leaf in leaves:
+            task: Task[Any] = leaf.plan.payload
+            if task.table is not None and task.model is not None and task.model.__name__ == model:
+                found.add(task.model_name)
+        return {model, *found}
 
     def restore(self, mounts: list[MountRow]) -> None:
         """Take the open mount rows as they are stored."""

@@ -71,6 +71,7 @@ SELECT r.name AS run,
        r.frame AS frames,
        json_extract(r.error, '$.code') AS error_code,
        json_extract(r.error, '$.message') AS error,
+       coalesce(json_extract(i.config, '$.rehearse'), 0) AS rehearsed,
        i.source AS source,
        i.input AS input,
        (SELECT c.body FROM smithers_current_outputs c

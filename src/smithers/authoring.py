@@ -81,7 +81,6 @@ class Workflow(Generic[In, Out]):
                 place=self.place,
             )
         check_limit(max_concurrency, "max_concurrency", self.place)
-        _check_outputs(outputs, self.place)
         if durability not in ("full", "normal"):
             raise InvalidNode(f'durability={durability!r} is not "full" or "normal"', place=self.place)
         self.definition = Definition(
@@ -90,7 +89,7 @@ class Workflow(Generic[In, Out]):
             place=self.place,
             input_model=input_model(function, self.place),
             output_model=None if output is None else ("str" if output is str else output.__name__),
-            outputs=dict(outputs or {}),
+            outputs=_named_outputs(outputs, self.place),
             durability=durability,
             max_concurrency=max_concurrency,
             base=Path(self.place.file).parent,
@@ -360,16 +359,22 @@ def workflow(function: Any = None, /, **options: Any) -> Any:
     return Workflow(function)
 
 
-def _check_outputs(outputs: Mapping[str, type[Any]] | None, place: Place) -> None:
+def _named_outputs(outputs: Mapping[str, type[Any]] | None, place: Place) -> dict[str, type[Any]]:
+    """The models among them; `dict` is any JSON object, as is a name that nobody registers."""
+    found: dict[str, type[Any]] = {}
     for name, model in (outputs or {}).items():
         if not isinstance(name, str) or not name:
             raise InvalidNode(f"outputs= names an output {name!r}, which is no text", place=place)
+        if model is dict:
+            continue
         if model is not str and not (isinstance(model, type) and hasattr(model, "model_validate")):
             raise InvalidNode(
-                f"outputs={{{name!r}: …}}: {model!r} is not a pydantic model, or str",
+                f"outputs={{{name!r}: …}}: {model!r} is not a pydantic model, str or dict",
                 hint="leave the name out, and it holds any JSON object",
                 place=place,
             )
+        found[name] = model
+    return found
 
 
 def _plain(input: Any) -> Any:

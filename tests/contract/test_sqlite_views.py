@@ -169,6 +169,21 @@ def test_a_frame_that_is_refused_takes_its_view_with_it(world: World, plain: sql
     assert plain.execute("SELECT output FROM smithers_views").fetchall() == [("Draft",)]
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_view_that_was_rolled_back_with_its_frame_is_made_by_the_next_one(
+    world: World, plain: sqlite3.Connection, others: int
+) -> None:
+    drives = [world.create(f"r{n}") for n in range(others + 1)]
+    *rest, last = drives
+    bad = last.next(shapes=[SHAPE], user_rows=[UserRow("nowhere", NodeKey("plan"), 0, "{}")])
+    *kept, refused = world.writer.commit([*(drive.next() for drive in rest), bad])
+    assert kept == [None] * others
+    assert isinstance(refused, RowsRefused)
+    assert plain.execute("SELECT count(*) FROM smithers_views").fetchone() == (0,)
+    assert world.writer.commit([last.next(shapes=[SHAPE])]) == [None]
+    assert plain.execute("SELECT * FROM Draft").fetchall() == []
+
+
 def test_two_writers_that_know_different_fields_of_a_model_end_with_all_of_them(
     world: World, plain: sqlite3.Connection
 ) -> None:
@@ -325,6 +340,19 @@ def test_all_rows_that_are_refused_are_named_at_once(world: World, plain: sqlite
     assert isinstance(error, RowsRefused)
     assert set(error.refused) == {NodeKey("a"), NodeKey("c")}
     assert plain.execute("SELECT * FROM audit").fetchall() == []
+
+
+def test_nothing_is_written_behind_a_table_that_rolls_everything_back(
+    world: World, plain: sqlite3.Connection
+) -> None:
+    plain.execute("CREATE TABLE audit (run_id, node_id, x UNIQUE ON CONFLICT ROLLBACK)")
+    plain.execute("INSERT INTO audit VALUES ('', '', 0)")
+    drive = world.create()
+    rows = [UserRow("audit", NodeKey(node), 0, f'{{"x":{x}}}') for node, x in (("a", 1), ("b", 0), ("c", 2))]
+    (error,) = world.writer.commit([drive.next(user_rows=rows)])
+    assert isinstance(error, RowsRefused)
+    assert plain.execute("SELECT x FROM audit").fetchall() == [(0,)]
+    assert world.writer.commit([drive.next()]) == [None]
 
 
 def test_a_former_owner_writes_no_row(world: World, plain: sqlite3.Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -385,6 +386,31 @@ def test_a_table_in_the_body_of_a_function_is_looked_at_before_its_task_begins(p
     with pytest.raises(TableUnfit):
         play.run(lambda ctx: loop)
     assert play.calls["row"] == 0
+
+
+def test_a_table_in_a_body_that_is_made_later_is_looked_at_before_its_task_begins(play: Play) -> None:
+    def flow(ctx: Context) -> Node:
+        loop = Loop(lambda i: Task("row", audit, run=lambda: play.call("row")), max_iterations=1)
+        return Sequence(Task("first", Number, run=lambda: {"n": 1}), loop)
+
+    result = play.run(flow)
+    assert (result.status, (result.error or {})["code"]) == ("failed", "TABLE_UNFIT")
+    assert play.calls["row"] == 0
+    assert play.states() == {"first": "finished"}
+
+
+def test_values_that_are_refused_one_after_the_other_do_not_wear_the_run_out(play: Play) -> None:
+    database(play, AUDIT)
+
+    def flow(ctx: Context) -> Node:
+        rows = [Task(f"row{n}", audit, value={"status": "odd"}, continue_on_fail=True) for n in range(6)]
+        first = Task("first", Number, run=lambda: {"n": 1})
+        # Each one is mounted once the one before it has failed.
+        later = [row for before, row in pairwise(rows) if ctx.status(before) == "failed"]
+        return Sequence(first, rows[0], *later)
+
+    assert play.run(flow).status == "partial"
+    assert play.states() == {"first": "finished", **{f"row{n}": "failed" for n in range(6)}}
 
 
 def test_what_a_table_refused_is_read_by_nobody(play: Play) -> None:

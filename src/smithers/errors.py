@@ -285,9 +285,7 @@ class RowsRefused(InvalidOutput):
     """
 
     code = "ROW_REFUSED"
-    default_hint = (
-        "make the output fit the table, or the table the output; a constraint is named as you named it"
-    )
+    default_hint = "make the output fit the table, or migrate the table; then resume"
 
     def __init__(
         self, message: str, refused: Mapping[tuple[str, str, int], str], *, place: Place | None = None

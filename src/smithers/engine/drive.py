@@ -127,6 +127,8 @@ class Drive:
         self._mail_seen: set[int] = set()
         self._notes: list[str] = []
         """What the store had to say about the last frame; the next one tells it."""
+        self._telling: list[str] = []
+        """What the last frame told, in case it came to nothing."""
         self._is_first = True
         """No frame of this owner is stored yet: a mistake in the file is refused, and changes nothing."""
         self._first_event = EventType.RUN_STARTED
@@ -171,7 +173,7 @@ class Drive:
         fresh._settling.jobs.update(jobs)
         fresh._settling.lingering.update(self._settling.lingering)
         fresh._settling.refused.update(self._settling.refused)
-        fresh._notes = self._notes
+        fresh._notes = [*self._telling, *self._notes]
         for job in jobs.values():
             job.view.state = memory
         fresh.to_start = [job for job in self.to_start if jobs.get(job.key) is job]
@@ -220,9 +222,9 @@ class Drive:
             draft.event(self._first_event)
             if self._first_event is EventType.RUN_RESUMED:
                 draft.write.run_change = RunChange(RunState.RUNNING)
-        for note in self._notes:
+        self._telling, self._notes = self._notes, []
+        for note in self._telling:
             draft.event(EventType.RUN_WARNING, None, 0, {"message": note})
-        self._notes = []
         for row in self._cut_off:
             self._settling.lose(draft, row)
         self._cut_off = []

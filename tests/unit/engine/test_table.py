@@ -445,3 +445,17 @@ def test_a_view_under_another_name_is_told_as_a_warning_of_the_run(play: Play) -
     assert (
         warning.data == '{"message":"the view of Number is called r__Number_2: there is another r__Number"}'
     )
+
+
+def test_a_warning_that_was_to_stand_in_a_frame_that_came_to_nothing_is_told_by_the_next(play: Play) -> None:
+    database(play, 'CREATE TABLE "r__Number" (mine)', AUDIT)
+
+    def r(ctx: Context) -> Node:
+        return Sequence(
+            Task("a", Number, run=lambda: {"n": 1}), Task("b", audit, run=lambda: {"status": "odd"})
+        )
+
+    assert play.run(r).status == "failed"
+    with play.reader() as reader:
+        events = reader.events(reader.run("r").id)
+    assert [event.type for event in events].count(EventType.RUN_WARNING) == 1

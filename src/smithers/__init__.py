@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from smithers.nodes import Pass as Pass
     from smithers.nodes import RetryPolicy as RetryPolicy
     from smithers.nodes import Sequence as Sequence
+    from smithers.nodes import SqlTable as SqlTable
     from smithers.nodes import Task as Task
     from smithers.ports import Agent as Agent
     from smithers.ports import AgentEvent as AgentEvent
@@ -55,6 +56,7 @@ _HOMES = {
     "RunResult": "smithers.authoring",
     "Sequence": "smithers.nodes",
     "SmithersError": "smithers.errors",
+    "SqlTable": "smithers.nodes",
     "Task": "smithers.nodes",
     "Workflow": "smithers.authoring",
     "current": "smithers.context",
@@ -80,6 +82,7 @@ __all__ = [
     "RunResult",
     "Sequence",
     "SmithersError",
+    "SqlTable",
     "Task",
     "Workflow",
     "current",

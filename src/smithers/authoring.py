@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -31,7 +32,7 @@ from smithers.ids import check_run_id
 from smithers.nodes import Task, check_limit
 from smithers.plan import PlanNode
 from smithers.ports import Agent
-from smithers.records import FrameWrite, RunState
+from smithers.records import FrameWrite, RunState, UserTable
 from smithers.store import find_store, place_store
 
 In = TypeVar("In", default=Any)
@@ -88,7 +89,7 @@ class Workflow(Generic[In, Out]):
             place=self.place,
             input_model=input_model(function, self.place),
             output_model=None if output is None else ("str" if output is str else output.__name__),
-            outputs=dict(outputs or {}),
+            outputs=_named_outputs(outputs, self.place),
             durability=durability,
             max_concurrency=max_concurrency,
             base=Path(self.place.file).parent,
@@ -294,7 +295,11 @@ class Workflow(Generic[In, Out]):
                 found = known[task.agents] = tuple(map(as_agent, task.agents))
             return found
 
-        return Terms(self.source(host.project), limit, host.project, agents)
+        def find_table(name: str) -> UserTable:
+            with closing(host.store.reader()) as reader:
+                return reader.table(name)
+
+        return Terms(self.source(host.project), limit, host.project, agents, find_table)
 
     def result(self, end: RunEnd) -> RunResult[Out]:
         """A run's end as its caller sees it."""
@@ -380,7 +385,8 @@ def workflow(function: Any = None, /, **options: Any) -> Any:
     Args:
         name: shown to people and stored with runs; default: the function's name, with dashes.
         output: model whose newest row is the run's own output.
-        outputs: models of named outputs.
+        outputs: models of named outputs, which a task names instead of a model; a name that is not among them
+            holds any JSON object.
         durability: `"full"`: an acknowledged result survives a power loss; `"normal"`: it survives our own
             death, at a fraction of the disk's time.
         max_concurrency: running attempts of one run; default 16.
@@ -390,6 +396,24 @@ def workflow(function: Any = None, /, **options: Any) -> Any:
     if not callable(function):
         raise InvalidNode(f"@workflow is for functions, not for {function!r}")
     return Workflow(function)
+
+
+def _named_outputs(outputs: Mapping[str, type[Any]] | None, place: Place) -> dict[str, type[Any]]:
+    """The models among them; `dict` is any JSON object, as is a name that nobody registers."""
+    found: dict[str, type[Any]] = {}
+    for name, model in (outputs or {}).items():
+        if not isinstance(name, str) or not name:
+            raise InvalidNode(f"outputs= names an output {name!r}, which is no text", place=place)
+        if model is dict:
+            continue
+        if model is not str and not (isinstance(model, type) and hasattr(model, "model_validate")):
+            raise InvalidNode(
+                f"outputs={{{name!r}: …}}: {model!r} is not a pydantic model, str or dict",
+                hint="leave the name out, and it holds any JSON object",
+                place=place,
+            )
+        found[name] = model
+    return found
 
 
 def _plain(input: Any) -> Any:

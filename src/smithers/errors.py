@@ -17,7 +17,7 @@ Programs match `code`; people read `message` and `hint`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 
@@ -148,6 +148,13 @@ class StaleOutput(AuthoringError):
     default_hint = "give the new field a default, or the task a new id so that it runs again"
 
 
+class TableUnfit(RenderError):
+    """A table that a task writes to does not exist, or cannot take its rows."""
+
+    code = "TABLE_UNFIT"
+    default_hint = "create or migrate the table; it is yours, and Smithers never changes it"
+
+
 class ReadRefused(AuthoringError):
     code = "READ_REFUSED"
     default_hint = "read with a task, (Model, 'id') or a model"
@@ -267,6 +274,24 @@ class InvalidOutput(TaskError):
 
     code = "INVALID_OUTPUT"
     default_hint = "return the model, or anything it validates"
+
+
+class RowsRefused(InvalidOutput):
+    """A table of the user's does not take an output; nothing of the frame was stored.
+
+    Args:
+        message: what the tables said.
+        refused: the same, by the task's key: node, scope, iteration.
+    """
+
+    code = "ROW_REFUSED"
+    default_hint = "make the output fit the table, or migrate the table; then resume"
+
+    def __init__(
+        self, message: str, refused: Mapping[tuple[str, str, int], str], *, place: Place | None = None
+    ) -> None:
+        super().__init__(message, place=place)
+        self.refused = refused
 
 
 class CrashLoop(TaskError):

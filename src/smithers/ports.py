@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         RunFilter,
         RunRow,
         StoredRun,
+        UserTable,
         Wakeup,
     )
 
@@ -130,8 +131,8 @@ class Writer(Protocol):
 
         Returns:
             One entry a frame: None when it is durable, else why it alone was not stored
-            (`LeaseLost`, `MessagesWaiting`, `RunExists`, or a `StoreError`). A frame that creates its
-            run has `run` and `fence` filled in.
+            (`LeaseLost`, `MessagesWaiting`, `RunExists`, `RowsRefused`, or a `StoreError`). A frame that
+            creates its run has `run` and `fence` filled in; `notes` hold what else there is to say.
         Raises:
             CommitUnknown: the commit itself raised; any of it may or may not be there.
             StoreNotFound: the database is gone, and with it what was written.
@@ -208,6 +209,10 @@ class Reader(Protocol):
 
     def events(self, run: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
         """Events with `seq > after`, in order."""
+        ...
+
+    def table(self, name: str) -> UserTable:
+        """What the database has under this name: a user's own table, or anything else."""
         ...
 
 

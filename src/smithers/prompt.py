@@ -243,6 +243,11 @@ def json_schema(model: type[BaseModel]) -> dict[str, Any]:
     return model.model_json_schema(by_alias=by_alias, mode="validation", schema_generator=_quiet_generator())
 
 
+def stored_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a model's stored text: fields by their own names, computed ones too."""
+    return model.model_json_schema(by_alias=False, mode="serialization", schema_generator=_quiet_generator())
+
+
 @lru_cache(maxsize=1)
 def _quiet_generator() -> Any:
     # Built on first use, because this module is a leaf: importing it must not import pydantic.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -89,6 +90,28 @@ def steps(block: Block) -> list[Step]:
     ]
 
 
+def queries(block: Block) -> list[tuple[str, str]]:
+    """The statements of a block, each with its rows: the lines that begin with `-- ` below it."""
+    found: list[tuple[str, str]] = []
+    text = ""
+    for line in block.text.splitlines(keepends=True):
+        if line.startswith("-- ") and found and not text.strip():
+            found[-1] = (found[-1][0], found[-1][1] + line.removeprefix("-- "))
+            continue
+        text += line
+        if sqlite3.complete_statement(text):
+            found.append((text.strip(), ""))
+            text = ""
+    assert found, f"{block.at}: no statement"
+    assert not text.strip(), f"{block.at}: the last statement never ends"
+    return found
+
+
+def matches(expected: str, real: str) -> bool:
+    """Whether all lines are as expected; `...` as in `appears`."""
+    return appears(f"^\n{expected}$\n", f"^\n{real}$\n")
+
+
 def appears(expected: str, real: str) -> bool:
     """Whether the expected lines stand in the real output, as whole lines, one after the other.
 
@@ -143,6 +166,21 @@ class Stage:
             assert code == str(step.exit), f"{seen}\nexpected exit {step.exit}; say so with `# exit {code}`"
             assert appears(step.output, printed), f"{seen}\nthe page says:\n{step.output}"
             printed = following
+
+    def run_sql(self, block: Block) -> None:
+        """Ask the project's database with nothing but Python's own sqlite3, as somebody without us would."""
+        planned = queries(block)
+        with closing(sqlite3.connect(self.folder / ".smithers" / "smithers.db")) as database:
+            for query, expected in planned:
+                try:
+                    rows = database.execute(query).fetchall()
+                except sqlite3.Error as error:
+                    raise AssertionError(f"{block.at}: {error}\n{query}") from None
+                shown = "".join("|".join("" if v is None else str(v) for v in row) + "\n" for row in rows)
+                seen = f"{block.at}: {query}\n{shown}"
+                assert expected or not rows, f"{seen}\nthe page says nothing of these rows"
+                assert matches(expected, shown), f"{seen}\nthe page says:\n{expected}"
+            database.commit()
 
     def clear(self) -> None:
         """End what the page left running."""

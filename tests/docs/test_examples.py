@@ -7,6 +7,8 @@ A page is acted out in one empty folder, from top to bottom:
 - `console`, and `bash` with `$ ` lines: the commands are run, and the lines below each must appear in what it
   prints (stdout and stderr), where `...` stands for anything. A command that fails says so: `# exit 3`.
   With `no-run` only the shell's syntax is checked.
+- `sql` is run on the project's database with Python's own sqlite3: the lines below a statement that begin
+  with `-- ` are its rows, as the `sqlite3` command prints them.
 - `json` and `toml` must parse.
 - Anything whose first line is a comment `file: NAME` is saved without that line.
 - `text` is for pictures. Any other language is a mistake, so that no block goes unchecked.
@@ -57,6 +59,8 @@ def perform(block: Block, stage: Stage) -> None:
             stage.run_console(block)
         case _ if block.file:
             stage.save(block)
+        case "sql":
+            stage.run_sql(block)
         case "json":
             json.loads(block.text)
         case "toml":
@@ -141,6 +145,11 @@ def test_every_program_satisfies_the_type_checkers(checker: Checker, tmp_path: P
         ("```\n```", "without a language"),
         ("```text\n", "never closed"),
         ("```json\n{,}\n```", "Expecting property name"),
+        ("```console\n$ mkdir .smithers\n```\n```sql\nSELECT 1;\n-- 2\n```", "the page says:\n2"),
+        ("```console\n$ mkdir .smithers\n```\n```sql\nSELECT 1;\n```", "says nothing of these rows"),
+        ("```console\n$ mkdir .smithers\n```\n```sql\nSELECT 1;\n-- 1\n-- 1\n```", "the page says:\n1\n1"),
+        ("```console\n$ mkdir .smithers\n```\n```sql\nSELECT x;\n```", "no such column: x"),
+        ("```sql\nSELECT 1\n```", "no statement"),
         ("```console\n$ echo one\ntwo\n```", "the page says:\ntwo"),
         ("```console\n$ false\n```", "expected exit 0"),
         ("```console\n$ true  # exit 3\n```", "expected exit 3"),

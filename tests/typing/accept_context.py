@@ -7,7 +7,7 @@ from typing import Any, assert_type
 
 from pydantic import BaseModel
 
-from smithers import Branch, Context, Current, Loop, Node, Parallel, Pass, Sequence, Task, current
+from smithers import Branch, Context, Current, Loop, Node, Parallel, Pass, Sequence, SqlTable, Task, current
 
 
 class Ticket(BaseModel):
@@ -46,6 +46,10 @@ def typed(ctx: Context[Ticket]) -> Node:
 
     assert_type(ctx.outputs(Draft), list[Draft])
     assert_type(ctx.outputs("results"), list[Any])
+    assert_type(ctx.outputs(SqlTable("drafts", Draft)), list[Draft])
+    assert_type(ctx.output(("results", "draft")), Any)
+    assert_type(ctx.output_maybe("results", "draft"), Any)
+    assert_type(ctx.latest("results", "draft"), Any)
 
     assert_type(ctx.iteration_count(draft), int)
     assert_type(ctx.iteration_count(Draft, "draft"), int)

@@ -7,7 +7,7 @@ from typing import Any, assert_type
 
 from pydantic import BaseModel
 
-from smithers import Agent, AgentReply, AgentRequest, Context, Prompt, RetryPolicy, Task
+from smithers import Agent, AgentReply, AgentRequest, Context, Prompt, RetryPolicy, SqlTable, Task
 from smithers.agents import CallableAgent, RehearsalAgent
 
 
@@ -168,7 +168,14 @@ assert_type(Task("e", run=draft_later, continue_on_fail=True), Task[Draft | None
 
 # --- Named outputs, bare tasks --------------------------------------------------------------------
 
-assert_type(Task("f", "results", run=lambda: {"done": True}), Task[dict[str, Any]])
+assert_type(Task("f", "results", run=lambda: {"done": True}), Task[Any])
+assert_type(Task("f", SqlTable("drafts", Draft), agent=agent, prompt="Write."), Task[Draft])
+assert_type(
+    Task("f", SqlTable("drafts", Draft), deps=review, run=lambda r: {"summary": r.feedback}), Task[Draft]
+)
+assert_type(Task("f", SqlTable("drafts", Draft), value={}, continue_on_fail=True), Task[Draft | None])
+assert_type(Task("f", SqlTable("drafts"), run=lambda: {"done": True}, output_schema=Draft), Task[Any])
+assert_type(SqlTable("drafts", Draft), SqlTable[Draft])
 bare: Task = Task("g", Draft, value={"summary": ""})
 many: list[Task] = [draft, review, bare]
 Task("g", Draft, deps=bare, run=lambda found: found.anything)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from smithers import Context, Task
+from smithers import Context, SqlTable, Task
 from smithers.agents import RehearsalAgent
 
 
@@ -70,6 +70,9 @@ Task("a", str, value="", skip_if="never")  # expect-error
 Task("a", str, value="", dependsOn="draft")  # expect-error
 Task(3, str, value="")  # expect-error
 Task("a", 3, value="")  # expect-error
+SqlTable("audit", str)  # expect-error
+SqlTable(Draft)  # expect-error
+as_review: Task[Review] = Task("a", SqlTable("audit", Draft), value={})  # expect-error
 
 # What a task's output is, and what it is not.
 wrong: Task[Review] = draft  # expect-error

@@ -8,6 +8,7 @@ from .context import Context as Context
 from .context import LoopPass as LoopPass
 from .context import decode as decode
 from .context import from_stored as from_stored
+from .context import model_of as model_of
 from .current import Current as Current
 from .current import current as current
 from .current import running_as as running_as

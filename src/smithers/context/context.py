@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smithers.ids import NodeKey
-    from smithers.nodes import Task
+    from smithers.nodes import SqlTable, Task
 
     from .rows import OutputText
     from .view import Standing, State
@@ -31,7 +31,8 @@ class Context(Generic[Input]):
     In a render it reads the state at the start of the frame. In `prompt`, `run`, `value`, `skip_if` and
     `until` it reads the state at the start of that task's attempt, in that task's pass.
 
-    A read names a task, `(Model, "id")`, or a model and an id.
+    A read names a task, `(Model, "id")`, or a model and an id. The name of an output may stand for its model:
+    what is read is the model that `@workflow(outputs=…)` registers under it, else a JSON object.
     """
 
     def __init__(self, state: State) -> None:
@@ -71,13 +72,17 @@ class Context(Generic[Input]):
     def output(self, target: tuple[type[T], str], /) -> T: ...
     @overload
     def output(self, target: type[T], id: str, /) -> T: ...
+    @overload
+    def output(self, target: tuple[str, str], /) -> Any: ...
+    @overload
+    def output(self, target: str, id: str, /) -> Any: ...
     def output(self, target: Any, id: str | None = None, /) -> Any:
         """The task's output in this pass.
 
         Raises:
             MissingOutput: it is not there (yet). In a callable of a task, that task waits for it.
         """
-        node, model = _target(target, id)
+        node, model = _target(target, id, self._state.named_outputs)
         view = self._view
         row = view.newest(node)
         if row is not None:
@@ -92,9 +97,13 @@ class Context(Generic[Input]):
     def output_maybe(self, target: tuple[type[T], str], /) -> T | None: ...
     @overload
     def output_maybe(self, target: type[T], id: str, /) -> T | None: ...
+    @overload
+    def output_maybe(self, target: tuple[str, str], /) -> Any: ...
+    @overload
+    def output_maybe(self, target: str, id: str, /) -> Any: ...
     def output_maybe(self, target: Any, id: str | None = None, /) -> Any:
         """The task's output in this pass, or None."""
-        node, model = _target(target, id)
+        node, model = _target(target, id, self._state.named_outputs)
         row = self._view.newest(node)
         return decode(row, model) if row is not None else None
 
@@ -104,26 +113,36 @@ class Context(Generic[Input]):
     def latest(self, target: tuple[type[T], str], /) -> T | None: ...
     @overload
     def latest(self, target: type[T], id: str, /) -> T | None: ...
+    @overload
+    def latest(self, target: tuple[str, str], /) -> Any: ...
+    @overload
+    def latest(self, target: str, id: str, /) -> Any: ...
     def latest(self, target: Any, id: str | None = None, /) -> Any:
         """The task's newest output, of this pass or an earlier one of its loop; None without one."""
-        node, model = _target(target, id)
+        node, model = _target(target, id, self._state.named_outputs)
         row = self._view.latest(node)
         return decode(row, model) if row is not None else None
 
     @overload
     def outputs(self, model: type[T], /) -> list[T]: ...
     @overload
+    def outputs(self, model: SqlTable[T], /) -> list[T]: ...
+    @overload
     def outputs(self, model: str, /) -> list[Any]: ...
     def outputs(self, model: Any, /) -> list[Any]:
-        """All outputs of a model (or of a named output), of all tasks and passes, in the order they came."""
+        """All outputs of a model, a name or a table, of all tasks and passes, in the order they came."""
+        named = self._state.named_outputs
         if isinstance(model, str):
-            return [decode(row, None) for row in self._view.of_model(model)]
-        name = "str" if model is str else model.__name__
-        return [decode(row, model) for row in self._view.of_model(name)]
+            return [decode(row, named.get(model)) for row in self._view.of_output(model)]
+        if not isinstance(model, type):
+            return [decode(row, model.schema) for row in self._view.of_output(model.name)]
+        # What is stored under a name that the model is registered by is an output of this model too.
+        words = ["str" if model is str else model.__name__, *(name for name in named if named[name] is model)]
+        return [decode(row, model) for row in self._view.of_output(*words)]
 
     def iteration_count(self, target: Any, id: str | None = None, /) -> int:
         """In how many passes of the loop around it the task has left an output."""
-        return self._view.count(_target(target, id)[0])
+        return self._view.count(_target(target, id, {})[0])
 
     def status(self, target: Any, /) -> str:
         """`pending`, `running`, `waiting`, `finished`, `failed`, `skipped` or `cancelled`, in this pass."""
@@ -136,7 +155,7 @@ class Context(Generic[Input]):
         return self._state.failure(key) if key is not None else None
 
     def _key(self, target: Any) -> NodeKey | None:
-        node, _ = _target(target, None)
+        node, _ = _target(target, None, {})
         view = self._view
         view.note("state", node)
         return view.key(node)
@@ -156,25 +175,35 @@ class LoopPass:
         """The task's output in the pass before this one; None in the first, or without an output."""
         if self.index == 0:
             return None
-        node, model = _target(target, None)
+        node, model = _target(target, None, self._state.named_outputs)
         view = ambient.get() or View(self._state)
         before = self._at._replace(passes=(*self._at.passes[:-1], self.index - 1))
         row = View(view.state, before, view.seq, view.reads).newest(node)
         return decode(row, model) if row is not None else None
 
 
-def _target(target: Any, id: str | None) -> tuple[str, Any]:
-    """The node id and the model that a read names."""
+def _target(target: Any, id: str | None, named: Mapping[str, type[Any]]) -> tuple[str, Any]:
+    """The node id and the model that a read names; None: any JSON object.
+
+    Args:
+        named: models of named outputs.
+    """
+    if id is None and isinstance(target, tuple) and len(target) == 2 and isinstance(target[1], str):
+        return _target(*target, named)
     if id is not None:
-        return id, target
+        return id, named.get(target) if isinstance(target, str) else target
     if isinstance(target, str):
         return target, None
     node = getattr(target, "id", None)
     if isinstance(node, str) and hasattr(target, "model_name"):
-        return node, target.model
-    if isinstance(target, tuple) and len(target) == 2 and isinstance(target[1], str):
-        return target[1], target[0]
+        return node, model_of(target, named)
     raise ReadRefused(f"cannot read {target!r}")
+
+
+def model_of(task: Any, named: Mapping[str, type[Any]]) -> type[Any] | None:
+    """The model of a task's output: what its name is registered for, else its own; None: any JSON."""
+    found: type[Any] | None = named.get(task.output_name) if task.output_name is not None else None
+    return found if found is not None else task.model
 
 
 def from_stored(model: Any, text: str) -> Any:
@@ -188,9 +217,9 @@ def decode(row: OutputText, model: Any) -> Any:
     Raises:
         StaleOutput: the model was edited, and what is stored does not fit it any more.
     """
-    if row.model == "str":
+    if row.model == "str" or model is str:
         return json.loads(row.body)["text"]
-    if model is None or isinstance(model, str):
+    if model is None:
         return wrap(json.loads(row.body))
     from pydantic import ValidationError
 

@@ -52,8 +52,8 @@ class Rows:
         """The row of a node in one pass."""
         return self._by_node.get(key.node, {}).get(passes_of(key))
 
-    def of_model(self, model: str) -> Iterator[OutputText]:
-        """Every row of a model, in `seq` order."""
-        found = [r for rows in self._by_node.values() for r in rows.values() if r.model == model]
+    def of_output(self, *names: str) -> Iterator[OutputText]:
+        """Every row of these models or named outputs, in `seq` order."""
+        found = [r for rows in self._by_node.values() for r in rows.values() if r.model in names]
         found.sort(key=lambda row: row.seq)
         return iter(found)

@@ -39,6 +39,11 @@ class State(Protocol):
     @property
     def rows(self) -> Rows: ...
 
+    @property
+    def named_outputs(self) -> Mapping[str, type[Any]]:
+        """Models that the workflow has registered under names."""
+        ...
+
     def standing(self, node: str) -> Standing | None:
         """Where `node` is mounted now; None: it is not, and it is not known where it was."""
         ...
@@ -142,10 +147,11 @@ class View:
             passes[: len(outer)] == outer and self._seen(row) is not None for passes, row in rows.items()
         )
 
-    def of_model(self, model: str) -> list[OutputText]:
-        """All rows of a model that are there, in `seq` order."""
-        self.note("model", model)
-        return [row for row in self.state.rows.of_model(model) if self._seen(row) is not None]
+    def of_output(self, *names: str) -> list[OutputText]:
+        """All rows that are stored under these names of models or outputs and are there, in `seq` order."""
+        for name in names:
+            self.note("model", name)
+        return [row for row in self.state.rows.of_output(*names) if self._seen(row) is not None]
 
     def key(self, node: str) -> NodeKey | None:
         """The node's key in this pass; None: it is not mounted."""

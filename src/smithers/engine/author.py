@@ -16,7 +16,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any
 
-from smithers.context import Current, Record, View, ambient, decode, running_as
+from smithers.context import Current, Record, View, ambient, decode, model_of, running_as
 from smithers.errors import (
     AgentAuth,
     AgentMissing,
@@ -233,7 +233,8 @@ def arguments(job: Job) -> tuple[Any, ...]:
     if task.deps is None:
         return ()
     if isinstance(task.deps, tuple):
-        return tuple(_read(job.view, dep.id, dep.model) for dep in task.deps)
+        named_outputs = job.view.state.named_outputs
+        return tuple(_read(job.view, dep.id, model_of(dep, named_outputs)) for dep in task.deps)
     named = {name: _read(job.view, task.needs.get(name, name), model) for name, model in task.deps.items()}
     return (_Named(named),)
 
@@ -286,10 +287,15 @@ def _prompt_text(job: Job) -> str:
     if callable(prompt) and not isinstance(prompt, (str, Prompt)):
         prompt = prompt(*arguments(job))
     if isinstance(prompt, Prompt):
-        prompt = prompt.render(base=job.base, project=job.project, schema=job.task.schema)
+        prompt = prompt.render(base=job.base, project=job.project, schema=_asked_for(job))
     if not isinstance(prompt, str) or not prompt.strip():
         raise InvalidOutput(f"Task {job.task.id}: its prompt is {prompt!r}", place=job.task.place)
     return prompt
+
+
+def _asked_for(job: Job) -> type[Any] | None:
+    """The model that an agent's answer must fit; None: plain text, or any JSON."""
+    return None if job.model is str else (job.task.schema or job.model)
 
 
 async def _converse(job: Job, agent: Agent, prompt: str) -> str:
@@ -297,7 +303,7 @@ async def _converse(job: Job, agent: Agent, prompt: str) -> str:
     from smithers.agents.correction import correction_prompt, parse_reply
 
     task = job.task
-    schema = None if job.model is str else (task.schema or job.model)
+    schema = _asked_for(job)
     session: str | None = None
     text = prompt
     for turn in range(CORRECTIONS + 1):

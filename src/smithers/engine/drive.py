@@ -7,14 +7,21 @@ given messages and the time, and returns the frame to commit; after the commit i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, assert_never
 
-from smithers.context import Context, View
-from smithers.errors import BugError, InvalidNode, MissingOutput, SmithersError
+from smithers.context import Context, View, model_of
+from smithers.errors import (
+    BugError,
+    InvalidNode,
+    MissingOutput,
+    RowsRefused,
+    SmithersError,
+    TableUnfit,
+)
 from smithers.ids import NodeKey
 from smithers.nodes import Task
 from smithers.plan import PlanNode
@@ -46,6 +53,7 @@ from .job import Done, Failed, Job, Outcome
 from .memory import Memory
 from .planning import Planning, standing_of
 from .settling import Settling
+from .table import FindTable
 
 FRAME_EVENTS = 2_000
 """A frame with more than this is stored before anything further is decided."""
@@ -62,6 +70,8 @@ class Terms:
     project: Path | None
     agents: Callable[[Task[Any]], tuple[Agent, ...]]
     """The chain of a task; a rehearsal answers with one agent for all."""
+    find_table: FindTable | None = None
+    """Looks for a table of the user's in the run's database; None: there is none to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,7 @@ class Drive:
     ) -> None:
         self.definition = definition
         self.memory = memory
+        memory.workflow, memory.named_outputs = definition.name, definition.outputs
         self.terms = terms
         self.run = 0
         self.fence = 0
@@ -103,7 +114,7 @@ class Drive:
         self._random = random
         self._wires = wires
         self._ctx: Context[Any] = Context(memory)
-        self._planning = Planning(definition, self._ctx, memory, terms.limit)
+        self._planning = Planning(definition, self._ctx, memory, terms.limit, terms.find_table)
         self._settling = Settling(memory, self._planning, random)
         self._stop: RunState | None = None
         """Set by pause or cancel: nothing new starts."""
@@ -114,6 +125,10 @@ class Drive:
         self._mail: list[InboxRow] = []
         """Messages that the next frame notes as taken."""
         self._mail_seen: set[int] = set()
+        self._notes: list[str] = []
+        """What the store had to say about the last frame; the next one tells it."""
+        self._telling: list[str] = []
+        """What the last frame told, in case it came to nothing."""
         self._is_first = True
         """No frame of this owner is stored yet: a mistake in the file is refused, and changes nothing."""
         self._first_event = EventType.RUN_STARTED
@@ -148,13 +163,17 @@ class Drive:
         # Authors' closures hold this ctx: it must read the new memory from now on.
         fresh._ctx = self._ctx
         fresh._ctx.rebind(memory)
-        fresh._planning = Planning(self.definition, self._ctx, memory, self.terms.limit)
+        fresh._planning = Planning(
+            self.definition, self._ctx, memory, self.terms.limit, self.terms.find_table
+        )
         fresh._settling = Settling(memory, fresh._planning, self._random)
         jobs = {job.key: job for job in in_flight}
         fresh._cut_off = memory.restore(stored, set(jobs))
         fresh._planning.restore(stored.mounts)
         fresh._settling.jobs.update(jobs)
         fresh._settling.lingering.update(self._settling.lingering)
+        fresh._settling.refused.update(self._settling.refused)
+        fresh._notes = [*self._telling, *self._notes]
         for job in jobs.values():
             job.view.state = memory
         fresh.to_start = [job for job in self.to_start if jobs.get(job.key) is job]
@@ -203,6 +222,9 @@ class Drive:
             draft.event(self._first_event)
             if self._first_event is EventType.RUN_RESUMED:
                 draft.write.run_change = RunChange(RunState.RUNNING)
+        self._telling, self._notes = self._notes, []
+        for note in self._telling:
+            draft.event(EventType.RUN_WARNING, None, 0, {"message": note})
         for row in self._cut_off:
             self._settling.lose(draft, row)
         self._cut_off = []
@@ -266,6 +288,8 @@ class Drive:
             self._settling.refuse_second(draft, abandoned)
             return
         task: Task[Any] = leaf.plan.payload
+        if task.table is not None:
+            self._planning.tables.check((leaf,))  # the body of a function may be new in this very frame
         view = View(self.memory, standing_of(leaf), draft.seq)
         if task.skip_if is not False and self._skip_asked(draft, leaf, task, view):
             return
@@ -284,7 +308,7 @@ class Drive:
             draft.write.woken.append(Wakeup(key, "retry", 0))
         agents = self.terms.agents(task) if task.mode == "agent" else ()
         chain = agents[rung(log.failures, len(agents)) :] if agents else ()
-        model = task.model if task.model is not None else self.definition.outputs.get(task.model_name)
+        model = model_of(task, self.definition.outputs)
         generation = memory.generations.get(key, 0)
         draft.write.started.append(
             AttemptStart(
@@ -369,6 +393,24 @@ class Drive:
             self._mail.append(message)
             self.stop(RunState.CANCELLED if message.kind is InboxKind.CANCEL else RunState.PAUSED)
 
+    def note(self, notes: Sequence[str]) -> bool:
+        """Have the next frame tell these; False: there will be none."""
+        self._notes.extend(notes)
+        return self.ended is None
+
+    def refuse(self, frame: FrameWrite, error: RowsRefused) -> None:
+        """Tables of the user's did not take outputs of this frame: those attempts have failed."""
+        self.doubts = 0  # the store has answered, and gives each attempt one such answer
+        for end in frame.ended:
+            if end.key in error.refused:
+                self._settling.refused[end.key, end.attempt] = error.refused[end.key]
+
+    def unfit(self, error: RowsRefused) -> TableUnfit:
+        """The same of a first frame's static values: a mistake in the file, and nothing has run."""
+        leaves = (self._planning.schedule.leaf(NodeKey(*key)) for key in error.refused)
+        place = next((leaf.plan.place for leaf in leaves if leaf is not None), None)
+        return TableUnfit(error.message, hint=error.hint, place=place)
+
     def next_due_ms(self) -> int | None:
         """Wall clock of the earliest back-off's end."""
         schedule = self.memory.schedule
@@ -390,9 +432,11 @@ class Drive:
     def own_output(self) -> OutputRef | None:
         """The row that is the run's own output, if there is one."""
         wanted = self.definition.output_model
-        if wanted is not None:
-            return self.memory.outputs_by_model.get(wanted)
-        return self.memory.newest_output
+        if wanted is None:
+            return self.memory.newest_output
+        refs = (self.memory.outputs_by_model.get(name) for name in self._planning.output_names(wanted))
+        found = [(row.seq, ref) for ref in refs if ref and (row := self.memory.rows.get(ref.key))]
+        return max(found)[1] if found else None
 
 
 def _told(message: InboxRow) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from smithers.errors import (
     CommitUnknown,
     LeaseLost,
     MessagesWaiting,
+    RowsRefused,
     RunExists,
     SmithersError,
     StoreError,
@@ -243,6 +244,8 @@ class Fleet:
         if driven.begins is not None:
             self._adopt(driven, frame.run, frame.fence)
         driven.drive.doubts = 0
+        if frame.notes and not driven.drive.note(frame.notes):
+            _log.warning("%s: %s", driven.drive.memory.name, "; ".join(frame.notes))
         for watcher in driven.handle.watchers:
             watcher(frame)
         self._look_ahead(driven.drive)
@@ -265,6 +268,11 @@ class Fleet:
             self.begin(new)  # from the rows as they are now
         elif isinstance(error, MessagesWaiting):
             # Somebody wrote to the run while it was about to leave: it stays, and reads its mail first.
+            self._doubt(step, error)
+        elif isinstance(error, RowsRefused) and new is not None:
+            self._let_go(driven, driven.drive.unfit(error))
+        elif isinstance(error, RowsRefused):
+            driven.drive.refuse(step.frame, error)
             self._doubt(step, error)
         elif isinstance(error, RunExists) and isinstance(new, New) and new.name is None:
             self.begin(new)  # under another name

@@ -56,6 +56,9 @@ class Memory:
         self.reasons: dict[NodeKey, str] = {}
         self.newest_output: OutputRef | None = None
         self.outputs_by_model: dict[str, OutputRef] = {}
+        self.workflow = ""
+        """As the run's row names it, whatever the file calls itself by now."""
+        self.named_outputs: Mapping[str, type[Any]] = {}
         self.seq = 0
         self.frame = 0
         self._input_text = input_text
@@ -153,6 +156,7 @@ class Memory:
             The attempts that were cut off.
         """
         self.seq, self.frame = stored.run.seq, stored.run.frame
+        self.workflow = stored.run.workflow
         self.generations = dict(stored.generations)
         for node in stored.nodes:
             self.facts.nodes[node.key] = _settled(node)

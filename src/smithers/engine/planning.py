@@ -15,7 +15,7 @@ from smithers.errors import (
     TaskFailed,
 )
 from smithers.ids import NodeKey
-from smithers.nodes import Loop
+from smithers.nodes import Loop, Task
 from smithers.records import EventType, MountRow, NodeState, PassEnd, Verdict
 from smithers.scheduler import Blocked, Deadlock, Due, Schedule, Settled
 from smithers.scheduler.vertex import HoleVertex, Leaf, LoopVertex
@@ -25,6 +25,7 @@ from .draft import Draft
 from .failure import author_place, text_of
 from .memory import Memory
 from .render import Renderer
+from .table import FindTable, Tables
 from .tree import MountedRows
 
 _AGAIN = (Settled.FAILED, Settled.TOLERATED, Settled.UPSTREAM, Settled.CANCELLED)
@@ -33,11 +34,19 @@ _AGAIN = (Settled.FAILED, Settled.TOLERATED, Settled.UPSTREAM, Settled.CANCELLED
 class Planning:
     """Renders and plans. `memory.schedule` is its result."""
 
-    def __init__(self, definition: Definition, ctx: Context[Any], memory: Memory, limit: int | None) -> None:
+    def __init__(
+        self,
+        definition: Definition,
+        ctx: Context[Any],
+        memory: Memory,
+        limit: int | None,
+        find_table: FindTable | None = None,
+    ) -> None:
         self._definition = definition
         self._memory = memory
         self._limit = limit
         self._renderer = Renderer(definition, ctx, memory)
+        self.tables = Tables(find_table)
         self._mounts = MountedRows()
         self._mount_version = -1
         self._is_fresh = False
@@ -52,6 +61,16 @@ class Planning:
         if self._memory.schedule is None:
             raise BugError("there is no plan yet")
         return self._memory.schedule
+
+    def output_names(self, model: str) -> set[str]:
+        """The words that a model's outputs are stored under: its own, registered ones, its tables'."""
+        found = {name for name, one in self._definition.outputs.items() if one.__name__ == model}
+        leaves = self._memory.schedule.leaves() if self._memory.schedule is not None else ()
+        for leaf in leaves:
+            task: Task[Any] = leaf.plan.payload
+            if task.table is not None and task.model is not None and task.model.__name__ == model:
+                found.add(task.model_name)
+        return {model, *found}
 
     def restore(self, mounts: list[MountRow]) -> None:
         """Take the open mount rows as they are stored."""
@@ -123,6 +142,7 @@ class Planning:
             on_mount=self._attach,
         )
         self._check_edges(schedule)
+        self.tables.check(schedule.leaves())
         if self.reopens:
             self.reopens = False
             self._reopen_failed(draft, schedule)

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, assert_never
 
 from smithers.context import OutputText
-from smithers.errors import CrashLoop, MissingOutput
+from smithers.errors import CrashLoop, MissingOutput, RowsRefused
 from smithers.ids import NodeKey
 from smithers.records import (
     AttemptRow,
@@ -17,6 +17,7 @@ from smithers.records import (
     FailureClass,
     NodeState,
     OutputRow,
+    UserRow,
     Wakeup,
 )
 from smithers.scheduler import Blocked, Due, Settled
@@ -37,12 +38,14 @@ from .job import Done, Failed, Job, NotYet, Outcome, Stopped
 from .memory import TOLERATED, Memory
 from .planning import Planning
 from .policy import rule_of, still_running
+from .shape import Shapes
 
 
 class Settling:
     """The attempts in flight of one run, and what becomes of them."""
 
     def __init__(self, memory: Memory, planning: Planning, random: Random) -> None:
+        self._shapes = Shapes()
         self._memory = memory
         self._planning = planning
         self._random = random
@@ -50,6 +53,8 @@ class Settling:
         """Attempts in flight, by node."""
         self.lingering: dict[NodeKey, Job] = {}
         """Attempts that were given up while their code still runs."""
+        self.refused: dict[tuple[NodeKey, int], str] = {}
+        """What tables of the user's have against results, by attempt: these have failed."""
 
     def apply(self, draft: Draft, job: Job, outcome: Outcome, *, is_stopping: bool) -> None:
         """Record how an attempt ended. A result that comes late, or twice, changes nothing.
@@ -67,6 +72,9 @@ class Settling:
             # It ended after its time: what it says does not count, but it does not run any more either.
             outcome = replace(job.timed_out, is_running=False)
         del self.jobs[job.key]
+        if isinstance(outcome, Done) and (refusal := self.refused.get((job.key, job.attempt))) is not None:
+            error = RowsRefused(f"Task {job.key.node}: {refusal}", {}, place=job.task.place)
+            outcome = Failed(FailureClass.BAD_OUTPUT, error.payload(), outcome.agent, outcome.prompt)
         match outcome:
             case Done():
                 self._finish(draft, job, outcome)
@@ -87,6 +95,13 @@ class Settling:
         )
         draft.settle_node(key, NodeState.FINISHED, job.attempt)
         draft.write.outputs.append(OutputRow(key, job.generation, seq, model, done.body))
+        has_table = job.task.table is not None
+        self._shapes.tell(
+            draft.write, self._memory.workflow, model, job.model, done.body, has_table=has_table
+        )
+        if has_table:
+            loops = len(job.view.at.loops) if job.view.at is not None else 0
+            draft.write.user_rows.append(UserRow(model, key, loops, done.body))
         self._memory.add_output(OutputText(key, seq, model, done.body), job.generation)
         if job.view.at is not None:
             self._memory.note_loops(key.node, job.view.at.loops)

@@ -20,6 +20,7 @@ from .retry import RetryPolicy as RetryPolicy
 from .sequence import Sequence as Sequence
 from .span import Span as Span
 from .span import span_ms as span_ms
+from .table import SqlTable as SqlTable
 from .task import Task as Task
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "RetryPolicy",
     "Sequence",
     "Span",
+    "SqlTable",
     "Task",
     "TaskOptions",
     "check_limit",

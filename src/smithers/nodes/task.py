@@ -18,12 +18,15 @@ from .option import MISSING, AgentLike, AnyCallable, Missing, PromptLike, TaskOp
 from .retry import check_retries
 from .returned import returned_model
 from .span import span_ms
+from .table import SqlTable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 T_co = TypeVar("T_co", covariant=True, default=Any)
 M = TypeVar("M")
+OutputOf: TypeAlias = type[M] | SqlTable[M]
+"""What says what an output looks like: its model, or a table of the user's with one."""
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
@@ -36,8 +39,8 @@ class Task(Node, Generic[T_co]):
 
     Args:
         id: stable and unique, derived from data, such as `f"review:{file}"`.
-        output: pydantic model of the output; `str` for plain text; or the name of an output. May be left out
-            where `run` says what it returns.
+        output: pydantic model of the output; `str` for plain text; the name of an output; or a `SqlTable`.
+            May be left out where `run` says what it returns.
         agent: who answers `prompt`; a list is a chain: attempt n is made by agent n, the last from then on.
         prompt: text, a `Prompt`, or a function of the `deps` that returns one, called when the task starts.
         run: a function of the `deps`, sync or async; sync functions run on a thread.
@@ -62,12 +65,14 @@ class Task(Node, Generic[T_co]):
         "model",
         "model_name",
         "needs",
+        "output_name",
         "prompt",
         "retries",
         "retry_policy",
         "run",
         "schema",
         "skip_if",
+        "table",
         "timeout_ms",
         "value",
     )
@@ -78,7 +83,7 @@ class Task(Node, Generic[T_co]):
     def __init__(
         self: Task[M],
         id: str,
-        output: type[M],
+        output: OutputOf[M],
         *,
         agent: AgentLike | SequenceOf[AgentLike] | None = None,
         prompt: PromptLike | Callable[[], PromptLike] | None = None,
@@ -91,7 +96,7 @@ class Task(Node, Generic[T_co]):
     def __init__(
         self: Task[M],
         id: str,
-        output: type[M],
+        output: OutputOf[M],
         *,
         deps: Task[A | None] | tuple[Task[A | None]],
         agent: AgentLike | SequenceOf[AgentLike] | None = None,
@@ -105,7 +110,7 @@ class Task(Node, Generic[T_co]):
     def __init__(
         self: Task[M],
         id: str,
-        output: type[M],
+        output: OutputOf[M],
         *,
         deps: tuple[Task[A | None], Task[B | None]],
         agent: AgentLike | SequenceOf[AgentLike] | None = None,
@@ -119,7 +124,7 @@ class Task(Node, Generic[T_co]):
     def __init__(
         self: Task[M],
         id: str,
-        output: type[M],
+        output: OutputOf[M],
         *,
         deps: tuple[Task[A | None], Task[B | None], Task[C | None]],
         agent: AgentLike | SequenceOf[AgentLike] | None = None,
@@ -133,7 +138,7 @@ class Task(Node, Generic[T_co]):
     def __init__(
         self: Task[M],
         id: str,
-        output: type[M],
+        output: OutputOf[M],
         *,
         deps: Many,
         agent: AgentLike | SequenceOf[AgentLike] | None = None,
@@ -150,7 +155,7 @@ class Task(Node, Generic[T_co]):
     def __init__(
         self: Task[M | None],
         id: str,
-        output: type[M],
+        output: OutputOf[M],
         *,
         continue_on_fail: bool,
         agent: AgentLike | SequenceOf[AgentLike] | None = None,
@@ -163,7 +168,7 @@ class Task(Node, Generic[T_co]):
     def __init__(
         self: Task[M | None],
         id: str,
-        output: type[M],
+        output: OutputOf[M],
         *,
         continue_on_fail: bool,
         deps: Task[A | None] | tuple[Task[A | None]],
@@ -177,7 +182,7 @@ class Task(Node, Generic[T_co]):
     def __init__(
         self: Task[M | None],
         id: str,
-        output: type[M],
+        output: OutputOf[M],
         *,
         continue_on_fail: bool,
         deps: tuple[Task[A | None], Task[B | None]],
@@ -191,7 +196,7 @@ class Task(Node, Generic[T_co]):
     def __init__(
         self: Task[M | None],
         id: str,
-        output: type[M],
+        output: OutputOf[M],
         *,
         continue_on_fail: bool,
         deps: tuple[Task[A | None], Task[B | None], Task[C | None]],
@@ -205,7 +210,7 @@ class Task(Node, Generic[T_co]):
     def __init__(
         self: Task[M | None],
         id: str,
-        output: type[M],
+        output: OutputOf[M],
         *,
         continue_on_fail: bool,
         deps: Many,
@@ -259,11 +264,11 @@ class Task(Node, Generic[T_co]):
         **options: Unpack[TaskOptions],
     ) -> None: ...
 
-    # --- A named output: any JSON object --------------------------------------------------------------
+    # --- A named output: what `@workflow(outputs=…)` registers under it, else any JSON object --------------
 
     @overload
     def __init__(
-        self: Task[dict[str, Any]],
+        self: Task[Any],
         id: str,
         output: str,
         *,
@@ -279,7 +284,7 @@ class Task(Node, Generic[T_co]):
     def __init__(
         self,
         id: str,
-        output: type[Any] | str | None = None,
+        output: type[Any] | SqlTable[Any] | str | None = None,
         *,
         agent: AgentLike | SequenceOf[AgentLike] | None = None,
         prompt: PromptLike | AnyCallable | None = None,
@@ -328,13 +333,22 @@ class Task(Node, Generic[T_co]):
         if not isinstance(self.skip_if, bool) and not callable(self.skip_if):
             raise InvalidNode(f"skip_if={self.skip_if!r} is neither a bool nor a function", place=self.place)
 
-    def _take_output(self, output: type[Any] | str | None, schema: type[BaseModel] | None) -> None:
-        """Fix `model` (validates), `model_name` (is stored) and `schema` (is told to an agent)."""
+    def _take_output(
+        self, output: type[Any] | SqlTable[Any] | str | None, schema: type[BaseModel] | None
+    ) -> None:
+        """Fix `model` (validates), `model_name` (is stored), `schema` (is told to an agent) and `table`."""
+        self.table: SqlTable[Any] | None = None
+        self.output_name: str | None = None
+        """Set where the output is a name, which the workflow may have registered a model for."""
         if output is None:
             output = schema
-        if isinstance(output, str):
-            self.model: type[Any] | None = schema
-            self.model_name = output
+        if isinstance(output, SqlTable):
+            self.table = output
+            self.model: type[Any] | None = output.schema if output.schema is not None else schema
+            self.model_name = output.name
+        elif isinstance(output, str):
+            self.model = schema
+            self.model_name = self.output_name = output
         elif output is str:
             self.model, self.model_name = str, "str"
         elif isinstance(output, type) and hasattr(output, "model_validate"):

@@ -26,6 +26,11 @@ from .row import PassRow as PassRow
 from .row import RunFilter as RunFilter
 from .row import RunRow as RunRow
 from .row import StoredRun as StoredRun
+from .shape import JsonPath as JsonPath
+from .shape import OutputShape as OutputShape
+from .shape import UserColumn as UserColumn
+from .shape import UserRow as UserRow
+from .shape import UserTable as UserTable
 from .state import BLOB_LIMIT_BYTES as BLOB_LIMIT_BYTES
 from .state import INPUT_LIMIT_BYTES as INPUT_LIMIT_BYTES
 from .state import TOLERATED as TOLERATED
@@ -53,6 +58,7 @@ __all__ = [
     "HeartbeatRow",
     "InboxKind",
     "InboxRow",
+    "JsonPath",
     "Mount",
     "MountRow",
     "NewRun",
@@ -61,6 +67,7 @@ __all__ = [
     "NodeState",
     "OutputRef",
     "OutputRow",
+    "OutputShape",
     "Owner",
     "OwnerHealth",
     "PassEnd",
@@ -70,6 +77,9 @@ __all__ = [
     "RunRow",
     "RunState",
     "StoredRun",
+    "UserColumn",
+    "UserRow",
+    "UserTable",
     "Verdict",
     "Wakeup",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from smithers.ids import NodeKey
 
+from .shape import OutputShape, UserRow
 from .state import AttemptState, EventType, FailureClass, NodeState, RunState, Verdict
 
 if TYPE_CHECKING:
@@ -173,3 +174,8 @@ class FrameWrite:
     woken: list[Wakeup] = field(default_factory=list)
     """Deadlines that no longer stand."""
     inbox_taken: list[int] = field(default_factory=list)
+    shapes: list[OutputShape] = field(default_factory=list)
+    """What its outputs look like; those that the store knows already cost a look-up."""
+    user_rows: list[UserRow] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """Filled in by the store: what a person should be told, and what stopped nothing."""

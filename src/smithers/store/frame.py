@@ -13,6 +13,8 @@ from smithers.records import AttemptEnd, FrameWrite, HeartbeatRow, NewRun, RunCh
 from smithers.store.blob import Blobs
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
+from smithers.store.table import write_user_rows
+from smithers.store.view import Views
 
 Value: TypeAlias = int | str | bytes | None
 Row: TypeAlias = tuple[Value, ...]
@@ -30,10 +32,13 @@ class FrameStatements:
     microsecond, which is as much as finding the row.
     """
 
-    def __init__(self, connection: sqlite3.Connection, names: Names, specs: Specs, blobs: Blobs) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, names: Names, specs: Specs, views: Views, blobs: Blobs
+    ) -> None:
         self._connection = connection
         self._names = names
         self._specs = specs
+        self._views = views
         self._blobs = blobs
         sql = statements("frame")
         self._sql = sql
@@ -68,6 +73,7 @@ class FrameStatements:
             LeaseLost: the run has a newer owner.
             RunExists: the frame creates a run whose name is taken.
             MessagesWaiting: the frame gives the run up, and a message that it does not take has arrived.
+            RowsRefused: a table of the user's does not take what the frame has for it.
             BugError: it does not fit what is stored.
             sqlite3.Error: as it came. Whatever was raised, the caller rolls back.
         """
@@ -253,6 +259,12 @@ class FrameStatements:
             self._store(self._sql["unmount"], [(number - 1, run, name(node)) for node in frame.unmounted])
         if frame.mounted:
             self._mount(frame)
+        if frame.shapes:
+            notes = [self._views.take(shape) for shape in frame.shapes]
+            frame.notes = [note for note in notes if note is not None]
+        if frame.user_rows:
+            (name_of_run,) = self._connection.execute(self._sql["run_name"], (run,)).fetchone()
+            write_user_rows(self._connection, name_of_run, frame.user_rows)
         if frame.woken:
             woken: list[Row] = [
                 (run, name(key.node), name(key.scope), key.iteration, kind) for key, kind, _ in frame.woken

@@ -6,8 +6,9 @@ import sqlite3
 from typing import Final
 
 from smithers.store.queries import migration_files
+from smithers.store.view import make_views
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 3
 """Number of the newest migration. Written down, so that opening a present store lists no folder."""
 
 
@@ -27,6 +28,8 @@ def migrate(connection: sqlite3.Connection, application_id: int) -> None:
             if _version(connection) < number:
                 for statement in split(file.read_text(encoding="utf-8")):
                     connection.execute(statement)
+                if number == SCHEMA_VERSION:
+                    make_views(connection)
                 connection.execute(f"PRAGMA application_id = {application_id}")
                 connection.execute(f"PRAGMA user_version = {number}")
             connection.execute("COMMIT")

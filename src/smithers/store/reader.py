@@ -19,6 +19,7 @@ from smithers.records import (
     PassRow,
     RunFilter,
     RunRow,
+    UserTable,
     Wakeup,
 )
 from smithers.store.blob import Blobs
@@ -27,6 +28,7 @@ from smithers.store.fact import StoredFacts
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
 from smithers.store.refusal import refusal
+from smithers.store.table import describe_table
 
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -96,6 +98,11 @@ class SqliteReader:
         """Events with `seq > after`, in order."""
         with self._moment():
             return self._facts.events(run, after, limit)
+
+    def table(self, name: str) -> UserTable:
+        """What the database has under this name: a user's own table, or anything else."""
+        with self._moment():
+            return describe_table(self._connection, name, self._path)
 
     def close(self) -> None:
         """Close the connection."""

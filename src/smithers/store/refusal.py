@@ -79,3 +79,14 @@ def sqlite_name(error: sqlite3.Error) -> str:
 def family(error: sqlite3.Error) -> str:
     """The second word of its name: `IOERR`."""
     return sqlite_name(error).removeprefix("SQLITE_").partition("_")[0]
+
+
+_STORE_FAULTS = frozenset(
+    ("FULL", "READONLY", "BUSY", "LOCKED", "CORRUPT", "NOTADB", "CANTOPEN", "IOERR", "NOMEM", "INTERRUPT",
+     "PERM", "AUTH", "NOLFS", "PROTOCOL")
+)  # fmt: skip
+
+
+def is_store_fault(error: sqlite3.Error) -> bool:
+    """Whether the database itself cannot be used; else the statement does not fit what is in it."""
+    return family(error) in _STORE_FAULTS

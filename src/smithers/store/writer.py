@@ -21,6 +21,7 @@ from smithers.store.inbox import open_messages
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
 from smithers.store.refusal import refusal
+from smithers.store.view import Views
 
 _BURST_COMMITS: Final = 64
 _BURST_MS: Final = 5
@@ -54,12 +55,13 @@ class SqliteWriter:
         self._path = path
         self._clock = clock
         self._pause = pause
-        self._names, self._specs, self._blobs = (
+        self._names, self._specs, self._views, self._blobs = (
             Names(connection),
             Specs(connection),
+            Views(connection),
             Blobs(path.parent / "blobs"),
         )
-        self._frames = FrameStatements(connection, self._names, self._specs, self._blobs)
+        self._frames = FrameStatements(connection, self._names, self._specs, self._views, self._blobs)
         self._facts = StoredFacts(connection, self._names, self._specs, self._blobs, clock)
         with self._refusals():
             self._data_version = self._read_data_version()
@@ -74,7 +76,7 @@ class SqliteWriter:
 
         Returns:
             One entry a frame: None when it is durable, else why it alone was not stored: `LeaseLost`,
-            `MessagesWaiting`, `RunExists`, `BugError`, or a `StoreError`.
+            `MessagesWaiting`, `RunExists`, `RowsRefused`, `BugError`, or a `StoreError`.
         Raises:
             CommitUnknown: the commit itself raised; any of it may or may not be there.
             StoreNotFound: the file is gone, and with it what was written.
@@ -215,7 +217,7 @@ class SqliteWriter:
         execute, results = self._connection.execute, list[Exception | None]()
         for frame, bodies in zip(frames, moved, strict=True):
             execute("SAVEPOINT frame")
-            names, specs = self._names.mark(), self._specs.mark()
+            names, specs, views = self._names.mark(), self._specs.mark(), self._views.mark()
             try:
                 self._frames.write(frame, bodies)
                 results.append(None)
@@ -227,6 +229,7 @@ class SqliteWriter:
                 execute("ROLLBACK TO frame")
                 self._names.forget(names)
                 self._specs.forget(specs)
+                self._views.forget(views)
                 results.append(refused)
             execute("RELEASE frame")
         return results
@@ -239,11 +242,13 @@ class SqliteWriter:
             raise
         self._names.keep()
         self._specs.keep()
+        self._views.keep()
 
     def _undo(self) -> None:
         roll_back(self._connection)
         self._names.forget()
         self._specs.forget()
+        self._views.forget()
 
     def _give_way(self) -> None:
         """Leave a gap for outsiders, who ask for the lock every 0.5 to 2 ms, after a burst without one."""

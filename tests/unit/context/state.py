@@ -22,6 +22,7 @@ class PlainState:
     run_id: str = "r"
     only_loop_pass: int = 0
     fields: dict[str, Any] = field(default_factory=dict)
+    named_outputs: Mapping[str, type[Any]] = field(default_factory=dict)
 
     @property
     def input(self) -> Any:

@@ -33,7 +33,7 @@ def test_a_newer_row_of_the_same_key_takes_its_place() -> None:
     rows.add(row(NodeKey("t"), 1))
     rows.add(newer := row(NodeKey("t"), 5))
     assert rows.get(NodeKey("t")) is newer
-    assert list(rows.of_model("M")) == [newer]
+    assert list(rows.of_output("M")) == [newer]
 
 
 def test_a_dropped_row_is_gone_and_dropping_nothing_is_allowed() -> None:
@@ -55,7 +55,7 @@ def test_rows_of_a_model_come_in_seq_order_whatever_the_node_or_the_order_of_arr
         (NodeKey("c"), 4, "Other"),
     ]:
         rows.add(row(key, seq, model))
-    assert [found.seq for found in rows.of_model("M")] == [3, 5, 9]
+    assert [found.seq for found in rows.of_output("M")] == [3, 5, 9]
 
 
 def test_a_body_that_lives_elsewhere_is_fetched_once_and_only_when_read() -> None:

@@ -157,12 +157,12 @@ def test_rows_after_the_moment_are_not_there_yet(state: PlainState) -> None:
     assert latest(state, "t", inside(2), seq=100) == 100
     assert newest(state, "t", OUTSIDE, seq=101) == 101
     assert View(state, OUTSIDE, 101).count("t") == 2
-    assert [row.seq for row in View(state, OUTSIDE, 101).of_model("Number")] == [50, 100, 101]
+    assert [row.seq for row in View(state, OUTSIDE, 101).of_output("Number")] == [50, 100, 101]
 
 
 def test_all_rows_of_a_model_come_in_seq_order_from_every_pass(nested: PlainState) -> None:
-    assert [row.seq for row in View(nested, inside(0, 0)).of_model("Number")] == [100, 101, 110, 111]
-    assert View(nested, None).of_model("Other") == []
+    assert [row.seq for row in View(nested, inside(0, 0)).of_output("Number")] == [100, 101, 110, 111]
+    assert View(nested, None).of_output("Other") == []
 
 
 # --- What was read ------------------------------------------------------------------------------
@@ -174,8 +174,8 @@ def test_a_read_is_noted_whether_or_not_there_is_something(state: PlainState) ->
     view.newest("t")
     view.latest("unknown")
     view.count("x")
-    view.of_model("Number")
-    view.of_model("Other")
+    view.of_output("Number")
+    view.of_output("Other")
     view.note("state", "t")
     assert reads == {
         ("node", "t"),

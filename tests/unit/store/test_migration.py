@@ -62,9 +62,11 @@ def test_a_script_is_split_at_the_ends_of_its_statements() -> None:
 
 def test_every_named_statement_fits_the_schema(connection: sqlite3.Connection) -> None:
     migrate(connection, APPLICATION_ID)
-    for noun in ("fact", "frame", "name", "owner", "run"):
+    for noun in ("fact", "frame", "name", "owner", "run", "table", "view"):
         assert statements(noun)
         for name, sql in statements(noun).items():
+            if "{" in sql:
+                continue  # names a user's table; filled in before it is run
             assert not sql.endswith(";")
             wanted = max((int(part) for part in ("1",) if f"?{part}" in sql), default=sql.count("?"))
             named = dict.fromkeys(("low", "high", "workflow", "states", "limit", "run", "frame", "owner"))

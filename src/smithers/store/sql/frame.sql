@@ -93,3 +93,6 @@ UPDATE smithers_attempts SET heartbeat = ?
 WHERE run = ? AND node = ? AND scope = ? AND iteration = ? AND generation = ? AND attempt = ?
   AND to_frame IS NULL
   AND EXISTS (SELECT 1 FROM smithers_runs WHERE id = smithers_attempts.run AND fence = ?);
+
+-- name: run_name
+SELECT name FROM smithers_runs WHERE id = ?;

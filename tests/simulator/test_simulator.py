@@ -152,7 +152,7 @@ def test_work_that_is_done_before_it_is_stored_is_found(monkeypatch: pytest.Monk
     def hasty(self: Fleet, steps: Sequence[object]) -> None:
         for step in steps:
             drive = step.driven.drive  # type: ignore[attr-defined]
-            if len(drive.to_start) > 2 and drive.run:
+            if drive.run:
                 self._dispatch([drive])
         commit(self, steps)  # type: ignore[arg-type]
 

@@ -50,6 +50,10 @@ class Eye:
         self.reader = SqliteReader(self._reading, self._store.path, clock)
         self.outsider = SqliteOutsider(self._connection, self._store.path, clock)
 
+    @property
+    def has_views(self) -> bool:
+        return self._connection.execute("SELECT 1 FROM smithers_views").fetchone() is not None
+
     def row(self, name: str) -> Progress | None:
         found = self._connection.execute(_ROW, (name,)).fetchone()
         return None if found is None else Progress(*found)

@@ -86,7 +86,7 @@ def test_ps_limits_what_has_ended_and_keeps_what_has_not(project: Path) -> None:
     runs = document(project, "ps", "-n", "1")["runs"]
     assert [run["shown"] for run in runs] == ["running", "waiting", "orphaned", "paused"]
     assert len(document(project, "ps", "-a", "-n", "1")["runs"]) == 8
-    assert smithers(project, "ps", "-n", "1").stderr == "older runs: smithers ps -a\n"
+    assert smithers(project, "ps", "-n", "1").stderr == "more runs: smithers ps -a\n"
 
 
 def test_ps_json_has_times_progress_owner_and_error(project: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from typing import TextIO
@@ -48,6 +47,8 @@ def is_terminal() -> bool:
 def width() -> int:
     """Columns to fill: the terminal's, or 80 where there is none and `COLUMNS` does not say."""
     if "COLUMNS" in os.environ or is_terminal():
+        import shutil  # late: 2 ms that a pipe need not wait for
+
         return shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns
     return DEFAULT_WIDTH
 

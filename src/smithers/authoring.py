@@ -191,6 +191,7 @@ class Workflow(Generic[In, Out]):
         run_id: str | None = None,
         max_concurrency: int | None = None,
         rehearse: bool = False,
+        linger_ms: int | None = None,
         watch: Callable[[FrameWrite], None] | None = None,
     ) -> Handle:
         """Start a run on an open host and wait until its first frame is stored. For the rim."""
@@ -205,7 +206,7 @@ class Workflow(Generic[In, Out]):
             config["rehearse"] = True
         engine = host.engine
         handle = engine.handle(watch)
-        terms = self._terms(host, limit, rehearse)
+        terms = self._terms(host, limit, rehearse, linger_ms)
         engine.post(New(self.definition, run_id, text, config, terms, handle))
         try:
             _wait(handle.started)
@@ -221,6 +222,7 @@ class Workflow(Generic[In, Out]):
         *,
         max_concurrency: int | None = None,
         rehearse: bool = False,
+        linger_ms: int | None = None,
         watch: Callable[[FrameWrite], None] | None = None,
     ) -> Handle:
         """Drive a claimed run; it is given back if the file does not let it go on. For the rim."""
@@ -228,7 +230,7 @@ class Workflow(Generic[In, Out]):
         rehearse = rehearse or bool(claim.row.config.get("rehearse"))
         engine = host.engine
         handle = engine.handle(watch)
-        terms = self._terms(host, limit, rehearse)
+        terms = self._terms(host, limit, rehearse, linger_ms)
         engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle))
         try:
             _wait(handle.started)
@@ -240,7 +242,7 @@ class Workflow(Generic[In, Out]):
             raise
         return handle
 
-    def _terms(self, host: Host, limit: int, rehearse: bool) -> Terms:
+    def _terms(self, host: Host, limit: int, rehearse: bool, linger_ms: int | None) -> Terms:
         rehearsal = RehearsalAgent() if rehearse else None
 
         known: dict[tuple[Any, ...], tuple[Agent, ...]] = {}
@@ -258,7 +260,7 @@ class Workflow(Generic[In, Out]):
                 found = known[task.agents] = tuple(map(as_agent, task.agents))
             return found
 
-        return Terms(self.source(host.project), limit, host.project, agents)
+        return Terms(self.source(host.project), limit, host.project, agents, linger_ms)
 
     def result(self, end: RunEnd) -> RunResult[Out]:
         """A run's end as its caller sees it."""

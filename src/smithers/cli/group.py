@@ -35,6 +35,8 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "logs": Entry("smithers.cli.logs:logs", "Print a run's events, or follow them."),
     },
     "Control": {
+        "pause": Entry("smithers.cli.pause:pause", "Pause a run; a resume goes on at once."),
+        "down": Entry("smithers.cli.down:down", "Pause every run of the project."),
         "cancel": Entry("smithers.cli.cancel:cancel", "End a run."),
     },
 }
@@ -50,7 +52,9 @@ OTHER_WORDS: Mapping[str, str] = {
     "list": "ps",
     "status": "inspect",
     "show": "inspect",
-    "stop": "cancel",
+    "stop": "pause",
+    "halt": "down",
+    "shutdown": "down",
     "kill": "cancel",
 }
 """What people type who know other tools, and the command that does it here."""

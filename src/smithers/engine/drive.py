@@ -33,7 +33,19 @@ from smithers.records import (
     StoredRun,
     Wakeup,
 )
-from smithers.scheduler import Blocked, Cancel, Deadlock, Execute, Fail, Finish, Judge, Settled, Skip, Wait
+from smithers.scheduler import (
+    Blocked,
+    Cancel,
+    Deadlock,
+    Due,
+    Execute,
+    Fail,
+    Finish,
+    Judge,
+    Settled,
+    Skip,
+    Wait,
+)
 from smithers.scheduler.retry import rung
 from smithers.scheduler.vertex import Leaf
 
@@ -44,6 +56,7 @@ from .failure import author_place, classify, describe
 from .fingerprint import fingerprint
 from .job import Done, Failed, Job, Outcome
 from .memory import Memory
+from .order import Order
 from .planning import Planning, standing_of
 from .settling import Settling
 
@@ -62,6 +75,8 @@ class Terms:
     project: Path | None
     agents: Callable[[Task[Any]], tuple[Agent, ...]]
     """The chain of a task; a rehearsal answers with one agent for all."""
+    linger_ms: int | None = None
+    """How long the run is kept here while it only waits for a time; None: for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +85,10 @@ class Ended:
 
     state: RunState
     error: Mapping[str, Any] | None
+    asked_by: str | None = None
+    """Whose message paused or cancelled it."""
+    waits: tuple[Wakeup, ...] = ()
+    """Of a parked run: its deadlines, the earliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +126,20 @@ class Drive:
         self._settling = Settling(memory, self._planning, random)
         self._stop: RunState | None = None
         """Set by pause or cancel: nothing new starts."""
+        self._is_draining = False
+        """Nothing new starts; what runs ends by itself, and then the run is paused, unless that ended it."""
+        self._asked_by: str | None = None
+        self._idle_ms: int | None = None
+        """Since when the run only waits for a time."""
         self._failure: SmithersError | None = None
         self._cut_off: list[AttemptRow] = []
         self._superseded: list[InboxRow] = []
         """Messages that nobody took while nobody drove the run; whoever resumes it wants it to go on."""
         self._mail: list[InboxRow] = []
-        """Messages that the next frame notes as taken."""
+        """Messages that the next frame tells of."""
         self._mail_seen: set[int] = set()
+        self._obeyed: list[int] = []
+        """Messages that count as taken with the frame that ends the run: until then a new owner finds them."""
         self._is_first = True
         """No frame of this owner is stored yet: a mistake in the file is refused, and changes nothing."""
         self._first_event = EventType.RUN_STARTED
@@ -131,7 +157,14 @@ class Drive:
         self._cut_off = self.memory.restore(stored, set())
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
-        self._superseded = list(stored.inbox)
+        is_open = stored.run.state in (RunState.RUNNING, RunState.WAITING)
+        for message in stored.inbox:
+            if is_open and message.kind is InboxKind.PAUSE:
+                # Its owner has died over it. What was asked for is done first: whoever wants the run to go
+                # on says so once more, and nothing is spent meanwhile.
+                self.take(message)
+            else:
+                self._superseded.append(message)
         self._planning.reopens = stored.run.state in (RunState.FAILED, RunState.CANCELLED, RunState.PARTIAL)
 
     def rebuilt(self, stored: StoredRun, in_flight: Iterable[Job]) -> Drive:
@@ -144,6 +177,7 @@ class Drive:
         fresh = Drive(self.definition, memory, self.terms, self._random, self._wires)
         fresh.run, fresh.fence = stored.run.id, stored.run.fence
         fresh._stop, fresh._is_first = self._stop, False
+        fresh._is_draining, fresh._idle_ms = self._is_draining, self._idle_ms
         fresh.doubts = self.doubts + 1
         # Authors' closures hold this ctx: it must read the new memory from now on.
         fresh._ctx = self._ctx
@@ -189,6 +223,8 @@ class Drive:
             self._fail_with(error)
         if self._is_stopping and not self.jobs and self.ended is None:
             self._end(draft, self._stop or RunState.FAILED, None if self._stop else self._failure)
+        if self.ended is not None:
+            draft.write.inbox_taken.extend(self._obeyed)
         self._planning.write_tree(draft)
         if not draft.write.used:
             return None
@@ -209,11 +245,13 @@ class Drive:
         for message in self._superseded:
             self._mail_seen.add(message.id)
             draft.write.inbox_taken.append(message.id)
-            draft.event(EventType.CANCEL_REQUESTED, None, 0, {**_told(message), "superseded": True})
+            order = Order.of(message)
+            draft.event(order.asked, None, 0, {**order.told(), "superseded": True})
         self._superseded = []
         for message in self._mail:
-            draft.write.inbox_taken.append(message.id)
-            draft.event(EventType.CANCEL_REQUESTED, None, 0, _told(message))
+            self._obeyed.append(message.id)
+            order = Order.of(message)
+            draft.event(order.asked, None, 0, order.told())
         self._mail = []
 
     def _advance(self, draft: Draft) -> None:
@@ -227,7 +265,7 @@ class Drive:
                 self.wants_more = True
                 return
             planning.refresh(draft)
-            decision = planning.schedule.decide(draft.now_ms)
+            decision = planning.schedule.decide(draft.now_ms, may_start=not self._is_draining)
             match decision:
                 case Execute(starts):
                     for key in starts:
@@ -239,8 +277,9 @@ class Drive:
                     self.to_cancel.extend(self.jobs[key] for key in keys if key in self.jobs)
                 case Judge(loops):
                     planning.judge(draft, loops)
-                case Wait():
+                case Wait(due_ms):
                     planning.warn_missing(draft)
+                    self._rest(draft, due_ms)
                     return
                 case Finish(is_partial):
                     if not self.memory.facts.nodes:
@@ -253,6 +292,27 @@ class Drive:
                     raise planning.deadlock(decision)
                 case _:
                     assert_never(decision)
+
+    def _rest(self, draft: Draft, due_ms: int | None) -> None:
+        """Nothing is left to decide now: the run waits for what runs, waits for a time, or leaves."""
+        if self.jobs:
+            self._idle_ms = None
+            return
+        if self._is_draining:
+            self._end(draft, RunState.PAUSED)
+            return
+        if self._idle_ms is None:
+            self._idle_ms = draft.now_ms
+        linger_ms = self.terms.linger_ms
+        if due_ms is not None and linger_ms is not None and due_ms > self._idle_ms + linger_ms:
+            self._park(draft, due_ms)
+
+    def _park(self, draft: Draft, due_ms: int) -> None:
+        """Leave a run that only waits for a time; its deadlines are stored, and whoever resumes it goes on."""
+        facts = self.memory.facts.nodes.items()
+        waits = [Wakeup(key, "retry", fact.at_ms) for key, fact in facts if isinstance(fact, Due)]
+        self._end(draft, RunState.WAITING, data={"due_ms": due_ms, "tasks": len(waits)})
+        self.ended = Ended(RunState.WAITING, None, None, tuple(sorted(waits, key=lambda one: one.due_ms)))
 
     # --- Starting -------------------------------------------------------------------------------
 
@@ -357,22 +417,29 @@ class Drive:
         return self._stop is not None or self._failure is not None
 
     def stop(self, state: RunState) -> None:
-        """Pause or cancel: nothing new starts, attempts in flight end and do not count."""
+        """Pause or cancel: nothing new starts, attempts in flight are cut off and do not count."""
         if self._stop is None or state is RunState.CANCELLED:
             self._stop = state
             self.to_cancel.extend(self.jobs.values())
 
     def take(self, message: InboxRow) -> None:
-        """Obey an outsider's message; the next frame notes that it was taken."""
-        if message.id not in self._mail_seen:
-            self._mail_seen.add(message.id)
-            self._mail.append(message)
-            self.stop(RunState.CANCELLED if message.kind is InboxKind.CANCEL else RunState.PAUSED)
+        """Obey an outsider's message; the next frame tells of it."""
+        if message.id in self._mail_seen:
+            return
+        self._mail_seen.add(message.id)
+        self._mail.append(message)
+        self._asked_by = message.by
+        order = Order.of(message)
+        if message.kind is InboxKind.CANCEL or order.is_now:
+            self.stop(order.state)
+        else:
+            self._is_draining = True
 
     def next_due_ms(self) -> int | None:
         """Wall clock of the earliest back-off's end."""
         schedule = self.memory.schedule
-        return None if schedule is None or self._is_stopping else schedule.next_due()
+        is_leaving = self._is_stopping or self._is_draining
+        return None if schedule is None or is_leaving else schedule.next_due()
 
     def _fail_with(self, error: SmithersError) -> None:
         """End the run once what is in flight has ended by itself."""
@@ -380,12 +447,19 @@ class Drive:
             error.place = author_place(error)
         self._failure = self._failure or error
 
-    def _end(self, draft: Draft, state: RunState, error: SmithersError | None = None) -> None:
+    def _end(
+        self,
+        draft: Draft,
+        state: RunState,
+        error: SmithersError | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
         payload = error.payload() if error is not None else None
-        draft.event(_ENDS[state], None, 0, brief(payload) if payload else None)
+        draft.event(_ENDS[state], None, 0, brief(payload) if payload else data)
         output = self.own_output() if state in (RunState.FINISHED, RunState.PARTIAL) else None
         draft.write.run_change = RunChange(state, dump(payload) if payload else None, output, release=True)
-        self.ended = Ended(state, payload)
+        is_obeyed = state in (RunState.PAUSED, RunState.CANCELLED)
+        self.ended = Ended(state, payload, self._asked_by if is_obeyed else None)
 
     def own_output(self) -> OutputRef | None:
         """The row that is the run's own output, if there is one."""
@@ -395,14 +469,11 @@ class Drive:
         return self.memory.newest_output
 
 
-def _told(message: InboxRow) -> dict[str, Any]:
-    return {"kind": message.kind.name.lower(), "by": message.by}
-
-
 _ENDS = {
     RunState.FINISHED: EventType.RUN_FINISHED,
     RunState.PARTIAL: EventType.RUN_PARTIAL,
     RunState.FAILED: EventType.RUN_FAILED,
     RunState.CANCELLED: EventType.RUN_CANCELLED,
     RunState.PAUSED: EventType.RUN_PAUSED,
+    RunState.WAITING: EventType.RUN_WAITING,
 }

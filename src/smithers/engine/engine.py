@@ -257,9 +257,8 @@ class Engine:
         has_output = ended.state in (RunState.FINISHED, RunState.PARTIAL)
         ref = drive.own_output() if has_output else None
         row = drive.memory.rows.get(ref.key) if ref is not None else None
-        end = RunEnd(
-            drive.memory.name, ended.state, row.body if row else None, row.model if row else None, ended.error
-        )
+        body, model = (row.body, row.model) if row is not None else (None, None)
+        end = RunEnd(drive.memory.name, ended.state, body, model, ended.error, ended.asked_by, ended.waits)
         handle.ended.set_result(end)
         if not self._drives:
             self._rest()

@@ -38,6 +38,11 @@ def cancel(run: str) -> str:
     return f"smithers cancel {run}"
 
 
+def pause(run: str, option: str = "") -> str:
+    """Stop a run so that it can go on later."""
+    return f"smithers pause {run} {option}".rstrip()
+
+
 def for_run(hint: str, run: str) -> str:
     """A hint with this run's name where it says `RUN`."""
     return re.sub(r"\bRUN\b", lambda _: run, hint)

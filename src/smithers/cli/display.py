@@ -11,6 +11,7 @@ from smithers.cli import terminal
 from smithers.cli.progress import Progress, clock, data_of, first_line
 from smithers.cli.spot import container_glyph
 from smithers.cli.table import cut, one_line
+from smithers.observe import moment
 from smithers.observe.tree import LOOP
 from smithers.records import EventRow, EventType, FrameWrite, Verdict
 
@@ -95,6 +96,9 @@ class PlainDisplay:
         parts = [progress.summary()]
         if progress.running:
             parts.append(f"still running: {self._running(now_ms)}")
+        due_ms = progress.next_due_ms()
+        if due_ms is not None:
+            parts.append(f"goes on {moment.due(due_ms, now_ms)}")
         self._say([f"{self._time(now_ms)} … {' · '.join(parts)}"])
 
     def close(self) -> None:

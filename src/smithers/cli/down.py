@@ -8,7 +8,8 @@ from contextlib import closing
 import click
 
 from smithers.cli import terminal
-from smithers.cli.halt import NOT_DONE, Halted, carry_out, order, project_store
+from smithers.cli.exit_code import ExitCode
+from smithers.cli.halt import Halted, carry_out, order, project_store
 from smithers.cli.options import SpanType, json_option, store_option, with_store
 from smithers.cli.table import Column, Table
 from smithers.engine.control import stands_open
@@ -53,7 +54,7 @@ def down(is_now: bool, patience_ms: int, is_json: bool, store: str | None) -> in
         if not all(one.is_done for one in halted):
             terminal.note(f"  wait:    {with_store('smithers down --wait 10m', store)}")
             terminal.note(f"  cut off: {with_store('smithers down --now', store)}")
-    return 0 if all(one.is_done for one in halted) else NOT_DONE
+    return 0 if all(one.is_done for one in halted) else ExitCode.FAILED
 
 
 def _print_table(halted: list[Halted]) -> None:

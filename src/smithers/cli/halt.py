@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smithers.cli import terminal
+from smithers.cli.exit_code import ExitCode
 from smithers.cli.options import with_store
 from smithers.clock import SystemClock
 from smithers.engine.control import PATIENCE_MS, Control, Means, Outcome, Silence
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
     from smithers.ports import Reader
     from smithers.records import RunRow
-
-NOT_DONE = 1
-"""What was asked for has been left for the owner, and is not done yet."""
 
 
 def project_store(named_store: str | None) -> Store | None:
@@ -56,7 +54,7 @@ def halt(run: str, order: Order, named_store: str | None, *, is_json: bool, pati
         print(f"{halted.run.name} {halted.text}")
         for what, command in halted.commands():
             terminal.note(f"  {what + ':':8} {with_store(command, named_store)}")
-    return 0 if halted.is_done else NOT_DONE
+    return 0 if halted.is_done else ExitCode.FAILED
 
 
 def order(kind: InboxKind, *, is_now: bool = False) -> Order:

@@ -197,6 +197,11 @@ class Progress:
         found = spot.spec.get("max_iterations") if spot is not None else None
         return found if isinstance(found, int) else None
 
+    def next_due_ms(self) -> int | None:
+        """Wall clock of what comes next, while nothing runs and the run waits for a time; else None."""
+        dues = [leaf.due_ms for leaf in self.retrying.values() if leaf.due_ms is not None]
+        return min(dues) if dues and not self.running else None
+
     def summary(self) -> str:
         """`12/30 settled · 3 running · 1 retrying`."""
         root = self.root

@@ -171,7 +171,7 @@ class Control:
             self._end(target, Means.ASKED)
 
     def _has_renewed(self, target: _Target) -> bool:
-        """Whether an owner that does not answer lives at all: of a frozen one the lease runs out unrenewed."""
+        """Whether an owner that does not answer lives at all: a frozen one renews nothing."""
         before, now = target.owner, target.run.owner
         return before is None or now is None or now.expires_wall_ms > before.expires_wall_ms
 

@@ -139,7 +139,7 @@ class Drive:
         """Messages that the next frame tells of."""
         self._mail_seen: set[int] = set()
         self._obeyed: list[int] = []
-        """Messages that count as taken with the frame that ends the run: until then a new owner finds them."""
+        """Messages that the frame which ends the run notes as taken: until then a new owner finds them."""
         self._is_first = True
         """No frame of this owner is stored yet: a mistake in the file is refused, and changes nothing."""
         self._first_event = EventType.RUN_STARTED
@@ -308,7 +308,7 @@ class Drive:
             self._park(draft, due_ms)
 
     def _park(self, draft: Draft, due_ms: int) -> None:
-        """Leave a run that only waits for a time; its deadlines are stored, and whoever resumes it goes on."""
+        """Leave a run that only waits for a time. Its deadlines are stored: whoever resumes it goes on."""
         facts = self.memory.facts.nodes.items()
         waits = [Wakeup(key, "retry", fact.at_ms) for key, fact in facts if isinstance(fact, Due)]
         self._end(draft, RunState.WAITING, data={"due_ms": due_ms, "tasks": len(waits)})

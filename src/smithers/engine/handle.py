@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from smithers.records import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from smithers.records import FrameWrite, Wakeup
 
@@ -27,7 +27,7 @@ class RunEnd:
     error: Mapping[str, Any] | None
     asked_by: str | None = None
     """Whose message paused or cancelled it; None: this process did it by itself."""
-    waits: Sequence[Wakeup] = ()
+    waits: tuple[Wakeup, ...] = ()
     """Of a parked run: its deadlines, the earliest first."""
 
 

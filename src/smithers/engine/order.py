@@ -1,4 +1,4 @@
-"""What somebody outside asks of a run, pause or cancel: as a message, as an event, and as what it leads to."""
+"""What somebody outside asks of a run, pause or cancel: as a message, as an event, and what it leads to."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class _LastFrame:
 
     def _end(self, frame: FrameWrite, row: AttemptRow, *, is_lost: bool) -> None:
         if is_lost and self.order.state is RunState.PAUSED:
-            # As a resume would have written it: a task that keeps killing its process is found out all the same.
+            # As a resume would have written it: a task that keeps killing its process is found out.
             error = dump({"code": "LOST", "message": "the process died while this attempt ran"})
             end = AttemptEnd(
                 row.key, row.generation, row.attempt, AttemptState.LOST, self.now_ms,

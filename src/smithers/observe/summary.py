@@ -87,7 +87,7 @@ def select(
 
 
 def _unfinished(reader: Reader, states: Sequence[RunState], most: int | None) -> list[RunRow]:
-    """Unfinished runs, those at work before those that wait; one more than `most`, which tells that there are."""
+    """Unfinished runs, those at work before those that wait; one more than `most` tells of the rest."""
     found: list[RunRow] = []
     for state in states:
         left = None if most is None else most + 1 - len(found)

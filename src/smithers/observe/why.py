@@ -226,7 +226,10 @@ def _standing(view: NodeView, run: RunRow, now_ms: int) -> Blocker:
             text += f"; it last reported {_short(last.heartbeat)}"
         return Blocker("running", text, view, since_ms=last.started_ms)
     if view.state is NodeState.WAITING and view.due_ms is not None:
-        when = moment.due(view.due_ms, now_ms) if is_driven(run) else "when the run is resumed"
+        when = moment.due(view.due_ms, now_ms)
+        if not is_driven(run):
+            is_due = view.due_ms <= now_ms
+            when = "as soon as the run is resumed" if is_due else f"{when}, if the run is resumed by then"
         text = f"{name} is tried again {when}: {_failures(view)}"
         return Blocker("retry-backoff", text, view, due_ms=view.due_ms, error=view.error)
     if view.state is NodeState.FAILED:

@@ -33,6 +33,9 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "why": Entry("smithers.cli.why:why", "Say what a run or a node waits for, and what helps."),
         "output": Entry("smithers.cli.output:output", "Print what a run or a node returned."),
         "logs": Entry("smithers.cli.logs:logs", "Print a run's events, or follow them."),
+        "events": Entry("smithers.cli.events:events", "Print the events of one node or of one type."),
+        "tree": Entry("smithers.cli.tree:tree", "Show a run's tree, now or as it stood at a frame."),
+        "node": Entry("smithers.cli.node:node", "Show all of one node: attempts, output, deadlines."),
     },
     "Control": {
         "pause": Entry("smithers.cli.pause:pause", "Pause a run; a resume goes on at once."),

@@ -31,6 +31,26 @@ def run_argument(command: Command) -> Command:
     return click.argument("run_id", metavar="RUN")(command)
 
 
+def page_options(command: Command) -> Command:
+    """Which part of a list of events: `-f`, `--after`, `--limit`, `-n`."""
+    for option in (
+        click.option("-n", "tail", metavar="TAIL", type=click.IntRange(0), help="Only the last so many."),
+        click.option("--limit", metavar="N", type=click.IntRange(1), help="No more than so many."),
+        click.option(
+            "--after", metavar="SEQ", default=0, type=click.IntRange(0), help="Only events after this number."
+        ),
+        click.option(
+            "-f",
+            "--follow",
+            "is_following",
+            is_flag=True,
+            help="Go on until the run ends or nobody drives it.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def with_store(command: str, named: str | None) -> str:
     """A command to type next, for the store that `--store` named."""
     return f"{command} --store {shlex.quote(named)}" if named else command

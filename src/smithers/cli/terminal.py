@@ -39,6 +39,12 @@ GLYPHS: Mapping[str, str] = {
 }
 
 
+INTERRUPTED = "◌"
+"""Stands before a task whose process has died."""
+
+_GLYPH_STATES = {glyph: state for state, glyph in GLYPHS.items()} | {INTERRUPTED: "interrupted"}
+
+
 def is_terminal() -> bool:
     """Whether stdout is one."""
     return sys.stdout.isatty()
@@ -68,6 +74,11 @@ def style(text: str, colour: str | None, *, stream: TextIO | None = None, bold: 
 def state_style(word: str) -> str:
     """A state's word in its colour."""
     return style(word, STATE_COLOURS.get(word))
+
+
+def paint_glyph(cell: str) -> str:
+    """A cell whose first character is a state's glyph, that one in its colour."""
+    return style(cell[:1], STATE_COLOURS.get(_GLYPH_STATES.get(cell[:1], ""))) + cell[1:]
 
 
 def note(text: str) -> None:

@@ -23,6 +23,11 @@ def why(run: str, node: str | None = None) -> str:
     return f"smithers why {run}" + _node(node)
 
 
+def tree(run: str) -> str:
+    """Show a run's tree."""
+    return f"smithers tree {run}"
+
+
 def follow(run: str) -> str:
     """Watch a run's events as they come."""
     return f"smithers logs {run} -f"

@@ -66,7 +66,7 @@ def _table(history: History) -> Table:
             state,
             "" if row.began is None else str(row.began),
             "" if row.ended is None else str(row.ended),
-            f"{row.mounted.from_frame}–{row.mounted.to_frame or ''}",
+            f"{row.mounted.from_frame}-{row.mounted.to_frame or ''}",
         )
     return table
 

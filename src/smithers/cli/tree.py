@@ -73,6 +73,8 @@ def _table(history: History) -> Table:
 
 def _named(row: TreeRow, history: History) -> tuple[str, str, str]:
     """Glyph, name and state of a row."""
+    if row.view is not None and history.is_interrupted(row.view):
+        return terminal.INTERRUPTED, row.view.shown, "interrupted"
     if row.view is not None:
         return terminal.GLYPHS[row.view.state.word], row.view.shown, row.view.state.word
     place, views = row.place, history.views

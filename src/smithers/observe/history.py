@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from smithers.errors import FrameNotFound
+from smithers.ids import passes_of
 from smithers.observe import moment, next_step
 from smithers.observe.node_view import NodeView, NodeViews, is_settled
-from smithers.observe.snapshot import Snapshot
+from smithers.observe.snapshot import Snapshot, is_driven
 from smithers.observe.tree import LOOP, Place
-from smithers.records import AttemptState, Wakeup
+from smithers.records import AttemptState, NodeState, Wakeup
 
 if TYPE_CHECKING:
     from smithers.ids import NodeKey
@@ -97,7 +98,7 @@ class History:
         mounts = {mount.node: mount for mount in self._mounts}
         for place in self.views.tree.places:
             views = [self.views.now(task) for task in place.tasks()]
-            began = [row.from_frame for view in views for row in view.attempts[:1]]
+            began = [row.from_frame for view in self._ever(place) for row in view.attempts[:1]]
             ended = [view.settled_frame for view in views if view.settled_frame is not None]
             is_over = bool(views) and all(map(is_settled, views))
             yield TreeRow(
@@ -107,6 +108,20 @@ class History:
                 began=min(began, default=None),
                 ended=max(ended, default=None) if is_over or place.is_task else None,
             )
+
+    def _ever(self, place: Place) -> Iterator[NodeView]:
+        """The tasks in a place, in every pass that is inside its own present one."""
+        around = len(place.loops)
+        now = passes_of(self.views.tree.key_now(place))[:around]
+        for task in place.tasks():
+            for view in self.views.by_node[task.node]:
+                if passes_of(view.key)[:around] == now:
+                    yield view
+
+    def is_interrupted(self, view: NodeView) -> bool:
+        """Whether a task is stored as running, and the process that ran it is gone."""
+        is_now = self.frame.frame == self.run.frame
+        return is_now and view.state is NodeState.RUNNING and not is_driven(self.run)
 
     def document(self) -> dict[str, Any]:
         """The JSON of `smithers tree --json`."""

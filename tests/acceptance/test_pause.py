@@ -194,7 +194,7 @@ def test_runs_of_stopped_owners_are_taken_over_when_their_leases_end(project: Pr
     for run, word in (("r1", "paused"), ("r2", "cancelled")):
         out, err = told[run]
         pid = owners[run].pid
-        assert out == f"{run} is {word}: it was taken over from process {pid}, which is stopped or silent\n"
+        assert out == f"{run} is {word}: taken over from process {pid}, which is stopped or silent\n"
         assert f"{run}: its owner, process {pid}, is stopped (SIGSTOP); its lease ends in " in err
     assert (last["run"], last["status"], last["did"]) == ("r3", "paused", "taken-over")
     project.touch("go")

@@ -59,7 +59,7 @@ def down(is_now: bool, patience_ms: int, is_json: bool, store: str | None) -> in
 
 def _print_table(halted: list[Halted]) -> None:
     table = Table(
-        [Column("RUN", is_text=True), Column("OWNER", is_text=True)], note_title="WHAT HAPPENED", note_room=40
+        [Column("RUN", is_text=True), Column("OWNER", is_text=True)], note_title="WHAT HAPPENED", note_room=76
     )
     for one in halted:
         owner = owner_name(one.owner) if one.owner is not None else moment.UNKNOWN

@@ -42,6 +42,9 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "down": Entry("smithers.cli.down:down", "Pause every run of the project."),
         "cancel": Entry("smithers.cli.cancel:cancel", "End a run."),
     },
+    "Care": {
+        "doctor": Entry("smithers.cli.doctor:doctor", "Find what is wrong, and say what to do."),
+    },
 }
 
 COMMANDS: Mapping[str, Entry] = {

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from smithers.cli import terminal
 from smithers.cli.exit_code import ExitCode
 from smithers.cli.options import with_store
+from smithers.cli.table import cut
 from smithers.clock import SystemClock
 from smithers.engine.control import PATIENCE_MS, Control, Means, Outcome, Silence
 from smithers.engine.order import Order
@@ -106,7 +107,7 @@ class Halted:
             case Means.DEAD_OWNER:
                 return f"is {word} (its owner was dead)"
             case Means.TAKEN_OVER:
-                return f"is {word}: it was taken over from process {pid}, which is stopped or silent"
+                return f"is {word}: taken over from process {pid}, which is stopped or silent"
             case Means.DRAINING:
                 doing = f"{named(self._shown)} still runs" if self._shown else "its last tasks end"
                 return f"is draining: nothing new starts, {doing}"
@@ -155,18 +156,20 @@ class _Countdown:
     def tell(self, silence: Silence) -> None:
         seconds = -(-silence.left_ms // 1000)
         before = self._said.get(silence.run)
-        if before is not None and (before == seconds or not self._is_live):
-            return
         self._said[silence.run] = seconds
         text = (
             f"{silence.run}: its owner, process {silence.owner.pid}, is stopped (SIGSTOP); "
             f"its lease ends in {seconds} s, then the run is taken over"
         )
         if not self._is_live:
-            terminal.note(text)
-            return
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-        self.is_open = True
+            if before is None:
+                terminal.note(text)
+        elif before != seconds and next(iter(self._said)) == silence.run:
+            # One line for all: leases of several end within seconds of each other.
+            others = len(self._said) - 1
+            text = f"and {others} more, {text}" if others else text
+            print(f"\r\x1b[K{cut(text, terminal.width() - 1)}", end="", file=sys.stderr, flush=True)
+            self.is_open = True
 
 
 @contextmanager

@@ -82,7 +82,8 @@ def paint_glyph(cell: str) -> str:
 
 
 def note(text: str) -> None:
-    """A remark beside the output, on stderr."""
+    """A remark beside the output, on stderr; below what has been printed before."""
+    sys.stdout.flush()
     print(text, file=sys.stderr, flush=True)
 
 

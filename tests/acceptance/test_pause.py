@@ -91,6 +91,21 @@ def test_a_task_that_never_ends_is_named_and_how_to_cut_it_off(project: Project)
     assert not any(a["counted"] for a in attempts if a["state"] == "cancelled")
 
 
+def test_whoever_looks_meanwhile_is_told_that_it_is_being_paused_and_by_whom(project: Project) -> None:
+    owner = project.reach_build()
+    project.run("pause", "r1", "--wait", "0s")
+    assert "pausing: build " in project.run("ps").stdout
+    why = project.document("why", "r1")
+    assert why["blockers"][0]["kind"] == "asked"
+    assert "asked to pause it: nothing new starts" in why["blockers"][0]["text"]
+    assert why["commands"][0] == "smithers pause r1 --now"
+    kill(owner)
+    why = project.document("why", "r1")
+    assert why["blockers"][0]["text"].endswith("its owner died over that: a resume pauses it first")
+    assert owner.stderr is not None
+    assert "asked to pause it: nothing new starts, what runs ends by itself" in owner.stderr.read()
+
+
 def test_a_cancel_overtakes_a_pause_that_drains(project: Project) -> None:
     owner = project.reach_build()
     project.run("pause", "r1", "--wait", "0s")

@@ -55,8 +55,8 @@ from .encode import encode_output
 from .failure import author_place, classify, describe
 from .fingerprint import fingerprint
 from .job import Done, Failed, Job, Outcome
+from .mail import Mail
 from .memory import Memory
-from .order import Order
 from .planning import Planning, standing_of
 from .settling import Settling
 
@@ -128,18 +128,11 @@ class Drive:
         """Set by pause or cancel: nothing new starts."""
         self._is_draining = False
         """Nothing new starts; what runs ends by itself, and then the run is paused, unless that ended it."""
-        self._asked_by: str | None = None
         self._idle_ms: int | None = None
         """Since when the run only waits for a time."""
         self._failure: SmithersError | None = None
         self._cut_off: list[AttemptRow] = []
-        self._superseded: list[InboxRow] = []
-        """Messages that nobody took while nobody drove the run; whoever resumes it wants it to go on."""
-        self._mail: list[InboxRow] = []
-        """Messages that the next frame tells of."""
-        self._mail_seen: set[int] = set()
-        self._obeyed: list[int] = []
-        """Messages that the frame which ends the run notes as taken: until then a new owner finds them."""
+        self._mail = Mail()
         self._is_first = True
         """No frame of this owner is stored yet: a mistake in the file is refused, and changes nothing."""
         self._first_event = EventType.RUN_STARTED
@@ -157,14 +150,8 @@ class Drive:
         self._cut_off = self.memory.restore(stored, set())
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
-        is_open = stored.run.state in (RunState.RUNNING, RunState.WAITING)
-        for message in stored.inbox:
-            if is_open and message.kind is InboxKind.PAUSE:
-                # Its owner has died over it. What was asked for is done first: whoever wants the run to go
-                # on says so once more, and nothing is spent meanwhile.
-                self.take(message)
-            else:
-                self._superseded.append(message)
+        for message in self._mail.sort(stored):
+            self.take(message)
         self._planning.reopens = stored.run.state in (RunState.FAILED, RunState.CANCELLED, RunState.PARTIAL)
 
     def rebuilt(self, stored: StoredRun, in_flight: Iterable[Job]) -> Drive:
@@ -224,7 +211,7 @@ class Drive:
         if self._is_stopping and not self.jobs and self.ended is None:
             self._end(draft, self._stop or RunState.FAILED, None if self._stop else self._failure)
         if self.ended is not None:
-            draft.write.inbox_taken.extend(self._obeyed)
+            self._mail.close(draft)
         self._planning.write_tree(draft)
         if not draft.write.used:
             return None
@@ -242,17 +229,7 @@ class Drive:
         for row in self._cut_off:
             self._settling.lose(draft, row)
         self._cut_off = []
-        for message in self._superseded:
-            self._mail_seen.add(message.id)
-            draft.write.inbox_taken.append(message.id)
-            order = Order.of(message)
-            draft.event(order.asked, None, 0, {**order.told(), "superseded": True})
-        self._superseded = []
-        for message in self._mail:
-            self._obeyed.append(message.id)
-            order = Order.of(message)
-            draft.event(order.asked, None, 0, order.told())
-        self._mail = []
+        self._mail.tell(draft)
 
     def _advance(self, draft: Draft) -> None:
         """Decide until there is nothing left to decide now."""
@@ -424,13 +401,10 @@ class Drive:
 
     def take(self, message: InboxRow) -> None:
         """Obey an outsider's message; the next frame tells of it."""
-        if message.id in self._mail_seen:
+        order = self._mail.open(message)
+        if order is None:
             return
-        self._mail_seen.add(message.id)
-        self._mail.append(message)
-        self._asked_by = message.by
-        order = Order.of(message)
-        if message.kind is InboxKind.CANCEL or order.is_now:
+        if order.kind is InboxKind.CANCEL or order.is_now:
             self.stop(order.state)
         else:
             self._is_draining = True
@@ -459,7 +433,7 @@ class Drive:
         output = self.own_output() if state in (RunState.FINISHED, RunState.PARTIAL) else None
         draft.write.run_change = RunChange(state, dump(payload) if payload else None, output, release=True)
         is_obeyed = state in (RunState.PAUSED, RunState.CANCELLED)
-        self.ended = Ended(state, payload, self._asked_by if is_obeyed else None)
+        self.ended = Ended(state, payload, self._mail.asked_by if is_obeyed else None)
 
     def own_output(self) -> OutputRef | None:
         """The row that is the run's own output, if there is one."""

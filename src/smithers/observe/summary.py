@@ -10,7 +10,7 @@ from smithers.errors import TaskFailed
 from smithers.observe import moment, next_step
 from smithers.observe.node_view import NodeView, NodeViews, headline
 from smithers.observe.snapshot import Snapshot, is_driven, shown_status
-from smithers.records import NodeState, OwnerHealth, RunFilter, RunState
+from smithers.records import InboxKind, NodeState, OwnerHealth, RunFilter, RunState
 
 if TYPE_CHECKING:
     from smithers.ports import Reader
@@ -107,10 +107,14 @@ def summarize(reader: Reader, run: RunRow, now_ms: int) -> RunSummary:
         passes=reader.passes(run.id),
         mounts=reader.mounts(run.id),
         wakeups=reader.wakeups(run.id) if has_moved else [],
+        inbox=reader.inbox(run.id) if is_driven(run) else [],
     )
     views = NodeViews(snapshot)
     settled, mounted = views.progress()
     detail, command = _detail(run, views, now_ms)
+    if snapshot.inbox:
+        verb = "pausing" if snapshot.inbox[-1].kind is InboxKind.PAUSE else "cancelling"
+        detail = f"{verb}: {detail}" if detail else verb
     return RunSummary(run, shown_status(run), settled, mounted, detail, command)
 
 

@@ -113,7 +113,8 @@ def test_a_run_in_the_background_lingers_as_long(project: Project) -> None:
     done = project.run("up", "flow.py:flow", "-r", "r1", "-d", "--linger", "1m")
     assert done.returncode == 0
     wait_until(lambda: project.runs()[0].state is RunState.WAITING, "the run to be parked")
-    assert "waits:  to try fetch again" in (project.store.parent / "logs" / "r1.log").read_text()
+    log = project.store.parent / "logs" / "r1.log"
+    wait_until(lambda: "waits:  to try fetch again" in log.read_text(), "its last words")
 
 
 def test_what_is_no_span_is_refused(project: Project) -> None:

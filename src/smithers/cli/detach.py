@@ -59,7 +59,8 @@ def start_detached(wanted: Background) -> int:
     child, began = _spawn(wanted)
     row = _await_begin(wanted, child, before)
     if row is None:
-        return _tell_refused(wanted, child.wait(), began)
+        code = child.wait()
+        return _tell_refused(wanted, code if code >= 0 else 128 - code, began)  # a signal, as shells say it
     _tell_begun(wanted, row, child)
     return ExitCode.FINISHED
 

@@ -81,6 +81,10 @@ def _print_field(label: str, text: str) -> None:
     head = terminal.style(label.ljust(_LABEL), None, bold=True)
     room = max(terminal.width() - _LABEL - 1, 30)
     lines = textwrap.wrap(text, room) if label == "Why" else [cut(one_line(text), room)]
+    if label == "State":
+        # Coloured last: what comes from the store is stripped of escape sequences.
+        word = lines[0].partition(",")[0].partition(":")[0]
+        lines = [terminal.state_style(word) + lines[0].removeprefix(word)]
     for index, line in enumerate(lines or [""]):
         print(f"{head if index == 0 else ' ' * _LABEL} {line}")
 
@@ -120,9 +124,8 @@ def _lines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
 
 def _state(facts: NodeFacts) -> str:
     view = facts.view
-    word = terminal.state_style(view.state.word)
-    if view.state is NodeState.RUNNING and not is_driven(facts.snapshot.run):
-        word = terminal.state_style("interrupted")
+    is_cut_off = view.state is NodeState.RUNNING and not is_driven(facts.snapshot.run)
+    word = "interrupted" if is_cut_off else view.state.word
     frame = f", in frame {view.settled_frame}" if view.settled_frame is not None else ""
     reason = f": {view.reason}" if view.reason and not view.is_tolerated else ""
     return f"{word}{frame}{reason}{', tolerated' if view.is_tolerated else ''}"

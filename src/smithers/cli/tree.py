@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -40,8 +41,9 @@ def tree(run_id: str, frame: int | None, store: str | None, is_json: bool) -> No
             print(json.dumps(history.document(), ensure_ascii=False))
             return
         row, (settled, mounted) = history.frame, history.views.progress()
-        when = f"{moment.local(row.at_ms)}, {moment.offset(row.at_ms - run.created_ms)}"
-        print(f"{run.name}, frame {row.frame} of {run.frame}, {when}: {settled} of {mounted} tasks settled\n")
+        at = f"{moment.offset(row.at_ms - run.created_ms)} ({moment.local(row.at_ms)})"
+        head = f"{run.name}, frame {row.frame} of {run.frame}: {settled} of {mounted} tasks settled at {at}"
+        print("\n".join(textwrap.wrap(head, terminal.width())), end="\n\n")
         print("\n".join(_table(history).lines(terminal.width())))
         if frame is None and run.frame > 1:
             print(f"\nearlier: {project.command(f'smithers tree {run.name} --frame {run.frame - 1}')}")

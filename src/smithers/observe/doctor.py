@@ -57,7 +57,9 @@ def _store(seen: Examination) -> Iterator[Finding]:
         yield Finding("store", True, text, str(seen.problem["hint"]))
         return
     log = f", and {size(seen.log_bytes)} of log" if seen.log_bytes else ""
-    yield Finding("store", False, f"{seen.path}: {size(seen.size_bytes)}{log}, schema {seen.schema}")
+    older = f" (the next run brings it to {seen.newest_schema})" if seen.schema != seen.newest_schema else ""
+    text = f"{seen.path}: {size(seen.size_bytes)}{log}, schema {seen.schema}{older}"
+    yield Finding("store", False, text)
     if not seen.is_writable:
         yield Finding("store", True, "it cannot be written", f"chmod u+w {quote(seen.path)}")
     if seen.mode & 0o077:

@@ -214,10 +214,11 @@ class Workflow(Generic[In, Out]):
         run_id: str | None = None,
         max_concurrency: int | None = None,
         rehearse: bool = False,
+        linger_ms: int | None = None,
         watch: Callable[[FrameWrite], None] | None = None,
     ) -> Handle:
         """Start a run on an open host and wait until its first frame is stored. For the rim."""
-        handle = self._begin(host, input, run_id, max_concurrency, rehearse, watch)
+        handle = self._begin(host, input, run_id, max_concurrency, rehearse, linger_ms, watch)
         try:
             _wait(handle.started)
         except KeyboardInterrupt:
@@ -232,6 +233,7 @@ class Workflow(Generic[In, Out]):
         run_id: str | None,
         max_concurrency: int | None,
         rehearse: bool,
+        linger_ms: int | None = None,
         watch: Callable[[FrameWrite], None] | None = None,
     ) -> Handle:
         """Ask the engine for a run, and wait for nothing."""
@@ -246,7 +248,7 @@ class Workflow(Generic[In, Out]):
             config["rehearse"] = True
         engine = host.engine
         handle = engine.handle(watch)
-        terms = self._terms(host, limit, rehearse)
+        terms = self._terms(host, limit, rehearse, linger_ms)
         engine.post(New(self.definition, run_id, text, config, terms, handle))
         return handle
 
@@ -257,6 +259,7 @@ class Workflow(Generic[In, Out]):
         *,
         max_concurrency: int | None = None,
         rehearse: bool = False,
+        linger_ms: int | None = None,
         watch: Callable[[FrameWrite], None] | None = None,
     ) -> Handle:
         """Drive a claimed run; it is given back if the file does not let it go on. For the rim."""
@@ -264,7 +267,7 @@ class Workflow(Generic[In, Out]):
         rehearse = rehearse or bool(claim.row.config.get("rehearse"))
         try:
             engine = host.engine
-            terms = self._terms(host, limit, rehearse)
+            terms = self._terms(host, limit, rehearse, linger_ms)
         except BaseException:
             host.release(claim)
             raise
@@ -277,7 +280,7 @@ class Workflow(Generic[In, Out]):
             raise
         return handle
 
-    def _terms(self, host: Host, limit: int, rehearse: bool) -> Terms:
+    def _terms(self, host: Host, limit: int, rehearse: bool, linger_ms: int | None) -> Terms:
         rehearsal = RehearsalAgent() if rehearse else None
 
         known: dict[tuple[Any, ...], tuple[Agent, ...]] = {}
@@ -299,7 +302,7 @@ class Workflow(Generic[In, Out]):
             with closing(host.store.reader()) as reader:
                 return reader.table(name)
 
-        return Terms(self.source(host.project), limit, host.project, agents, find_table)
+        return Terms(self.source(host.project), limit, host.project, agents, linger_ms, find_table)
 
     def result(self, end: RunEnd) -> RunResult[Out]:
         """A run's end as its caller sees it."""

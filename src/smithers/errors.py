@@ -226,6 +226,11 @@ class NodeNotFound(RefusedError):
     default_hint = "list the run's nodes with `smithers inspect RUN`"
 
 
+class FrameNotFound(RefusedError):
+    code = "FRAME_NOT_FOUND"
+    default_hint = "show the newest frame with `smithers tree RUN`"
+
+
 class RunExists(RefusedError):
     code = "RUN_EXISTS"
     default_hint = "continue it with --resume, or choose another --run-id"

@@ -207,6 +207,10 @@ class Reader(Protocol):
         """Deadlines, the earliest first."""
         ...
 
+    def inbox(self, run: int) -> list[InboxRow]:
+        """Messages that its owner has not obeyed yet, oldest first."""
+        ...
+
     def events(self, run: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
         """Events with `seq > after`, in order."""
         ...

@@ -6,7 +6,9 @@ import signal
 import time
 
 from smithers.clock import SystemClock
-from smithers.engine.undriven import cancel_undriven
+from smithers.engine.order import Order
+from smithers.engine.undriven import obey_undriven
+from smithers.records import InboxKind
 from smithers.store import open_store
 from tests.acceptance.process import STEPS, Project, wait_until
 
@@ -160,7 +162,7 @@ def test_a_run_that_has_finished_since_it_was_looked_at_stays_finished(project: 
     project.touch("go")
     assert project.run("up", "flow.py", "-r", "r1", "--resume").returncode == 0
     (finished,) = project.runs()
-    assert not cancel_undriven(store, paused, "somebody")
+    assert not obey_undriven(store, paused, Order(InboxKind.CANCEL, "somebody"))
     assert state(project) == "finished"
     (run,) = project.runs()
     assert (run.owner, run.ended_ms) == (None, finished.ended_ms)

@@ -86,7 +86,7 @@ def test_ps_limits_what_has_ended_and_keeps_what_has_not(project: Path) -> None:
     runs = document(project, "ps", "-n", "1")["runs"]
     assert [run["shown"] for run in runs] == ["running", "waiting", "orphaned", "paused"]
     assert len(document(project, "ps", "-a", "-n", "1")["runs"]) == 8
-    assert smithers(project, "ps", "-n", "1").stderr == "older runs: smithers ps -a\n"
+    assert smithers(project, "ps", "-n", "1").stderr == "more runs: smithers ps -a\n"
 
 
 def test_ps_json_has_times_progress_owner_and_error(project: Path) -> None:
@@ -414,7 +414,9 @@ def test_a_store_that_is_missing_or_none_at_all_is_an_error_with_1(empty: Path) 
 
 
 def test_every_screen_fits_eighty_columns(project: Path) -> None:
-    for words in (["ps"], *(["inspect", run] for run in ("swift", "eager", "calm", "warm", "shy"))):
+    runs = ("swift", "eager", "calm", "warm", "shy")
+    commands = [[command, run] for command in ("inspect", "tree") for run in runs]
+    for words in (["ps"], ["node", "eager", "draft"], *commands):
         lines = smithers(project, *words).stdout.splitlines()
         assert max(map(len, lines)) <= 80
     assert max(map(len, smithers(project, "--help").stdout.splitlines())) <= 80
@@ -445,6 +447,9 @@ def test_output_that_cannot_be_written_is_one_line_and_1(project: Path) -> None:
         ["inspect", "swift"],
         ["why", "swift"],
         ["logs", "swift"],
+        ["events", "swift", "-t", "node-started"],
+        ["tree", "swift"],
+        ["node", "swift", "plan"],
         ["output", "bold"],
     ],
 )
@@ -469,8 +474,18 @@ def test_looking_never_imports_what_only_running_needs(project: Path, words: lis
 def test_looking_changes_nothing(project: Path) -> None:
     store = project / ".smithers" / "smithers.db"
     before = {path.name: path.read_bytes() for path in store.parent.iterdir() if path.suffix == ".db"}
-    for words in (["ps"], ["inspect", "swift"], ["why", "swift"], ["logs", "swift"]):
-        assert smithers(project, *words).returncode == 0
+    commands = (
+        "ps",
+        "inspect swift",
+        "why swift",
+        "logs swift",
+        "events swift",
+        "tree swift",
+        "node swift plan",
+    )
+    for command in commands:
+        assert smithers(project, *command.split()).returncode == 0
+    assert smithers(project, "doctor").returncode == 1  # some of these runs were left behind
     assert {path.name: path.read_bytes() for path in store.parent.iterdir() if path.suffix == ".db"} == before
 
 

@@ -295,6 +295,50 @@ def test_detached_takes_its_input_from_standard_input_too(project: Project) -> N
     assert "Hello, world" in project.run("output", "r1").stdout
 
 
+def test_detached_that_dies_early_shows_the_end_of_its_log_and_leaves_with_its_code(project: Project) -> None:
+    project.write(
+        "for n in range(50):\n    print('line', n, file=sys.stderr)\nos.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = project.run("up", "flow.py", "-d", "-r", "r1")
+    assert (done.returncode, done.stdout) == (137, "")
+    assert done.stderr.startswith("… 30 lines more in .smithers/logs/r1.log\nline 30\n")
+    assert done.stderr.endswith("line 49\n")
+    assert project.runs() == []
+
+
+def test_detached_that_is_refused_says_so_in_json_too(project: Project) -> None:
+    project.write("raise RuntimeError('broken')")
+    done = project.run("up", "flow.py", "-d", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["status"]) == (4, "error")
+    assert found["error"]["code"] == "WORKFLOW_LOAD_FAILED"
+
+
+def test_detached_has_begun_however_short_it_was(project: Project) -> None:
+    project.write("""
+        def work():
+            raise ValueError("broken")
+
+        @workflow
+        def flow(ctx):
+            return Task("work", Text, run=work, retries=0)
+    """)
+    done = project.run("up", "flow.py", "-d", "-r", "r1")
+    assert done.returncode == 0
+    assert done.stdout.startswith(("r1 ran in the background as process ", "r1 runs in the background as "))
+    wait_until(lambda: project.runs()[0].state.word == "failed", "the background run")
+    # Refused is refused, also where the run of that name moves on by somebody else.
+    assert project.run("up", "flow.py", "-d", "-r", "r1").returncode == 4
+
+
+def test_detached_names_the_store_that_was_named_in_what_to_type_next(project: Project) -> None:
+    project.write(STEPS)
+    store = str(project.folder / "other.db")
+    done = project.run("up", "flow.py", "-d", "-r", "r1", "--store", store)
+    assert f"smithers logs r1 -f --store {store}" in done.stdout
+    project.run("cancel", "r1", "--store", store)
+
+
 def test_detached_says_how_to_follow_and_how_to_end_it(project: Project) -> None:
     project.write(STEPS)
     done = project.run("up", "flow.py", "-d", "-r", "r1")

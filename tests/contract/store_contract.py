@@ -534,6 +534,7 @@ class StoreContract(ABC):
         assert {row.node for row in loaded.mounts} == {"plan", "draft"}
         assert loaded.wakeups == [(NodeKey("draft"), "retry", at_ms + 5)]
         assert [row.kind for row in loaded.inbox] == [InboxKind.PAUSE]
+        assert world.reader.inbox(drive.run) == loaded.inbox
         with pytest.raises(RunNotFound):
             world.writer.load(99)
 

@@ -70,6 +70,7 @@ def test_a_stale_page_is_named_and_left_alone_by_check_and_written_otherwise(tmp
     copy = Path(shutil.copy(ROOT / "docs/generate.py", tmp_path))
     page = tmp_path / "errors.md"
     page.write_text("old")
+    shutil.copy(ROOT / "docs/exit-codes.md", tmp_path)
 
     check = subprocess.run([sys.executable, copy, "--check"], capture_output=True, text=True, check=False)
     assert (check.returncode, check.stdout, page.read_text()) == (1, "stale: docs/errors.md\n", "old")

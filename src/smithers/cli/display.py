@@ -8,9 +8,10 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from smithers.cli import terminal
-from smithers.cli.progress import Progress, clock, data_of, first_line
+from smithers.cli.progress import Progress, clock, data_of, first_line, request_text
 from smithers.cli.spot import container_glyph
 from smithers.cli.table import cut, one_line
+from smithers.observe import moment
 from smithers.observe.tree import LOOP
 from smithers.records import EventRow, EventType, FrameWrite, Verdict
 
@@ -95,6 +96,9 @@ class PlainDisplay:
         parts = [progress.summary()]
         if progress.running:
             parts.append(f"still running: {self._running(now_ms)}")
+        due_ms = progress.next_due_ms()
+        if due_ms is not None:
+            parts.append(f"goes on {moment.due(due_ms, now_ms)}")
         self._say([f"{self._time(now_ms)} … {' · '.join(parts)}"])
 
     def close(self) -> None:
@@ -161,6 +165,8 @@ class PlainDisplay:
                 return f"waits for {data.get('waits_for')}"
             case EventType.RUN_WARNING:
                 return _short(data.get("message"))
+            case EventType.PAUSE_REQUESTED | EventType.CANCEL_REQUESTED:
+                return request_text(data)
             case EventType.PASS_ENDED | EventType.LOOP_DONE:
                 return self._pass_text(event)
             case _:
@@ -188,7 +194,7 @@ def _mark(kind: EventType) -> tuple[str, str | None]:
     """The glyph that a line begins with, and its colour; empty: this event is worth no line."""
     if kind in (EventType.PASS_ENDED, EventType.LOOP_DONE):
         return container_glyph(LOOP), None
-    if kind is EventType.RUN_WARNING:
+    if kind in (EventType.RUN_WARNING, EventType.PAUSE_REQUESTED, EventType.CANCEL_REQUESTED):
         return _WARNING, "yellow"
     word = _MARKS.get(kind)
     return (terminal.GLYPHS[word], terminal.STATE_COLOURS.get(word)) if word else ("", None)

@@ -10,11 +10,8 @@ from collections.abc import Sequence
 import click
 
 from smithers.cli import terminal
+from smithers.cli.exit_code import ExitCode
 from smithers.errors import AuthoringError, BugError, RefusedError, SmithersError, UsageRefused
-
-FAILED = 1
-REFUSED = 4
-"""Nothing was changed: usage, input, an unknown run, an error in the first frame."""
 
 
 def wants_json(words: Sequence[str]) -> bool:
@@ -36,7 +33,8 @@ def report(error: Exception, *, is_json: bool) -> int:
         print(f"  hint: {known.hint}", file=sys.stderr)
     if is_json:
         print(json.dumps({"status": "error", "error": known.payload()}, ensure_ascii=False, default=str))
-    return REFUSED if isinstance(known, (RefusedError, AuthoringError)) else FAILED
+    is_refused = isinstance(known, (RefusedError, AuthoringError))
+    return ExitCode.REFUSED if is_refused else ExitCode.FAILED
 
 
 def _known(error: Exception) -> SmithersError | None:

@@ -33,9 +33,17 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "why": Entry("smithers.cli.why:why", "Say what a run or a node waits for, and what helps."),
         "output": Entry("smithers.cli.output:output", "Print what a run or a node returned."),
         "logs": Entry("smithers.cli.logs:logs", "Print a run's events, or follow them."),
+        "events": Entry("smithers.cli.events:events", "Print the events of one node or of one type."),
+        "tree": Entry("smithers.cli.tree:tree", "Show a run's tree, now or as it stood at a frame."),
+        "node": Entry("smithers.cli.node:node", "Show all of one node: attempts, output, deadlines."),
     },
     "Control": {
+        "pause": Entry("smithers.cli.pause:pause", "Pause a run; a resume goes on at once."),
+        "down": Entry("smithers.cli.down:down", "Pause every run of the project."),
         "cancel": Entry("smithers.cli.cancel:cancel", "End a run."),
+    },
+    "Care": {
+        "doctor": Entry("smithers.cli.doctor:doctor", "Find what is wrong, and say what to do."),
     },
 }
 
@@ -50,7 +58,9 @@ OTHER_WORDS: Mapping[str, str] = {
     "list": "ps",
     "status": "inspect",
     "show": "inspect",
-    "stop": "cancel",
+    "stop": "pause",
+    "halt": "down",
+    "shutdown": "down",
     "kill": "cancel",
 }
 """What people type who know other tools, and the command that does it here."""

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from smithers.observe.snapshot import Snapshot
     from smithers.records import RunRow
 
-_INTERRUPTED = "◌"
-
 
 @click.command()
 @run_argument
@@ -87,7 +85,7 @@ def _advice(error: Mapping[str, Any], run: str) -> Iterator[tuple[str, str]]:
 def _table(snapshot: Snapshot, views: NodeViews, now_ms: int) -> Table:
     table = Table(
         [
-            Column("  NODE", is_text=True, paint=_paint_glyph),
+            Column("  NODE", is_text=True, paint=terminal.paint_glyph),
             Column("STATE", paint=terminal.state_style),
             Column("TRIES", is_right=True),
             Column("TIME", is_right=True),
@@ -110,7 +108,7 @@ def _table(snapshot: Snapshot, views: NodeViews, now_ms: int) -> Table:
 def _add_task(table: Table, view: NodeView, run: RunRow, now_ms: int) -> None:
     driven = is_driven(run)
     is_cut_off = view.state is NodeState.RUNNING and not driven
-    glyph = _INTERRUPTED if is_cut_off else terminal.GLYPHS[view.state.word]
+    glyph = terminal.INTERRUPTED if is_cut_off else terminal.GLYPHS[view.state.word]
     indent = "  " * _depth(view.place)
     took = view.took_ms(now_ms, is_driven=driven)
     below: list[str] = []
@@ -156,11 +154,3 @@ def _commands(snapshot: Snapshot) -> list[str]:
             return [next_step.resume(run.name)]
         return [next_step.output(run.name)] if run.output else []
     return [] if is_driven(run) else [next_step.resume(run.name)]
-
-
-_GLYPH_STATES = {glyph: state for state, glyph in terminal.GLYPHS.items()} | {_INTERRUPTED: "interrupted"}
-
-
-def _paint_glyph(cell: str) -> str:
-    colour = terminal.STATE_COLOURS.get(_GLYPH_STATES.get(cell[:1], ""))
-    return terminal.style(cell[:1], colour) + cell[1:]

@@ -6,7 +6,7 @@ Following a frame costs as much as the frame changed, times the depth of the tre
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +119,8 @@ class Progress:
         if key is None:
             if event.type is EventType.RUN_WARNING:
                 self.warnings.append(first_line(data_of(event).get("message")) or "")
+            elif event.type in (EventType.PAUSE_REQUESTED, EventType.CANCEL_REQUESTED):
+                self.warnings.append(request_text(data_of(event)))
             return
         spot = self._tree.find(key.node)
         if isinstance(spot, Group):
@@ -197,6 +199,11 @@ class Progress:
         found = spot.spec.get("max_iterations") if spot is not None else None
         return found if isinstance(found, int) else None
 
+    def next_due_ms(self) -> int | None:
+        """Wall clock of what comes next, while nothing runs and the run waits for a time; else None."""
+        dues = [leaf.due_ms for leaf in self.retrying.values() if leaf.due_ms is not None]
+        return min(dues) if dues and not self.running else None
+
     def summary(self) -> str:
         """`12/30 settled · 3 running · 1 retrying`."""
         root = self.root
@@ -214,6 +221,16 @@ def data_of(event: EventRow) -> dict[str, Any]:
     """An event's further facts."""
     found: dict[str, Any] = json.loads(event.data) if event.data else {}
     return found
+
+
+def request_text(data: Mapping[str, Any]) -> str:
+    """What somebody outside has asked for, to whoever watches."""
+    by = data.get("by")
+    if data.get("superseded"):
+        return f"{by} had asked to {data.get('kind')} it; this resume overrules that"
+    if data.get("kind") == "cancel" or data.get("now"):
+        return f"{by} asked to {data.get('kind')} it: what runs is being ended"
+    return f"{by} asked to pause it: nothing new starts, what runs ends by itself"
 
 
 def first_line(text: object) -> str | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smithers.cli.options import with_store
 from smithers.clock import SystemClock
 from smithers.errors import StoreNotFound
 from smithers.observe import lookup
@@ -40,7 +40,7 @@ class Project:
 
     def command(self, text: str) -> str:
         """A command to type next, for this same store."""
-        return f"{text} --store {shlex.quote(self.named)}" if self.named else text
+        return with_store(text, self.named)
 
 
 @contextmanager

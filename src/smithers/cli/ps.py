@@ -43,7 +43,7 @@ STATUSES = (*(state.word for state in RunState), "orphaned", "stalled")
 @store_option
 @json_option
 def ps(statuses: tuple[str, ...], is_all: bool, limit: int, store: str | None, is_json: bool) -> None:
-    """List the runs: all that are unfinished, and the newest 20.
+    """List the runs: those that are unfinished (at most 50), and the newest 20.
 
     STATUS is running, waiting, paused, finished, partial, failed or cancelled; or orphaned (its process has
     died) or stalled (its process is silent).
@@ -61,7 +61,7 @@ def ps(statuses: tuple[str, ...], is_all: bool, limit: int, store: str | None, i
         else:
             _print_table(project, found)
             if is_cut:
-                terminal.note("older runs: smithers ps -a")
+                terminal.note("more runs: smithers ps -a")
 
 
 def _nothing(statuses: tuple[str, ...]) -> str:

@@ -13,15 +13,11 @@ from pathlib import Path
 import click
 
 from smithers.cli import failure
+from smithers.cli.exit_code import ExitCode
 from smithers.cli.group import smithers
 
 _COMPLETE = "_SMITHERS_COMPLETE"
 """Set by the shell when it asks for completions."""
-
-_CLOSED = 141
-"""As if ended by SIGPIPE: whoever read our output has left."""
-
-_INTERRUPTED = 130
 
 _OUTPUT_ERRORS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF})
 """Of an error that names no file: our own output could not be written."""
@@ -46,15 +42,15 @@ def run(words: Sequence[str]) -> int:
             # A terminal that cannot show `…` or `✓` gets a question mark, not a traceback.
             stream.reconfigure(errors="replace")
     try:
-        code = _invoke(list(words))
+        code: int = _invoke(list(words))
         sys.stdout.flush()
     except KeyboardInterrupt:
-        code = _INTERRUPTED
+        code = ExitCode.INTERRUPTED
     except OSError as error:
-        code = _CLOSED
+        code = ExitCode.CLOSED
         if error.errno != errno.EPIPE:
             print(f"cannot write the output: {error.strerror}", file=sys.stderr)
-            code = failure.FAILED
+            code = ExitCode.FAILED
         # What is still buffered has nowhere to go; the interpreter must not complain about it at exit.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -74,7 +70,7 @@ def _invoke(words: list[str]) -> int:
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.Abort:
-        return _INTERRUPTED
+        return ExitCode.INTERRUPTED
     except OSError as error:
         if error.filename is None and error.errno in _OUTPUT_ERRORS:
             raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from typing import TextIO
@@ -40,6 +39,12 @@ GLYPHS: Mapping[str, str] = {
 }
 
 
+INTERRUPTED = "◌"
+"""Stands before a task whose process has died."""
+
+_GLYPH_STATES = {glyph: state for state, glyph in GLYPHS.items()} | {INTERRUPTED: "interrupted"}
+
+
 def is_terminal() -> bool:
     """Whether stdout is one."""
     return sys.stdout.isatty()
@@ -48,6 +53,8 @@ def is_terminal() -> bool:
 def width() -> int:
     """Columns to fill: the terminal's, or 80 where there is none and `COLUMNS` does not say."""
     if "COLUMNS" in os.environ or is_terminal():
+        import shutil  # late: 2 ms that a pipe need not wait for
+
         return shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns
     return DEFAULT_WIDTH
 
@@ -69,8 +76,14 @@ def state_style(word: str) -> str:
     return style(word, STATE_COLOURS.get(word))
 
 
+def paint_glyph(cell: str) -> str:
+    """A cell whose first character is a state's glyph, that one in its colour."""
+    return style(cell[:1], STATE_COLOURS.get(_GLYPH_STATES.get(cell[:1], ""))) + cell[1:]
+
+
 def note(text: str) -> None:
-    """A remark beside the output, on stderr."""
+    """A remark beside the output, on stderr; below what has been printed before."""
+    sys.stdout.flush()
     print(text, file=sys.stderr, flush=True)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smithers.cli import terminal
+from smithers.cli.exit_code import ExitCode, in_short
 from smithers.cli.given import read_input
 from smithers.cli.interrupt import Interrupt
 from smithers.cli.load import Target, load, locate
-from smithers.cli.options import json_option, store_option
+from smithers.cli.options import SpanType, json_option, store_option
 from smithers.cli.streams import stdout_kept
 from smithers.errors import RunExists, RunNotFound, UsageRefused, WorkflowNotFound
 from smithers.ids import check_run_id
@@ -29,14 +28,6 @@ if TYPE_CHECKING:
     from smithers.engine.host import Claim, Host
     from smithers.records import FrameWrite, RunRow
 
-EXIT_CODES = {
-    RunState.FINISHED: 0,
-    RunState.FAILED: 1,
-    RunState.CANCELLED: 2,
-    RunState.WAITING: 3,
-    RunState.PAUSED: 3,
-    RunState.PARTIAL: 5,
-}
 TICK_S = 0.1
 
 
@@ -51,11 +42,12 @@ class Wanted:
     """None: start; `""`: the newest unfinished run, or `run_id`; else a run id."""
     limit: int | None
     rehearse: bool
+    linger_ms: int
     is_json: bool
     store: str | None
 
 
-@click.command()
+@click.command(epilog=in_short())
 @click.argument("file", metavar="[FILE]", required=False)
 @click.option("--input", "-i", "given", metavar="JSON|@FILE|-", help="The run's input.")
 @click.option("--run-id", "-r", metavar="ID", help="Name of the run; default: a short one.")
@@ -70,6 +62,14 @@ class Wanted:
     "--max-concurrency", "-c", "limit", type=click.IntRange(1), metavar="N", help="Tasks at once; default 16."
 )
 @click.option("--rehearse", is_flag=True, help="Play every agent by a rehearsal: no key, no cost.")
+@click.option(
+    "--linger",
+    "linger_ms",
+    type=SpanType(),
+    metavar="SPAN",
+    default="1h",
+    help="How long to stay while the run only waits for a time (a retry); default: 1h.",
+)
 @click.option("--detach", "-d", is_flag=True, help="Run in the background; print its id, pid and log.")
 @json_option
 @store_option
@@ -80,6 +80,7 @@ def up(
     resume: str | None,
     limit: int | None,
     rehearse: bool,
+    linger_ms: int,
     detach: bool,
     is_json: bool,
     store: str | None,
@@ -88,17 +89,13 @@ def up(
 
     FILE is flow.py, flow.py:name or package.module:name; a resume that names its run needs none. Progress
     goes to stderr, the run's output to stdout.
-
-    \b
-    Exit codes: 0 finished, 1 failed, 2 cancelled, 3 paused or waiting,
-    4 refused (nothing was changed), 5 partial, 130 interrupted.
     """
     word = _resume_word(resume, run_id)
     if run_id is not None:
         check_run_id(run_id)
     if file is None:
         file = _file_of(word, store)
-    wanted = Wanted(file, read_input(given), run_id, word, limit, rehearse, is_json, store)
+    wanted = Wanted(file, read_input(given), run_id, word, limit, rehearse, linger_ms, is_json, store)
     target = locate(file)
     path = _store_path(target, wanted)
     if detach:
@@ -162,7 +159,7 @@ def _detach(target: Target, path: Path, wanted: Wanted) -> int:
     """Run the same in a process of its own; its run is named here, so that it can be told."""
     from random import Random
 
-    from smithers.cli.detach import start_detached
+    from smithers.cli.detach import Background, start_detached
     from smithers.ids import short_run_id
 
     if wanted.resume is None:
@@ -181,13 +178,14 @@ def _detach(target: Target, path: Path, wanted: Wanted) -> int:
         words += ["--max-concurrency", str(wanted.limit)]
     if wanted.rehearse:
         words.append("--rehearse")
-    words += ["--store", str(path)]
-    return start_detached(path, run_id, words, wanted.given, wanted.is_json)
+    words += ["--linger", f"{wanted.linger_ms}ms", "--store", str(path)]
+    return start_detached(Background(path, run_id, words, wanted.given, wanted.store, wanted.is_json))
 
 
 def _start(target: Target, path: Path, wanted: Wanted) -> int:
     if wanted.run_id is not None and path.exists():
         _refuse_taken(path, wanted.run_id, wanted.file)
+    from smithers.cli.ending import told
     from smithers.engine.host import Host
 
     with stdout_kept():
@@ -201,13 +199,14 @@ def _start(target: Target, path: Path, wanted: Wanted) -> int:
                     run_id=wanted.run_id,
                     max_concurrency=wanted.limit,
                     rehearse=wanted.rehearse,
+                    linger_ms=wanted.linger_ms,
                     watch=watch,
                 )
             )
             end = _follow(handle, frames, interrupt, None, host)
         finally:
             host.close()
-    return _tell(end, interrupt, wanted)
+    return told(end, interrupt.number, wanted)
 
 
 def _refuse_taken(path: Path, run_id: str, file: str) -> None:
@@ -260,20 +259,27 @@ def _run_name(host: Host, word: str | None) -> str | None:
 
 
 def _drive(host: Host, claim: Claim, target: Target, wanted: Wanted) -> int:
+    from smithers.cli.ending import told
+
     with stdout_kept():
         try:
             workflow = load(target)
             _check_workflow(claim.row, workflow.name)
             handle, frames, interrupt = _watched(
                 lambda watch: workflow.resume(
-                    host, claim, max_concurrency=wanted.limit, rehearse=wanted.rehearse, watch=watch
+                    host,
+                    claim,
+                    max_concurrency=wanted.limit,
+                    rehearse=wanted.rehearse,
+                    linger_ms=wanted.linger_ms,
+                    watch=watch,
                 )
             )
         except BaseException:
             host.release(claim)
             raise
         end = _follow(handle, frames, interrupt, claim.row, host)
-    return _tell(end, interrupt, wanted)
+    return told(end, interrupt.number, wanted)
 
 
 def _check_workflow(row: RunRow, name: str) -> None:
@@ -287,14 +293,17 @@ def _check_workflow(row: RunRow, name: str) -> None:
 def _already_finished(host: Host, row: RunRow, wanted: Wanted) -> int:
     from contextlib import closing
 
+    from smithers.cli.ending import print_result
+    from smithers.engine.handle import RunEnd
     from smithers.observe import lookup
 
     with closing(host.store.reader()) as reader:
         found = lookup.stored_output(reader, row)
     if not wanted.is_json:
         terminal.note(f"{row.name} is finished already; nothing was run")
-    _print_result(row.name, RunState.FINISHED, found.body if found else None, None, wanted.is_json)
-    return 0
+    end = RunEnd(row.name, RunState.FINISHED, found.body if found else None, None, None)
+    print_result(end, is_json=wanted.is_json)
+    return ExitCode.FINISHED
 
 
 # --- Watching -------------------------------------------------------------------------------------
@@ -345,46 +354,3 @@ def _follow(
         display.close()
         interrupt.restore()
     return handle.ended.result()
-
-
-def _tell(end: RunEnd, interrupt: Interrupt, wanted: Wanted) -> int:
-    """Print how the run ended; returns the exit code."""
-    _say_end(end, wanted)
-    _print_result(end.run_id, end.state, end.output, end.error, wanted.is_json)
-    if interrupt.number is not None and end.state is RunState.PAUSED:
-        return 128 + interrupt.number
-    return EXIT_CODES[end.state]
-
-
-def _say_end(end: RunEnd, wanted: Wanted) -> None:
-    """The last lines on stderr: how it ended, and what to type next."""
-    colour = terminal.STATE_COLOURS.get(end.state.word)
-    word = terminal.style(end.state.word, colour, stream=sys.stderr)
-    store = f" --store {quote(wanted.store)}" if wanted.store else ""
-    terminal.note(f"{word} {end.run_id}")
-    if end.error:
-        place = end.error.get("place")
-        place = f" ({place})" if place and str(place) not in str(end.error.get("message")) else ""
-        terminal.note(f"[{end.error.get('code')}] {end.error.get('message')}{place}")
-        if end.error.get("hint"):
-            terminal.note(f"  hint: {end.error['hint']}")
-    if end.state in (RunState.FAILED, RunState.PAUSED, RunState.CANCELLED, RunState.PARTIAL):
-        terminal.note(f"  resume: smithers up {quote(wanted.file)} --run-id {end.run_id} --resume{store}")
-    if end.state in (RunState.FAILED, RunState.PARTIAL):
-        terminal.note(f"  why:    smithers why {end.run_id}{store}")
-
-
-def _print_result(run_id: str, state: RunState, body: str | None, error: Any, is_json: bool) -> None:
-    """The one thing on stdout."""
-    if is_json:
-        result = {
-            "status": state.word,
-            "run": run_id,
-            "output": None if body is None else json.loads(body),
-            "error": None if error is None else dict(error),
-        }
-        print(json.dumps(result, ensure_ascii=False, default=str))
-    elif body is not None and state in (RunState.FINISHED, RunState.PARTIAL):
-        indent = 2 if terminal.is_terminal() else None
-        print(json.dumps(json.loads(body), ensure_ascii=False, indent=indent))
-    sys.stdout.flush()

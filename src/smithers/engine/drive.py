@@ -40,7 +40,19 @@ from smithers.records import (
     StoredRun,
     Wakeup,
 )
-from smithers.scheduler import Blocked, Cancel, Deadlock, Execute, Fail, Finish, Judge, Settled, Skip, Wait
+from smithers.scheduler import (
+    Blocked,
+    Cancel,
+    Deadlock,
+    Due,
+    Execute,
+    Fail,
+    Finish,
+    Judge,
+    Settled,
+    Skip,
+    Wait,
+)
 from smithers.scheduler.retry import rung
 from smithers.scheduler.vertex import Leaf
 
@@ -50,6 +62,7 @@ from .encode import encode_output
 from .failure import author_place, classify, describe
 from .fingerprint import fingerprint
 from .job import Done, Failed, Job, Outcome
+from .mail import Mail
 from .memory import Memory
 from .planning import Planning, standing_of
 from .settling import Settling
@@ -70,6 +83,8 @@ class Terms:
     project: Path | None
     agents: Callable[[Task[Any]], tuple[Agent, ...]]
     """The chain of a task; a rehearsal answers with one agent for all."""
+    linger_ms: int | None = None
+    """How long the run is kept here while it only waits for a time; None: for ever."""
     find_table: FindTable | None = None
     """Looks for a table of the user's in the run's database; None: there is none to look at."""
 
@@ -80,6 +95,10 @@ class Ended:
 
     state: RunState
     error: Mapping[str, Any] | None
+    asked_by: str | None = None
+    """Whose message paused or cancelled it."""
+    waits: tuple[Wakeup, ...] = ()
+    """Of a parked run: its deadlines, the earliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +137,13 @@ class Drive:
         self._settling = Settling(memory, self._planning, random)
         self._stop: RunState | None = None
         """Set by pause or cancel: nothing new starts."""
+        self._is_draining = False
+        """Nothing new starts; what runs ends by itself, and then the run is paused, unless that ended it."""
+        self._idle_ms: int | None = None
+        """Since when the run only waits for a time."""
         self._failure: SmithersError | None = None
         self._cut_off: list[AttemptRow] = []
-        self._superseded: list[InboxRow] = []
-        """Messages that nobody took while nobody drove the run; whoever resumes it wants it to go on."""
-        self._mail: list[InboxRow] = []
-        """Messages that the next frame notes as taken."""
-        self._mail_seen: set[int] = set()
+        self._mail = Mail()
         self._notes: list[str] = []
         """What the store had to say about the last frame; the next one tells it."""
         self._telling: list[str] = []
@@ -146,7 +165,8 @@ class Drive:
         self._cut_off = self.memory.restore(stored, set())
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
-        self._superseded = list(stored.inbox)
+        for message in self._mail.sort(stored):
+            self.take(message)
         self._planning.reopens = stored.run.state in (RunState.FAILED, RunState.CANCELLED, RunState.PARTIAL)
 
     def rebuilt(self, stored: StoredRun, in_flight: Iterable[Job]) -> Drive:
@@ -159,6 +179,7 @@ class Drive:
         fresh = Drive(self.definition, memory, self.terms, self._random, self._wires)
         fresh.run, fresh.fence = stored.run.id, stored.run.fence
         fresh._stop, fresh._is_first = self._stop, False
+        fresh._is_draining, fresh._idle_ms = self._is_draining, self._idle_ms
         fresh.doubts = self.doubts + 1
         # Authors' closures hold this ctx: it must read the new memory from now on.
         fresh._ctx = self._ctx
@@ -208,6 +229,8 @@ class Drive:
             self._fail_with(error)
         if self._is_stopping and not self.jobs and self.ended is None:
             self._end(draft, self._stop or RunState.FAILED, None if self._stop else self._failure)
+        if self.ended is not None:
+            self._mail.close(draft)
         self._planning.write_tree(draft)
         if not draft.write.used:
             return None
@@ -228,15 +251,7 @@ class Drive:
         for row in self._cut_off:
             self._settling.lose(draft, row)
         self._cut_off = []
-        for message in self._superseded:
-            self._mail_seen.add(message.id)
-            draft.write.inbox_taken.append(message.id)
-            draft.event(EventType.CANCEL_REQUESTED, None, 0, {**_told(message), "superseded": True})
-        self._superseded = []
-        for message in self._mail:
-            draft.write.inbox_taken.append(message.id)
-            draft.event(EventType.CANCEL_REQUESTED, None, 0, _told(message))
-        self._mail = []
+        self._mail.tell(draft)
 
     def _advance(self, draft: Draft) -> None:
         """Decide until there is nothing left to decide now."""
@@ -249,7 +264,7 @@ class Drive:
                 self.wants_more = True
                 return
             planning.refresh(draft)
-            decision = planning.schedule.decide(draft.now_ms)
+            decision = planning.schedule.decide(draft.now_ms, may_start=not self._is_draining)
             match decision:
                 case Execute(starts):
                     for key in starts:
@@ -261,8 +276,9 @@ class Drive:
                     self.to_cancel.extend(self.jobs[key] for key in keys if key in self.jobs)
                 case Judge(loops):
                     planning.judge(draft, loops)
-                case Wait():
+                case Wait(due_ms):
                     planning.warn_missing(draft)
+                    self._rest(draft, due_ms)
                     return
                 case Finish(is_partial):
                     if not self.memory.facts.nodes:
@@ -275,6 +291,27 @@ class Drive:
                     raise planning.deadlock(decision)
                 case _:
                     assert_never(decision)
+
+    def _rest(self, draft: Draft, due_ms: int | None) -> None:
+        """Nothing is left to decide now: the run waits for what runs, waits for a time, or leaves."""
+        if self.jobs:
+            self._idle_ms = None
+            return
+        if self._is_draining:
+            self._end(draft, RunState.PAUSED)
+            return
+        if self._idle_ms is None:
+            self._idle_ms = draft.now_ms
+        linger_ms = self.terms.linger_ms
+        if due_ms is not None and linger_ms is not None and due_ms > self._idle_ms + linger_ms:
+            self._park(draft, due_ms)
+
+    def _park(self, draft: Draft, due_ms: int) -> None:
+        """Leave a run that only waits for a time. Its deadlines are stored: whoever resumes it goes on."""
+        facts = self.memory.facts.nodes.items()
+        waits = [Wakeup(key, "retry", fact.at_ms) for key, fact in facts if isinstance(fact, Due)]
+        self._end(draft, RunState.WAITING, data={"due_ms": due_ms, "tasks": len(waits)})
+        self.ended = Ended(RunState.WAITING, None, None, tuple(sorted(waits, key=lambda one: one.due_ms)))
 
     # --- Starting -------------------------------------------------------------------------------
 
@@ -381,17 +418,20 @@ class Drive:
         return self._stop is not None or self._failure is not None
 
     def stop(self, state: RunState) -> None:
-        """Pause or cancel: nothing new starts, attempts in flight end and do not count."""
+        """Pause or cancel: nothing new starts, attempts in flight are cut off and do not count."""
         if self._stop is None or state is RunState.CANCELLED:
             self._stop = state
             self.to_cancel.extend(self.jobs.values())
 
     def take(self, message: InboxRow) -> None:
-        """Obey an outsider's message; the next frame notes that it was taken."""
-        if message.id not in self._mail_seen:
-            self._mail_seen.add(message.id)
-            self._mail.append(message)
-            self.stop(RunState.CANCELLED if message.kind is InboxKind.CANCEL else RunState.PAUSED)
+        """Obey an outsider's message; the next frame tells of it."""
+        order = self._mail.open(message)
+        if order is None:
+            return
+        if order.kind is InboxKind.CANCEL or order.is_now:
+            self.stop(order.state)
+        else:
+            self._is_draining = True
 
     def note(self, notes: Sequence[str]) -> bool:
         """Have the next frame tell these; False: there will be none."""
@@ -414,7 +454,8 @@ class Drive:
     def next_due_ms(self) -> int | None:
         """Wall clock of the earliest back-off's end."""
         schedule = self.memory.schedule
-        return None if schedule is None or self._is_stopping else schedule.next_due()
+        is_leaving = self._is_stopping or self._is_draining
+        return None if schedule is None or is_leaving else schedule.next_due()
 
     def _fail_with(self, error: SmithersError) -> None:
         """End the run once what is in flight has ended by itself."""
@@ -422,12 +463,19 @@ class Drive:
             error.place = author_place(error)
         self._failure = self._failure or error
 
-    def _end(self, draft: Draft, state: RunState, error: SmithersError | None = None) -> None:
+    def _end(
+        self,
+        draft: Draft,
+        state: RunState,
+        error: SmithersError | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
         payload = error.payload() if error is not None else None
-        draft.event(_ENDS[state], None, 0, brief(payload) if payload else None)
+        draft.event(_ENDS[state], None, 0, brief(payload) if payload else data)
         output = self.own_output() if state in (RunState.FINISHED, RunState.PARTIAL) else None
         draft.write.run_change = RunChange(state, dump(payload) if payload else None, output, release=True)
-        self.ended = Ended(state, payload)
+        is_obeyed = state in (RunState.PAUSED, RunState.CANCELLED)
+        self.ended = Ended(state, payload, self._mail.asked_by if is_obeyed else None)
 
     def own_output(self) -> OutputRef | None:
         """The row that is the run's own output, if there is one."""
@@ -439,14 +487,11 @@ class Drive:
         return max(found)[1] if found else None
 
 
-def _told(message: InboxRow) -> dict[str, Any]:
-    return {"kind": message.kind.name.lower(), "by": message.by}
-
-
 _ENDS = {
     RunState.FINISHED: EventType.RUN_FINISHED,
     RunState.PARTIAL: EventType.RUN_PARTIAL,
     RunState.FAILED: EventType.RUN_FAILED,
     RunState.CANCELLED: EventType.RUN_CANCELLED,
     RunState.PAUSED: EventType.RUN_PAUSED,
+    RunState.WAITING: EventType.RUN_WAITING,
 }

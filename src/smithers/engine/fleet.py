@@ -329,14 +329,9 @@ class Fleet:
         has_output = ended.state in (RunState.FINISHED, RunState.PARTIAL)
         ref = drive.own_output() if has_output else None
         row = drive.memory.rows.get(ref.key) if ref is not None else None
+        body, model = (row.body, row.model) if row is not None else (None, None)
         driven.handle.ended.set_result(
-            RunEnd(
-                drive.memory.name,
-                ended.state,
-                row.body if row else None,
-                row.model if row else None,
-                ended.error,
-            )
+            RunEnd(drive.memory.name, ended.state, body, model, ended.error, ended.asked_by, ended.waits)
         )
         if not self:
             self._rest()

@@ -12,7 +12,7 @@ from smithers.records import RunState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from smithers.records import FrameWrite
+    from smithers.records import FrameWrite, Wakeup
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,10 @@ class RunEnd:
     """The run's own output, as stored JSON text."""
     output_model: str | None
     error: Mapping[str, Any] | None
+    asked_by: str | None = None
+    """Whose message paused or cancelled it; None: this process did it by itself."""
+    waits: tuple[Wakeup, ...] = ()
+    """Of a parked run: its deadlines, the earliest first."""
 
 
 class Handle:

@@ -61,7 +61,8 @@ class MountedRows:
         key: tuple[Any, ...]
         match payload:
             case Task(meta=None):
-                key = (payload.mode, payload.model_name, payload.label, payload.agents)
+                limits = (payload.timeout_ms, payload.heartbeat_timeout_ms)
+                key = (payload.mode, payload.model_name, payload.label, payload.agents, limits)
             case Task():
                 return dump(_facts(vertex))
             case Loop():
@@ -103,6 +104,9 @@ def _task_facts(task: Task[Any]) -> dict[str, Any]:
         found["agents"] = [as_agent(agent).name for agent in task.agents]
     if task.label is not None:
         found["label"] = task.label
+    for limit in ("timeout_ms", "heartbeat_timeout_ms"):
+        if getattr(task, limit) is not None:
+            found[limit] = getattr(task, limit)
     if task.meta is not None:
         found["meta"] = dict(task.meta)
     return found

@@ -1,75 +1,122 @@
-"""A run that nobody drives, taken over only to be ended: no workflow is needed for that."""
+"""A run that nobody drives, taken over only to be paused or cancelled: no workflow is needed for that."""
 
 from __future__ import annotations
 
-import json
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from smithers.ids import NodeKey
 from smithers.records import (
     AttemptEnd,
+    AttemptRow,
     AttemptState,
     EventRow,
     EventType,
+    FailureClass,
     FrameWrite,
+    OwnerHealth,
     RunChange,
     RunRow,
     RunState,
     StoredRun,
 )
-from smithers.store import Store
 
+from .draft import dump
 from .lease import LEASE_MS
+from .order import Order
+
+if TYPE_CHECKING:
+    from smithers.store import Store
+    from smithers.store.lease import SqliteLeases
 
 
-def cancel_undriven(store: Store, row: RunRow, by: str) -> bool:
-    """Write that a run is cancelled.
+def obey_undriven(store: Store, row: RunRow, order: Order) -> bool:
+    """Write that a run is paused, or cancelled.
 
     Args:
         row: as it was looked at; it may have moved since.
-        by: who asked for it.
     Returns:
-        False: somebody has seen it through in the meantime; nothing was changed.
+        False: somebody has seen to it in the meantime; nothing was changed.
     Raises:
         RunOwned: somebody alive drives it after all.
     """
+    with _owning(store) as (leases, owner):
+        fence = leases.claim(row.id, owner)
+        with closing(store.writer()) as writer:
+            stored = writer.load(row.id)
+            if stored.run.state.has_ended or stored.run.state is order.state:
+                leases.release(row.id, fence)  # puts back when it ended
+                return False
+            last = _LastFrame(stored, fence, order, store.clock.now_ms())
+            is_lost = row.health in (OwnerHealth.DEAD, OwnerHealth.NONE)
+            error = writer.commit([last.written(is_lost=is_lost)])[0]
+            if error is not None:
+                raise error
+            return True
+
+
+@contextmanager
+def _owning(store: Store) -> Iterator[tuple[SqliteLeases, int]]:
+    """This process on record as an owner, for as long as one frame takes."""
     leases = store.leases()
     try:
         owner = leases.register_owner(LEASE_MS)
         try:
-            fence = leases.claim(row.id, owner.id)
-            with closing(store.writer()) as writer:
-                stored = writer.load(row.id)
-                if stored.run.state.has_ended:
-                    leases.release(row.id, fence)  # puts back when it ended
-                    return False
-                error = writer.commit([_last_frame(stored, fence, by, store.clock.now_ms())])[0]
-                if error is not None:
-                    raise error
-                return True
+            yield leases, owner.id
         finally:
             leases.end_owner(owner.id)
     finally:
         leases.close()
 
 
-def _last_frame(stored: StoredRun, fence: int, by: str, now_ms: int) -> FrameWrite:
-    row = stored.run
-    frame = FrameWrite(row.id, fence, row.frame + 1, row.frame, row.seq, 0, now_ms)
+@dataclass(slots=True)
+class _LastFrame:
+    """The frame that obeys, and gives the run up again."""
 
-    def event(kind: EventType, key: NodeKey | None = None, attempt: int = 0, data: str | None = None) -> None:
-        frame.used += 1
-        frame.events.append(EventRow(row.seq + frame.used, kind, now_ms, key, attempt, data))
+    stored: StoredRun
+    fence: int
+    order: Order
+    now_ms: int
 
-    event(EventType.CANCEL_REQUESTED, data=json.dumps({"kind": "cancel", "by": by}))
-    for one in stored.attempts:
-        if one.state is AttemptState.RUNNING:
+    def written(self, *, is_lost: bool) -> FrameWrite:
+        """Args: is_lost: what is stored as running died with its owner, and was not cut off by this."""
+        row = self.stored.run
+        frame = FrameWrite(row.id, self.fence, row.frame + 1, row.frame, row.seq, 0, self.now_ms)
+        self._tell(frame, self.order.asked, data=dump(self.order.told()))
+        for attempt in self.stored.attempts:
+            if attempt.state is AttemptState.RUNNING:
+                self._end(frame, attempt, is_lost=is_lost)
+        self._tell(frame, self.order.done)
+        frame.inbox_taken = [message.id for message in self.stored.inbox]
+        frame.run_change = RunChange(self.order.state, release=True)
+        return frame
+
+    def _end(self, frame: FrameWrite, row: AttemptRow, *, is_lost: bool) -> None:
+        if is_lost and self.order.state is RunState.PAUSED:
+            # As a resume would have written it: a task that keeps killing its process is found out.
+            error = dump({"code": "LOST", "message": "the process died while this attempt ran"})
             end = AttemptEnd(
-                one.key, one.generation, one.attempt, AttemptState.CANCELLED, now_ms, None, False
+                row.key, row.generation, row.attempt, AttemptState.LOST, self.now_ms,
+                FailureClass.LOST, False, error,
+            )  # fmt: skip
+            kind = EventType.NODE_LOST
+        else:
+            end = AttemptEnd(
+                row.key, row.generation, row.attempt, AttemptState.CANCELLED, self.now_ms, None, False
             )
-            frame.ended.append(end)
-            event(EventType.NODE_CANCELLED, one.key, one.attempt)
-    event(EventType.RUN_CANCELLED)
-    frame.inbox_taken = [message.id for message in stored.inbox]
-    frame.run_change = RunChange(RunState.CANCELLED, release=True)
-    return frame
+            kind = EventType.NODE_CANCELLED
+        frame.ended.append(end)
+        self._tell(frame, kind, row.key, row.attempt)
+
+    def _tell(
+        self,
+        frame: FrameWrite,
+        kind: EventType,
+        key: NodeKey | None = None,
+        attempt: int = 0,
+        data: str | None = None,
+    ) -> None:
+        frame.used += 1
+        frame.events.append(EventRow(frame.seq + frame.used, kind, self.now_ms, key, attempt, data))

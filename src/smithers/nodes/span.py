@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from datetime import timedelta
 from typing import TypeAlias
 
 from smithers.errors import InvalidNode, Place
+from smithers.span import span_of
 
 Span: TypeAlias = timedelta | float | str
 """A length of time: `timedelta(minutes=2)`, `120` (seconds), `"2m"`; units `ms`, `s`, `m`, `h`, `d`."""
-
-_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_TEXT = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
 def span_ms(value: Span, name: str, place: Place | None = None) -> int:
@@ -31,8 +27,8 @@ def span_ms(value: Span, name: str, place: Place | None = None) -> int:
             ms = value.total_seconds() * 1000
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             ms = float(value) * 1000
-        elif isinstance(value, str) and _TEXT.fullmatch(value.replace(" ", "")):
-            ms = sum(float(count) * _UNITS_MS[unit] for count, unit in _PART.findall(value.replace(" ", "")))
+        elif isinstance(value, str):
+            ms = span_of(value) or 0
     except OverflowError:
         ms = math.inf
     if not math.isfinite(ms) or ms <= 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from smithers.errors import NodeNotFound, RunAmbiguous, RunNotFound
@@ -47,6 +46,8 @@ def run_name(reader: Reader, text: str) -> str:
         if isinstance(error, RunAmbiguous):
             found = [name for name in names if name.startswith(text)]
             raise RunAmbiguous(f"{text!r} begins {len(found)} runs: {_listed(found)}", runs=found) from None
+        from difflib import get_close_matches
+
         near = get_close_matches(text, names, n=_NAMED, cutoff=0.5)
         meant = f"did you mean {_listed(near)}?" if near else f"the newest are {_listed(names)}"
         raise RunNotFound(f"no run {text!r}; {meant}", runs=near or names[:_NAMED]) from None
@@ -117,6 +118,8 @@ def node(
 
 def _unknown(run: str, text: str, ids: Iterable[str]) -> NodeNotFound:
     known = list(dict.fromkeys(ids))
+    from difflib import get_close_matches
+
     near = get_close_matches(text, known, n=_NAMED, cutoff=0.5)
     meant = f"; did you mean {_listed(near)}?" if near else ""
     return NodeNotFound(

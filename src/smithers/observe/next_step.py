@@ -23,6 +23,11 @@ def why(run: str, node: str | None = None) -> str:
     return f"smithers why {run}" + _node(node)
 
 
+def tree(run: str) -> str:
+    """Show a run's tree."""
+    return f"smithers tree {run}"
+
+
 def follow(run: str) -> str:
     """Watch a run's events as they come."""
     return f"smithers logs {run} -f"
@@ -36,6 +41,11 @@ def output(run: str, node: str | None = None) -> str:
 def cancel(run: str) -> str:
     """End a run."""
     return f"smithers cancel {run}"
+
+
+def pause(run: str, option: str = "") -> str:
+    """Stop a run so that it can go on later."""
+    return f"smithers pause {run} {option}".rstrip()
 
 
 def for_run(hint: str, run: str) -> str:

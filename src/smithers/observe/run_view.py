@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from smithers.observe import moment
@@ -41,7 +41,7 @@ def run_document(
         "owner": owner_document(run),
         "error": dict(run.error) if run.error else None,
         "output": _value(bodies, run.output),
-        "nodes": [_node(view, bodies) for view in views.all()],
+        "nodes": [node_facts(view, bodies) for view in views.all()],
         "loops": [_loop(loop, snapshot.passes) for loop in views.loops()],
         "frames_list": [_frame(row) for row in frames],
     }
@@ -52,7 +52,8 @@ def _value(bodies: dict[tuple[NodeKey, int], OutputRow], ref: OutputRef | None) 
     return json.loads(row.body) if row else None
 
 
-def _node(view: NodeView, bodies: dict[tuple[NodeKey, int], OutputRow]) -> dict[str, Any]:
+def node_facts(view: NodeView, bodies: Mapping[tuple[NodeKey, int], OutputRow]) -> dict[str, Any]:
+    """A node of `inspect --json`, and most of `node --json`."""
     row = bodies.get((view.key, view.generation))
     place = view.place
     return {
@@ -87,6 +88,7 @@ def _attempt(row: AttemptRow) -> dict[str, Any]:
         "counted": row.counted,
         "error": dict(row.error) if row.error else None,
         "heartbeat": row.heartbeat,
+        "prompt": row.prompt.hex() if row.prompt else None,
     }
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from smithers.records import OwnerHealth, RunState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from smithers.ports import Reader
-    from smithers.records import AttemptRow, MountRow, NodeRow, PassRow, RunRow, Wakeup
+    from smithers.records import AttemptRow, InboxRow, MountRow, NodeRow, PassRow, RunRow, Wakeup
 
 _READS = 3
 """Tries to read all rows between two commits; a run that is busier than that is shown a moment apart."""
@@ -27,6 +29,8 @@ class Snapshot:
     mounts: list[MountRow]
     """The tree as it stands, parents before children."""
     wakeups: list[Wakeup]
+    inbox: Sequence[InboxRow] = ()
+    """What was asked of the run, and is not done yet."""
 
 
 def take(reader: Reader, name: str) -> Snapshot:
@@ -54,6 +58,7 @@ def _rows(reader: Reader, run: RunRow) -> Snapshot:
         passes=reader.passes(run.id),
         mounts=reader.mounts(run.id),
         wakeups=reader.wakeups(run.id),
+        inbox=[] if run.state.has_ended else reader.inbox(run.id),
     )
 
 

@@ -10,13 +10,18 @@ from smithers.errors import TaskFailed
 from smithers.observe import moment, next_step
 from smithers.observe.node_view import NodeView, NodeViews, headline
 from smithers.observe.snapshot import Snapshot, is_driven, shown_status
-from smithers.records import NodeState, OwnerHealth, RunFilter, RunState
+from smithers.records import InboxKind, NodeState, OwnerHealth, RunFilter, RunState
 
 if TYPE_CHECKING:
     from smithers.ports import Reader
     from smithers.records import Owner, RunRow
 
 UNFINISHED = (RunState.RUNNING, RunState.WAITING, RunState.PAUSED)
+
+_SEEN = frozenset({"orphaned", "stalled"})
+
+_MOST_OPEN = 50
+"""Unfinished runs a list shows unasked: a screen, and what can be read in the blink that a list may take."""
 
 _NAMED = 3
 """Running tasks named in a line; the rest are counted."""
@@ -63,20 +68,32 @@ def select(
 
     Args:
         statuses: stored or shown words; empty for any.
-        limit: the newest so many, besides all that are unfinished.
+        limit: the newest so many, besides those that are unfinished (the newest 50 of them).
         is_all: every run; `limit` does not count then.
     """
     states = _states(statuses)
     open_states = [state for state in UNFINISHED if not states or state in states]
-    unfinished = reader.runs(RunFilter(states=open_states)) if open_states and not is_all else []
+    # Words that are seen and not stored are told apart below, when all that may be meant have been read.
+    most = None if _SEEN & set(statuses) else _MOST_OPEN
+    unfinished = [] if is_all else _unfinished(reader, open_states, most)
     # One more than can be shown: it tells whether anything was left out.
     newest = reader.runs(RunFilter(states=states, limit=None if is_all else limit + len(unfinished) + 1))
-    chosen = {run.id: run for run in [*(newest if is_all else newest[:limit]), *unfinished]}
-    left_out = any(run.id not in chosen for run in newest)
+    chosen = {run.id: run for run in [*(newest if is_all else newest[:limit]), *unfinished[:most]]}
+    left_out = any(run.id not in chosen for run in [*newest, *unfinished])
     found = [
         run for run in chosen.values() if not statuses or {run.state.word, shown_status(run)} & set(statuses)
     ]
     return sorted(found, key=lambda run: run.id, reverse=True), left_out
+
+
+def _unfinished(reader: Reader, states: Sequence[RunState], most: int | None) -> list[RunRow]:
+    """Unfinished runs, those at work before those that wait; one more than `most` tells of the rest."""
+    found: list[RunRow] = []
+    for state in states:
+        left = None if most is None else most + 1 - len(found)
+        if left != 0:
+            found += reader.runs(RunFilter(states=[state], limit=left))
+    return found
 
 
 def summarize(reader: Reader, run: RunRow, now_ms: int) -> RunSummary:
@@ -90,10 +107,14 @@ def summarize(reader: Reader, run: RunRow, now_ms: int) -> RunSummary:
         passes=reader.passes(run.id),
         mounts=reader.mounts(run.id),
         wakeups=reader.wakeups(run.id) if has_moved else [],
+        inbox=reader.inbox(run.id) if is_driven(run) else [],
     )
     views = NodeViews(snapshot)
     settled, mounted = views.progress()
     detail, command = _detail(run, views, now_ms)
+    if snapshot.inbox:
+        verb = "pausing" if snapshot.inbox[-1].kind is InboxKind.PAUSE else "cancelling"
+        detail = f"{verb}: {detail}" if detail else verb
     return RunSummary(run, shown_status(run), settled, mounted, detail, command)
 
 
@@ -175,7 +196,7 @@ def retry_text(view: NodeView, now_ms: int) -> str:
 def _states(statuses: Sequence[str]) -> list[RunState]:
     """The stored states that can show as one of these words."""
     found = {state for state in RunState if state.word in statuses}
-    if {"orphaned", "stalled"} & set(statuses):
+    if _SEEN & set(statuses):
         found |= {RunState.RUNNING, RunState.WAITING}
     return sorted(found)
 

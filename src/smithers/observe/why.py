@@ -11,12 +11,12 @@ from smithers.observe.node_view import NodeView, NodeViews, headline, is_settled
 from smithers.observe.snapshot import Snapshot, is_driven, shown_status
 from smithers.observe.summary import cause_of_failure, named, owner_name, silence
 from smithers.observe.tree import LOOP, PARALLEL, Place
-from smithers.records import AttemptState, NodeState, RunState, Verdict
+from smithers.records import AttemptState, InboxKind, NodeState, RunState, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from smithers.records import AttemptRow, RunRow
+    from smithers.records import AttemptRow, InboxRow, RunRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Blocker:
 
     kind: str
     """`running`, `retry-backoff`, `pending`, `dependency`, `failed`, `tolerated`, `skipped`, `interrupted`,
-    `owner-dead`, `owner-silent`, `no-owner`, `paused` or `cancelled`."""
+    `owner-dead`, `owner-silent`, `no-owner`, `asked`, `paused` or `cancelled`."""
     text: str
     """In words."""
     view: NodeView | None = None
@@ -84,9 +84,13 @@ def why_run(snapshot: Snapshot, now_ms: int) -> Explanation:
     views = NodeViews(snapshot)
     match run.state:
         case RunState.RUNNING | RunState.WAITING:
-            if shown_status(run) in ("orphaned", "stalled"):
-                return _undriven(run, views, now_ms)
-            return _going_on(run, views, now_ms)
+            is_silent = shown_status(run) in ("orphaned", "stalled")
+            found = (_undriven if is_silent else _going_on)(run, views, now_ms)
+            for message in snapshot.inbox:
+                found.blockers.insert(0, _asked(message, run))
+                if is_driven(run) and message.kind is InboxKind.PAUSE:
+                    found.commands.insert(0, next_step.pause(run.name, "--now"))
+            return found
         case RunState.PAUSED:
             text = "it was paused; what had finished is kept"
             return _answer(
@@ -214,6 +218,19 @@ def _going_on(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
     return _answer(run, summary, blockers, commands)
 
 
+def _asked(message: InboxRow, run: RunRow) -> Blocker:
+    """What somebody asked for, and what keeps it from being done."""
+    if message.kind is InboxKind.CANCEL:
+        text = f"{message.by} asked to cancel it"
+    elif is_driven(run):
+        text = (
+            f"{message.by} asked to pause it: nothing new starts, and it is paused when what runs has ended"
+        )
+    else:
+        text = f"{message.by} asked to pause it, and its owner died over that: a resume pauses it first"
+    return Blocker("asked", text, since_ms=message.at_ms)
+
+
 def _standing(view: NodeView, run: RunRow, now_ms: int) -> Blocker:
     """What an unsettled task is doing."""
     name, last = view.shown, view.last
@@ -226,7 +243,10 @@ def _standing(view: NodeView, run: RunRow, now_ms: int) -> Blocker:
             text += f"; it last reported {_short(last.heartbeat)}"
         return Blocker("running", text, view, since_ms=last.started_ms)
     if view.state is NodeState.WAITING and view.due_ms is not None:
-        when = moment.due(view.due_ms, now_ms) if is_driven(run) else "when the run is resumed"
+        when = moment.due(view.due_ms, now_ms)
+        if not is_driven(run):
+            is_due = view.due_ms <= now_ms
+            when = "as soon as the run is resumed" if is_due else f"{when}, if the run is resumed by then"
         text = f"{name} is tried again {when}: {_failures(view)}"
         return Blocker("retry-backoff", text, view, due_ms=view.due_ms, error=view.error)
     if view.state is NodeState.FAILED:

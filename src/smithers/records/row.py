@@ -98,6 +98,8 @@ class AttemptRow(NamedTuple):
     error: Mapping[str, Any] | None
     heartbeat: Any
     """Last heartbeat data, decoded; None without one."""
+    prompt: bytes | None = None
+    """16-byte hash of the rendered prompt."""
 
 
 class FrameRow(NamedTuple):

@@ -142,11 +142,12 @@ class Schedule:
 
     # --- Deciding -------------------------------------------------------------------------------
 
-    def decide(self, now_ms: int) -> Decision:
+    def decide(self, now_ms: int, *, may_start: bool = True) -> Decision:
         """What to do now. Repeat until it is `Wait`, `Finish`, `Fail` or `Deadlock`.
 
         Args:
             now_ms: wall clock, milliseconds since the epoch.
+            may_start: False: the run drains: it may end, but nothing begins; what would is `Wait`.
         """
         if (skip := self._settle_known()) is not None:
             return skip
@@ -158,10 +159,12 @@ class Schedule:
             ended = sorted(loop for loop in self._live.ended if not loop.region.is_stopped)
             if ended:
                 return Judge(tuple(loop.key for loop in ended))
-        if starts := self._live.admission.admit(now_ms):
+        if may_start and (starts := self._live.admission.admit(now_ms)):
             return Execute(tuple(starts))
         if self._live.root.is_settled and not self._keep.running:
             return Finish(self._is_partial())
+        if not may_start:
+            return Wait(None, has_running=bool(self._keep.running))
         due = self._live.admission.next_due()
         if self._keep.running or due is not None:
             return Wait(due, has_running=bool(self._keep.running))

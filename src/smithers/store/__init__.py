@@ -8,6 +8,7 @@
 from smithers.store.connection import Durability as Durability
 from smithers.store.identity import Identity as Identity
 from smithers.store.identity import health as health
+from smithers.store.identity import is_stopped as is_stopped
 from smithers.store.identity import this_process as this_process
 from smithers.store.location import find_store as find_store
 from smithers.store.location import place_store as place_store
@@ -21,6 +22,7 @@ __all__ = [
     "Store",
     "find_store",
     "health",
+    "is_stopped",
     "open_store",
     "place_store",
     "project_root",

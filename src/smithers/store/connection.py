@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from random import Random
-from typing import Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 from urllib.parse import quote
 
 from smithers.clock import Clock
@@ -22,6 +21,9 @@ from smithers.errors import (
 from smithers.store.filesystem import MOUNT_TABLE, network_file_system
 from smithers.store.migration import SCHEMA_VERSION, migrate
 from smithers.store.refusal import family, os_error, sqlite_name, store_error
+
+if TYPE_CHECKING:
+    from random import Random
 
 Durability = Literal["full", "normal"]
 T = TypeVar("T")
@@ -241,7 +243,6 @@ def patiently(
     Raises:
         sqlite3.OperationalError: still busy; or any other error of `attempt`, at once.
     """
-    random = random or Random()
     give_up_at = clock.monotonic_ms() + PATIENCE_MS
     while True:
         try:
@@ -249,4 +250,8 @@ def patiently(
         except sqlite3.OperationalError as error:
             if family(error) not in ("BUSY", "LOCKED") or clock.monotonic_ms() >= give_up_at:
                 raise
+        if random is None:
+            from random import Random  # brings hashlib and OpenSSL along: 4 ms, for those who must wait
+
+            random = Random()
         pause(random.uniform(0.0005, 0.002))

@@ -190,9 +190,10 @@ class StoredFacts:
                 bool(counted),
                 None if error is None else json.loads(error),
                 None if heartbeat is None else json.loads(heartbeat),
+                prompt,
             )
             for (node, scope, iteration, generation, attempt, state, from_frame, to_frame, start_seq,
-                 started_ms, ended_ms, agent, failure, counted, error, heartbeat) in rows
+                 started_ms, ended_ms, agent, failure, counted, error, heartbeat, prompt) in rows
         ]  # fmt: skip
 
     def passes(self, run: int) -> list[PassRow]:

@@ -82,6 +82,19 @@ def health(owner: Owner | None, clock: Clock, here: Identity | None = None) -> O
     return OwnerHealth.EXPIRED if has_expired else OwnerHealth.ALIVE
 
 
+def is_stopped(owner: Owner, here: Identity | None = None) -> bool:
+    """Whether an owner's process is stopped (SIGSTOP, Ctrl+Z, a debugger), as far as can be seen from here.
+
+    Args:
+        here: the looking process; the default is this one.
+    """
+    here = here or this_process()
+    if (owner.boot, owner.namespace) != (here.boot, here.namespace):
+        return False
+    found = _stat(owner.pid)
+    return found is not None and found[1] == owner.ticks and found[0] in "Tt"
+
+
 def _is_alive(pid: int, ticks: int) -> bool:
     if not (_PROC / "self/stat").exists():
         return _is_alive_by_psutil(pid, ticks)

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
-from random import Random
+from typing import TYPE_CHECKING
 
 from smithers.clock import Clock
 from smithers.errors import RunNotFound
@@ -15,6 +15,9 @@ from smithers.records import InboxKind, InboxRow
 from smithers.store.connection import begin, commit, patiently, roll_back
 from smithers.store.queries import statements
 from smithers.store.refusal import refusal
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 class SqliteOutsider:
@@ -33,7 +36,7 @@ class SqliteOutsider:
         self._connection = connection
         self._path = path
         self._clock = clock
-        self._random = random or Random()
+        self._random = random
         self._pause = pause
         sql = statements("run")
         self._has_run, self._post = sql["has_run"], sql["post"]

@@ -75,7 +75,7 @@ class MemoryStore:
         self._anchor.execute("BEGIN IMMEDIATE")
         for (table,) in tables:
             if table == "smithers_views":
-                continue  # it says which views there are, and they stay: making them anew takes longer than a run
+                continue  # it says which views there are; to make them anew takes longer than a run
             kept = " WHERE id != 0" if table == "smithers_names" else ""
             self._anchor.execute(f'DELETE FROM "{table}"{kept}')
         self._anchor.execute("COMMIT")

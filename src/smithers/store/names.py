@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterable
-from hashlib import blake2b
 from typing import Any
 
 from smithers.store.queries import statements
@@ -97,6 +96,8 @@ class Specs:
 
     def id(self, body: str) -> int:
         """The id of a spec; a new one gets one, within the open transaction."""
+        from hashlib import blake2b  # late: 3 ms that a reader need not pay
+
         digest = blake2b(body.encode(), digest_size=16).digest()
         found = self._ids.get(digest)
         if found is not None:

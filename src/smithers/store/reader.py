@@ -13,6 +13,7 @@ from smithers.records import (
     AttemptRow,
     EventRow,
     FrameRow,
+    InboxRow,
     MountRow,
     NodeRow,
     OutputRow,
@@ -25,6 +26,7 @@ from smithers.records import (
 from smithers.store.blob import Blobs
 from smithers.store.connection import roll_back
 from smithers.store.fact import StoredFacts
+from smithers.store.inbox import open_messages
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
 from smithers.store.refusal import refusal
@@ -93,6 +95,11 @@ class SqliteReader:
         """Deadlines, the earliest first."""
         with self._moment():
             return self._facts.wakeups(run)
+
+    def inbox(self, run: int) -> list[InboxRow]:
+        """Messages that its owner has not obeyed yet, oldest first."""
+        with self._moment():
+            return open_messages(self._connection, [run]).get(run, [])
 
     def events(self, run: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
         """Events with `seq > after`, in order."""

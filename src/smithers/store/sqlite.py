@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from smithers.clock import Clock
 from smithers.store.connection import Durability, open_readable, open_writable
-from smithers.store.identity import Identity
-from smithers.store.inbox import SqliteOutsider
-from smithers.store.lease import SqliteLeases
 from smithers.store.reader import SqliteReader
-from smithers.store.writer import SqliteWriter
+
+if TYPE_CHECKING:
+    from smithers.store.identity import Identity
+    from smithers.store.inbox import SqliteOutsider
+    from smithers.store.lease import SqliteLeases
+    from smithers.store.writer import SqliteWriter
 
 
 class Store:
@@ -29,6 +32,8 @@ class Store:
         Args:
             factory: class of its connection; a test passes one that fails.
         """
+        from smithers.store.writer import SqliteWriter  # late, as below: who only reads pays for the reader
+
         connection = open_writable(
             self.path, self.clock, durability=self.durability, create=False, factory=factory
         )
@@ -40,10 +45,14 @@ class Store:
 
     def leases(self, here: Identity | None = None) -> SqliteLeases:
         """The leases of a process, which is this one unless a test says otherwise."""
+        from smithers.store.lease import SqliteLeases
+
         return SqliteLeases(self._patient_connection(), self.path, self.clock, here=here)
 
     def outsider(self) -> SqliteOutsider:
         """What a process that does not own a run may do to it."""
+        from smithers.store.inbox import SqliteOutsider
+
         return SqliteOutsider(self._patient_connection(), self.path, self.clock)
 
     def _patient_connection(self) -> sqlite3.Connection:

@@ -15,6 +15,7 @@ from smithers.records import (
     EventRow,
     FailureClass,
     FrameRow,
+    InboxRow,
     MountRow,
     NodeRow,
     NodeState,
@@ -56,6 +57,7 @@ class Story:
     wakeups: list[Wakeup] = field(default_factory=list)
     outputs: list[OutputRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
+    inbox: list[InboxRow] = field(default_factory=list)
 
     def mount(
         self, node: str, parent: str | None = None, kind: str = "task", edges: str = "", **spec: Any
@@ -140,7 +142,9 @@ class Story:
         )
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.run, self.nodes, self.attempts, self.passes, self.mounts, self.wakeups)
+        return Snapshot(
+            self.run, self.nodes, self.attempts, self.passes, self.mounts, self.wakeups, self.inbox
+        )
 
 
 @dataclass
@@ -184,6 +188,9 @@ class Shelf:
 
     def wakeups(self, run: int) -> list[Wakeup]:
         return self._story(run).wakeups
+
+    def inbox(self, run: int) -> list[InboxRow]:
+        return self._story(run).inbox
 
     def events(self, run: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
         return [event for event in self._story(run).events if event.seq > after][:limit]

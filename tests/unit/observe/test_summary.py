@@ -133,3 +133,20 @@ def test_a_list_is_filtered_by_the_stored_or_the_shown_word() -> None:
     assert [run.name for run in select(shelf(), statuses=["orphaned"])[0]] == ["r1"]
     assert [run.name for run in select(shelf(), statuses=["running"])[0]] == ["r1", "r0"]
     assert len(select(shelf(), statuses=["finished"], limit=5)[0]) == 5
+
+
+def test_a_list_shows_as_many_unfinished_runs_as_fit_a_screen_and_those_at_work_first() -> None:
+    at_work = [Story(name=f"old-{n}", id=n) for n in (1, 2)]
+    paused = [
+        Story(name=f"paused-{n}", id=n, state=RunState.PAUSED, health=OwnerHealth.NONE) for n in range(3, 200)
+    ]
+    shelf = Shelf([*at_work, *paused])
+    found, is_cut = select(shelf, limit=5)
+    assert (len(found), is_cut) == (50, True)
+    assert [run.name for run in found[-2:]] == ["old-2", "old-1"]
+    assert select(shelf, is_all=True)[1] is False
+    # Who asks for those left behind gets every one of them.
+    for story in paused:
+        story.state = RunState.RUNNING
+    found, is_cut = select(shelf, statuses=["orphaned"])
+    assert (len(found), is_cut) == (197, False)

@@ -1446,3 +1446,18 @@ def test_ten_thousand_siblings_that_settle_at_once_need_no_recursion(
 ) -> None:
     play = Play(seq(*(child(number) for number in range(10_000)), "end"))
     assert play.starts() == ["end"]
+
+
+# --- Draining -----------------------------------------------------------------------------------
+
+
+def test_where_nothing_may_start_what_would_begin_is_a_wait_and_the_end_is_the_end() -> None:
+    schedule = Schedule(seq("a", "b"), Facts())
+    assert schedule.decide(0, may_start=False) == Wait(None, has_running=False)
+    assert schedule.decide(0) == Execute((NodeKey("a"),))
+    assert schedule.decide(0, may_start=False) == Wait(None, has_running=True)
+    schedule.settle(NodeKey("a"), Settled.FINISHED)
+    assert schedule.decide(0, may_start=False) == Wait(None, has_running=False)
+    assert schedule.decide(0) == Execute((NodeKey("b"),))
+    schedule.settle(NodeKey("b"), Settled.FINISHED)
+    assert schedule.decide(0, may_start=False) == Finish(False)

@@ -19,14 +19,14 @@ SELECT node, scope, iteration, generation, seq, model, body, blob FROM smithers_
 
 -- name: attempts
 SELECT node, scope, iteration, generation, attempt, state, from_frame, to_frame, start_seq, started_ms, ended_ms,
-       agent, failure, counted, error, heartbeat
+       agent, failure, counted, error, heartbeat, prompt
 FROM smithers_attempts WHERE run = ?
 ORDER BY node, scope, iteration, generation, attempt;
 
 -- name: unsettled_attempts
 -- A finished attempt (state 3) settles its node in the same frame, so most rows need no second look.
 SELECT node, scope, iteration, generation, attempt, state, from_frame, to_frame, start_seq, started_ms, ended_ms,
-       agent, failure, counted, error, heartbeat
+       agent, failure, counted, error, heartbeat, prompt
 FROM smithers_attempts a
 WHERE run = ? AND state <> 3 AND NOT EXISTS (
     SELECT 1 FROM smithers_nodes n

@@ -51,3 +51,7 @@ SET owner = NULL,
         THEN created_ms + (SELECT f.at_ms FROM smithers_frames f WHERE f.run = smithers_runs.id AND f.frame = smithers_runs.frame)
     END
 WHERE id = ? AND fence = ?;
+
+-- name: owners
+SELECT id, host, boot, namespace, pid, ticks, started_ms, expires_wall_ms, expires_monotonic_ms
+FROM smithers_owners ORDER BY id;

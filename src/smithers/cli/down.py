@@ -1,0 +1,67 @@
+"""`smithers down`: pause every run of the project that somebody drives, or drove until it died."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+
+import click
+
+from smithers.cli import terminal
+from smithers.cli.exit_code import ExitCode
+from smithers.cli.halt import Halted, carry_out, order, project_store
+from smithers.cli.options import SpanType, json_option, store_option, with_store
+from smithers.cli.table import Column, Table
+from smithers.engine.control import stands_open
+from smithers.observe import moment
+from smithers.observe.summary import owner_name
+from smithers.records import InboxKind, RunFilter, RunState
+
+
+@click.command()
+@click.option("--now", "is_now", is_flag=True, help="Cut off the tasks that run; they begin again on resume.")
+@click.option(
+    "--wait",
+    "patience_ms",
+    type=SpanType(),
+    metavar="SPAN",
+    default="10s",
+    help="How long to wait for running tasks; default: 10s.",
+)
+@json_option
+@store_option
+def down(is_now: bool, patience_ms: int, is_json: bool, store: str | None) -> int:
+    """Pause all runs of the project: nothing new starts, what runs ends by itself and is kept.
+
+    Runs whose process has died are paused here. All of them can be resumed.
+
+    Exit code 1: runs were asked to pause, and tasks still run.
+    """
+    opened = project_store(store)
+    halted: list[Halted] = []
+    if opened is not None:
+        with closing(opened.reader()) as reader:
+            found = reader.runs(RunFilter(states=[RunState.RUNNING, RunState.WAITING]))
+        runs = [run for run in found if stands_open(run)]
+        halted = carry_out(opened, runs, order(InboxKind.PAUSE, is_now=is_now), patience_ms) if runs else []
+    if is_json:
+        document = {"status": "ok", "runs": [one.document() for one in halted]}
+        print(json.dumps(document, ensure_ascii=False))
+    elif not halted:
+        print("Nothing to pause: no run is driven, and none was left behind by a process that died.")
+    else:
+        _print_table(halted)
+        if not all(one.is_done for one in halted):
+            terminal.note(f"  wait:    {with_store('smithers down --wait 10m', store)}")
+            terminal.note(f"  cut off: {with_store('smithers down --now', store)}")
+    return 0 if all(one.is_done for one in halted) else ExitCode.FAILED
+
+
+def _print_table(halted: list[Halted]) -> None:
+    table = Table(
+        [Column("RUN", is_text=True), Column("OWNER", is_text=True)], note_title="WHAT HAPPENED", note_room=76
+    )
+    for one in halted:
+        owner = owner_name(one.owner) if one.owner is not None else moment.UNKNOWN
+        table.add(one.run.name, owner, note=one.text)
+    print("\n".join(table.lines(terminal.width())))

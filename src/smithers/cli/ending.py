@@ -1,0 +1,106 @@
+"""What `up` says when a run leaves its process: how it stands, what it waits for, what to type next."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from smithers.cli import terminal
+from smithers.cli.exit_code import OF_A_RUN
+from smithers.cli.options import with_store
+from smithers.clock import SystemClock
+from smithers.observe import moment
+from smithers.records import RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from smithers.cli.up import Wanted
+    from smithers.engine.handle import RunEnd
+    from smithers.records import Wakeup
+
+_RESUMED_BY_HAND = (
+    RunState.FAILED,
+    RunState.PAUSED,
+    RunState.CANCELLED,
+    RunState.PARTIAL,
+    RunState.WAITING,
+)
+
+
+def told(end: RunEnd, signal: int | None, wanted: Wanted) -> int:
+    """Print how the run ended; returns the exit code.
+
+    Args:
+        signal: the one that interrupted it, if one did.
+    """
+    for line in _lines(end, wanted):
+        terminal.note(line)
+    print_result(end, is_json=wanted.is_json)
+    if signal is not None and end.state is RunState.PAUSED:
+        return 128 + signal
+    return OF_A_RUN[end.state]
+
+
+def print_result(end: RunEnd, *, is_json: bool) -> None:
+    """The one thing on stdout."""
+    if is_json:
+        result: dict[str, Any] = {
+            "status": end.state.word,
+            "run": end.run_id,
+            "output": None if end.output is None else json.loads(end.output),
+            "error": None if end.error is None else dict(end.error),
+        }
+        if end.state is RunState.WAITING:
+            result["waits"] = [_wait_document(wait) for wait in end.waits]
+        print(json.dumps(result, ensure_ascii=False, default=str))
+    elif end.output is not None and end.state in (RunState.FINISHED, RunState.PARTIAL):
+        indent = 2 if terminal.is_terminal() else None
+        print(json.dumps(json.loads(end.output), ensure_ascii=False, indent=indent))
+    sys.stdout.flush()
+
+
+def _lines(end: RunEnd, wanted: Wanted) -> Iterator[str]:
+    """The last lines on stderr."""
+    word = terminal.style(end.state.word, terminal.STATE_COLOURS.get(end.state.word), stream=sys.stderr)
+    by = f": {end.asked_by} asked for it" if end.asked_by else ""
+    yield f"{word} {end.run_id}{by}"
+    if end.error:
+        yield from _error_lines(end.error)
+    if end.waits:
+        yield from _wait_lines(end.waits)
+    if end.state in _RESUMED_BY_HAND:
+        resume = f"smithers up {quote(wanted.file)} --run-id {end.run_id} --resume"
+        yield f"  resume: {with_store(resume, wanted.store)}"
+    if end.state in (RunState.FAILED, RunState.PARTIAL):
+        yield f"  why:    {with_store(f'smithers why {end.run_id}', wanted.store)}"
+
+
+def _error_lines(error: Mapping[str, Any]) -> Iterator[str]:
+    place = error.get("place")
+    place = f" ({place})" if place and str(place) not in str(error.get("message")) else ""
+    yield f"[{error.get('code')}] {error.get('message')}{place}"
+    if error.get("hint"):
+        yield f"  hint: {error['hint']}"
+
+
+def _wait_lines(waits: tuple[Wakeup, ...]) -> Iterator[str]:
+    """What a parked run waits for, until when, and who wakes it."""
+    first, now_ms = waits[0], SystemClock().now_ms()
+    more = f", and {len(waits) - 1} more after that" if len(waits) > 1 else ""
+    when = f"{moment.local(first.due_ms)}, {moment.due(first.due_ms, now_ms)}"
+    yield f"  waits:  to try {first.key} again at {when}{more}"
+    yield "  nothing wakes it by itself: resume it then, or at any time with a longer --linger"
+
+
+def _wait_document(wait: Wakeup) -> dict[str, Any]:
+    return {
+        "kind": wait.kind,
+        "node": wait.key.node,
+        "scope": wait.key.scope,
+        "iteration": wait.key.iteration,
+        "due_at": moment.iso(wait.due_ms),
+    }

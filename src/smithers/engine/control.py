@@ -1,0 +1,186 @@
+"""Pause and cancel from outside, whether the process that drives a run lives, has died, or is stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from smithers.errors import RunOwned
+from smithers.records import Owner, OwnerHealth, RunRow, RunState
+from smithers.store import is_stopped
+
+from .undriven import obey_undriven
+
+if TYPE_CHECKING:
+    from smithers.ports import Outsider, Reader
+    from smithers.store import Store
+
+    from .order import Order
+
+LOOK_S = 0.05
+PATIENCE_MS = 10_000
+"""How long a live owner may take before we say that it was asked."""
+
+
+class Means(Enum):
+    """How an order was carried out, or how far it got."""
+
+    ALREADY = "already"
+    """The run was so, or had ended: nothing was changed."""
+    OWNER = "owner"
+    """The process that drives the run did it."""
+    HERE = "here"
+    """Nobody drove it: this process did it."""
+    DEAD_OWNER = "dead-owner"
+    """This process did it: the one that drove it has died."""
+    TAKEN_OVER = "taken-over"
+    """This process did it: the one that drove it is stopped, or silent, and its lease has ended."""
+    DRAINING = "draining"
+    """The owner has heard it; tasks still run."""
+    ASKED = "asked"
+    """The owner has not answered."""
+
+    @property
+    def is_done(self) -> bool:
+        return self not in (Means.DRAINING, Means.ASKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an order for one run."""
+
+    run: RunRow
+    """As it stands now."""
+    means: Means
+    owner: Owner | None
+    """Who drove it when it was asked for."""
+
+
+class Silence(NamedTuple):
+    """An owner that cannot answer: its process is stopped."""
+
+    run: str
+    owner: Owner
+    left_ms: int
+    """Until its lease ends, and the run can be taken over."""
+
+
+@dataclass(slots=True)
+class _Target:
+    """One run on its way."""
+
+    run: RunRow
+    owner: Owner | None = None
+    asked_ms: int | None = None
+    """When its owner was asked, on the monotonic clock; None: it was not."""
+    asked_seq: int = 0
+    has_heard: bool = False
+    outcome: Outcome | None = field(default=None)
+
+
+class Control:
+    """Carries out one order for several runs at once.
+
+    Args:
+        patience_ms: how long living owners may take.
+        tell: called again and again while a stopped owner's lease runs out.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        order: Order,
+        *,
+        patience_ms: int = PATIENCE_MS,
+        tell: Callable[[Silence], None],
+    ) -> None:
+        self._store = store
+        self._order = order
+        self._patience_ms = patience_ms
+        self._tell = tell
+        self._clock = store.clock
+
+    def apply(self, runs: Sequence[RunRow]) -> list[Outcome]:
+        """Carry it out, and say for each run what happened."""
+        targets = [_Target(run, run.owner) for run in runs]
+        with closing(self._store.outsider()) as outsider, closing(self._store.reader()) as reader:
+            for target in targets:
+                self._look(target, outsider, reader)
+            # All are asked before any is waited for.
+            while waiting := [target for target in targets if target.outcome is None]:
+                time.sleep(LOOK_S)
+                for target in waiting:
+                    target.run = reader.run(target.run.name)
+                    self._look(target, outsider, reader)
+        return [target.outcome for target in targets if target.outcome is not None]
+
+    def _look(self, target: _Target, outsider: Outsider, reader: Reader) -> None:
+        """Take one run as far as it goes now."""
+        run = target.run
+        is_driven = run.health is OwnerHealth.ALIVE
+        if run.state.has_ended or (run.state is self._order.state and not is_driven):
+            self._end(target, Means.ALREADY if target.asked_ms is None else Means.OWNER)
+        elif not is_driven:
+            self._do_it_here(target, reader)
+        elif target.asked_ms is None:
+            target.owner, target.asked_seq = run.owner, run.seq
+            outsider.post(run.id, self._order.kind, self._order.by, self._order.data)
+            target.asked_ms = self._clock.monotonic_ms()
+        else:
+            self._wait(target, reader)
+
+    def _do_it_here(self, target: _Target, reader: Reader) -> None:
+        run = target.run
+        try:
+            is_mine = obey_undriven(self._store, run, self._order)
+        except RunOwned:
+            return  # somebody has resumed it since: the next look finds a living owner
+        target.run = reader.run(run.name)
+        if not is_mine:
+            self._end(target, Means.OWNER if target.asked_ms is not None else Means.ALREADY)
+            return
+        match run.health:
+            case OwnerHealth.DEAD:
+                self._end(target, Means.DEAD_OWNER)
+            case OwnerHealth.EXPIRED:
+                self._end(target, Means.TAKEN_OVER)
+            case OwnerHealth.NONE | OwnerHealth.ALIVE:
+                self._end(target, Means.HERE)
+
+    def _wait(self, target: _Target, reader: Reader) -> None:
+        """A living owner has been asked: how does it stand?"""
+        run, owner = target.run, target.run.owner
+        assert owner is not None  # whoever is alive is somebody
+        if is_stopped(owner):
+            left_ms = owner.expires_monotonic_ms - self._clock.monotonic_ms()
+            self._tell(Silence(run.name, owner, max(0, left_ms)))
+            return
+        if not target.has_heard and run.seq > target.asked_seq:
+            events = reader.events(run.id, target.asked_seq)
+            target.has_heard = any(event.type is self._order.asked for event in events)
+        waited_ms = self._clock.monotonic_ms() - (target.asked_ms or 0)
+        if waited_ms < self._patience_ms:
+            return
+        if target.has_heard:
+            self._end(target, Means.DRAINING)
+        elif self._has_renewed(target):
+            self._end(target, Means.ASKED)
+
+    def _has_renewed(self, target: _Target) -> bool:
+        """Whether an owner that does not answer lives at all: a frozen one renews nothing."""
+        before, now = target.owner, target.run.owner
+        return before is None or now is None or now.expires_wall_ms > before.expires_wall_ms
+
+    def _end(self, target: _Target, means: Means) -> None:
+        target.outcome = Outcome(target.run, means, target.owner)
+
+
+def stands_open(run: RunRow) -> bool:
+    """Whether somebody drives a run, or did until it died: what `down` sees to."""
+    if run.state in (RunState.RUNNING, RunState.WAITING):
+        return run.owner is not None or run.state is RunState.RUNNING
+    return False

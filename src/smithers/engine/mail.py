@@ -1,0 +1,61 @@
+"""The messages that one run's owner has read: told of at once, taken when they have been obeyed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from smithers.records import InboxKind, InboxRow, RunState, StoredRun
+
+from .draft import Draft
+from .order import Order
+
+
+class Mail:
+    """What was asked of a run from outside, and how far that has come."""
+
+    def __init__(self) -> None:
+        self.asked_by: str | None = None
+        """Who asked last."""
+        self._seen: set[int] = set()
+        self._untold: list[InboxRow] = []
+        self._superseded: list[InboxRow] = []
+        """Asked for while nobody drove the run; whoever resumes it wants it to go on."""
+        self._obeyed: list[int] = []
+        """The frame that ends the run notes them as taken: until then a new owner finds them."""
+
+    def open(self, message: InboxRow) -> Order | None:
+        """Read a message; None: it has been read before."""
+        if message.id in self._seen:
+            return None
+        self._seen.add(message.id)
+        self._untold.append(message)
+        self.asked_by = message.by
+        return Order.of(message)
+
+    def sort(self, stored: StoredRun) -> Iterable[InboxRow]:
+        """Sort what a resumed run finds: returned is what has to be obeyed, the rest is superseded.
+
+        A pause that its owner died over is done first: whoever wants the run to go on says so once more, and
+        nothing is spent meanwhile.
+        """
+        is_open = stored.run.state in (RunState.RUNNING, RunState.WAITING)
+        to_obey = [row for row in stored.inbox if is_open and row.kind is InboxKind.PAUSE]
+        self._superseded = [row for row in stored.inbox if row not in to_obey]
+        return to_obey
+
+    def tell(self, draft: Draft) -> None:
+        """Write an event for each message that nobody was told of yet."""
+        for message in self._superseded:
+            self._seen.add(message.id)
+            draft.write.inbox_taken.append(message.id)
+            order = Order.of(message)
+            draft.event(order.asked, None, 0, {**order.told(), "superseded": True})
+        for message in self._untold:
+            self._obeyed.append(message.id)
+            order = Order.of(message)
+            draft.event(order.asked, None, 0, order.told())
+        self._superseded, self._untold = [], []
+
+    def close(self, draft: Draft) -> None:
+        """Write that all of it was taken: the run leaves."""
+        draft.write.inbox_taken.extend(self._obeyed)

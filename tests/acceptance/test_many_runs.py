@@ -50,7 +50,8 @@ def fill(path: Path, states: list[RunState]) -> None:
             EventRow(2, EventType.NODE_STARTED, now_ms, NodeKey("work"), 1),
         ]
         frame.run_change = RunChange(states[number % len(states)], release=True)
-        writer.create_run(NewRun(f"run-{number}", "flow", "flow.py:flow", "{}", {}, now_ms), owner.id, frame)
+        frame.creates = NewRun(f"run-{number}", "flow", "flow.py:flow", "{}", {}, now_ms, owner.id)
+        assert writer.commit([frame]) == [None]
     writer.close()
     leases.end_owner(owner.id)
     leases.close()

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from smithers import Context, Loop, Node, Parallel, Sequence, Task, Workflow
+from smithers.engine.fleet import Step
 from smithers.engine.handle import Handle, RunEnd
 from smithers.engine.hosts import host_for
 from smithers.engine.order import Order
@@ -195,7 +196,8 @@ def test_a_run_rebuilt_from_its_rows_goes_on_draining(play: Play, gate: Gate) ->
     def rebuild(frame: FrameWrite) -> None:
         if not rebuilt.is_set():
             rebuilt.set()
-            engine._rebuild(handle.run, (), MessagesWaiting("once more, from the rows"))
+            step = Step(engine.fleet._driven[handle.run], frame, [])
+            engine.fleet._rebuild(step, MessagesWaiting("once more, from the rows"))
 
     handle.watchers.append(rebuild)
     gate.open()

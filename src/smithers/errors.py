@@ -366,6 +366,13 @@ class NotAStore(StoreError):
     default_hint = "pass another --store PATH"
 
 
+class OutOfResources(StoreError):
+    """The machine or a limit of this process gave no memory or no file descriptor."""
+
+    code = "OUT_OF_RESOURCES"
+    default_hint = "close other programs, or raise the limit (`ulimit -n`, `ulimit -v`); then resume the run"
+
+
 class CommitUnknown(StoreError):
     """A commit raised: its rows may or may not be there. The owner rebuilds from rows."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smithers.cli import terminal
 from smithers.clock import SystemClock
 from smithers.errors import StoreNotFound
 from smithers.observe import lookup
@@ -66,7 +67,9 @@ def open_project(named: str | None) -> Iterator[Project | None]:
     except StoreNotFound:
         if named is not None:
             raise
-        yield None  # a first run that was cut off before it began has left an empty file
+        # A first run that was cut off before it began has left an empty file; so has whoever truncated it.
+        terminal.note(f"{path} is empty; if runs were stored in it, put it back from a backup")
+        yield None
         return
     with closing(opened) as reader:
         yield Project(reader, named, clock.now_ms())

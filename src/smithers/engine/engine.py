@@ -37,6 +37,7 @@ from smithers.records import (
     Owner,
     RunState,
 )
+from smithers.store.refusal import machine_error
 
 from .author import Author
 from .beats import Beats
@@ -474,6 +475,8 @@ class Engine:
 def _as_bug(error: BaseException) -> SmithersError:
     if isinstance(error, SmithersError):
         return error
+    if (refused := machine_error(error)) is not None:
+        return refused
     bug = BugError(f"{type(error).__name__}: {text_of(error)}")
     bug.__cause__ = error
     return bug

@@ -20,8 +20,9 @@ from smithers.errors import (
     StoreTooNew,
 )
 from smithers.store.filesystem import MOUNT_TABLE, network_file_system
+from smithers.store.log import check_log
 from smithers.store.migration import SCHEMA_VERSION, migrate
-from smithers.store.refusal import family, os_error, sqlite_name, store_error
+from smithers.store.refusal import DISK_ERRORS, family, os_error, sqlite_name, store_error
 
 Durability = Literal["full", "normal"]
 T = TypeVar("T")
@@ -74,7 +75,7 @@ def open_writable(
         patiently(lambda: _prepare(connection, path, durability), clock)
     except BaseException as error:
         connection.close()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, DISK_ERRORS):
             raise store_error(error, path) from error
         raise
     return connection
@@ -102,7 +103,7 @@ def open_readable(path: Path, clock: Clock) -> sqlite3.Connection:
             connection.execute("PRAGMA query_only = ON")
             if not patiently(partial(_check_header, connection, path), clock):
                 raise StoreNotFound(f"{path} is empty: nothing has been stored in it yet", path=str(path))
-        except sqlite3.Error as error:
+        except DISK_ERRORS as error:
             connection.close()
             if mode == modes[-1] or family(error) not in ("CANTOPEN", "READONLY"):
                 raise store_error(error, path) from error
@@ -128,7 +129,7 @@ def _connect(
             cached_statements=256,
             factory=factory,
         )
-    except sqlite3.Error as error:
+    except DISK_ERRORS as error:
         raise store_error(error, path) from error
 
 
@@ -142,6 +143,7 @@ def _check_place(path: Path, mount_table: Path = MOUNT_TABLE) -> None:
         )
     if path.is_dir():
         raise NotAStore(f"{path} is a folder", path=str(path))
+    check_log(path)
 
 
 def _make_folder(folder: Path) -> None:
@@ -180,7 +182,13 @@ def _check_header(connection: sqlite3.Connection, path: Path) -> bool:
 
 def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability) -> None:
     _check_header(connection, path)
-    connection.execute("PRAGMA journal_mode = WAL")
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode not in ("wal", "memory"):  # it answers with what it stays at, and raises nothing
+        raise StoreError(
+            f"{path} lies on a file system that SQLite cannot share memory on (journal mode {mode})",
+            hint="pass --store PATH on a local disk",
+            path=str(path),
+        )
     connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
     connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_LIMIT_BYTES}")
     # Some systems build SQLite to overwrite freed space with zeros, which costs a commit a tenth.
@@ -204,7 +212,7 @@ def roll_back(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
         try:
             connection.execute("ROLLBACK")
-        except sqlite3.Error:
+        except DISK_ERRORS:
             pass  # whatever broke it is being reported already; `begin` tries again
 
 
@@ -216,7 +224,7 @@ def commit(connection: sqlite3.Connection) -> None:
     """
     try:
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
+    except DISK_ERRORS as error:
         roll_back(connection)
         raise CommitUnknown(
             f"the commit failed, and may have been stored all the same: {error}", reason=sqlite_name(error)
@@ -247,6 +255,6 @@ def patiently(
         try:
             return attempt()
         except sqlite3.OperationalError as error:
-            if family(error) not in ("BUSY", "LOCKED") or clock.monotonic_ms() >= give_up_at:
+            if family(error) not in ("BUSY", "LOCKED", "PROTOCOL") or clock.monotonic_ms() >= give_up_at:
                 raise
         pause(random.uniform(0.0005, 0.002))

@@ -14,7 +14,7 @@ from smithers.errors import RunNotFound
 from smithers.records import InboxKind, InboxRow
 from smithers.store.connection import begin, commit, patiently, roll_back
 from smithers.store.queries import statements
-from smithers.store.refusal import refusal
+from smithers.store.refusal import DISK_ERRORS, refusal
 
 
 class SqliteOutsider:
@@ -57,7 +57,7 @@ class SqliteOutsider:
             commit(connection)
         except BaseException as error:
             roll_back(connection)
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, DISK_ERRORS):
                 raise refusal(error, self._path) from error
             raise
         assert message is not None  # an INSERT always has a rowid

@@ -17,7 +17,7 @@ from smithers.records import Owner, OwnerHealth
 from smithers.store.connection import begin, commit, patiently, roll_back
 from smithers.store.identity import Identity, health, this_process
 from smithers.store.queries import statements
-from smithers.store.refusal import refusal
+from smithers.store.refusal import DISK_ERRORS, refusal
 
 
 class SqliteLeases:
@@ -120,7 +120,7 @@ class SqliteLeases:
                 commit(connection)
             except BaseException as error:
                 roll_back(connection)
-                if isinstance(error, sqlite3.Error):
+                if isinstance(error, DISK_ERRORS):
                     raise refusal(error, self._path) from error
                 raise
 

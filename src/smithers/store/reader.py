@@ -26,7 +26,7 @@ from smithers.store.connection import roll_back
 from smithers.store.fact import StoredFacts
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
-from smithers.store.refusal import refusal
+from smithers.store.refusal import DISK_ERRORS, NONSENSE, damaged, refusal
 
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -124,7 +124,9 @@ class SqliteReader:
         try:
             self._connection.execute("BEGIN")
             yield
-        except sqlite3.Error as error:
+        except DISK_ERRORS as error:
             raise refusal(error, self._path) from error
+        except NONSENSE as error:
+            raise damaged(error, self._path) from error
         finally:
             roll_back(self._connection)

@@ -55,3 +55,11 @@ SELECT node, scope, iteration, kind, due_ms FROM smithers_wakeups WHERE run = ? 
 -- name: events
 SELECT seq, type, at_ms, node, scope, iteration, attempt, data FROM smithers_events
 WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?;
+
+-- name: extent
+-- A run's own frame and seq beside those that its frames add up to: they differ only in a damaged file.
+SELECT r.name, r.frame, r.seq, count(f.frame), coalesce(max(f.frame), 0),
+       coalesce((SELECT seq FROM smithers_frames WHERE run = r.id ORDER BY frame DESC LIMIT 1), 0)
+FROM smithers_runs r LEFT JOIN smithers_frames f ON f.run = r.id
+WHERE r.id = ?
+GROUP BY r.id;

@@ -377,6 +377,13 @@ class CommitUnknown(StoreError):
     """A commit raised: its rows may or may not be there. The owner rebuilds from rows."""
 
     code = "COMMIT_UNKNOWN"
+    because: SmithersError | None = None
+    """What it raised, by its own name: what a user is told when rebuilding has not helped."""
+
+
+def plain(error: SmithersError) -> SmithersError:
+    """What a user is told of an error: of a commit that raised, why it did."""
+    return (isinstance(error, CommitUnknown) and error.because) or error
 
 
 # --- The rest -----------------------------------------------------------------------------------

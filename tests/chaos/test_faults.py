@@ -20,7 +20,8 @@ from smithers.errors import BugError, SmithersError, StoreError
 from smithers.records import RunState
 from tests.chaos import checker
 from tests.chaos.checker import Line, Rows
-from tests.chaos.fault import Fault, host_with
+from tests.chaos.fault import host_with
+from tests.chaos.strike import Fault
 
 RUNS = ("r1", "r2")
 """Two runs in one engine: their frames share commits."""

@@ -151,7 +151,8 @@ def _store_path(target: Target, wanted: Wanted) -> Path:
     from smithers.store import find_store, place_store
 
     found = find_store(target.folder, wanted.store)
-    if found is not None and (wanted.resume is None or found.exists()):
+    # What was found by looking is there, if only as a log without its file: opening it says what is wrong.
+    if found is not None and (wanted.resume is None or wanted.store is None or found.exists()):
         return found
     if wanted.resume is not None:
         raise RunNotFound("there are no runs yet", hint=f"start one: `smithers up {wanted.file}`")

@@ -26,6 +26,7 @@ from smithers.errors import (
     RunExists,
     SmithersError,
     StoreError,
+    plain,
 )
 from smithers.ids import short_run_id
 from smithers.ports import Leases, Writer
@@ -394,7 +395,7 @@ class Engine:
             # The store is what is wrong: the lease ends by itself.
             _log.warning("the run is not released: %s", refused)
         finally:
-            handle.fail(error)
+            handle.fail(_as_bug(error))
 
     def _abandon_all(self, error: SmithersError) -> None:
         for drive, handle in list(self._drives.values()):
@@ -474,7 +475,7 @@ class Engine:
 
 def _as_bug(error: BaseException) -> SmithersError:
     if isinstance(error, SmithersError):
-        return error
+        return plain(error)
     if (refused := machine_error(error)) is not None:
         return refused
     bug = BugError(f"{type(error).__name__}: {text_of(error)}")

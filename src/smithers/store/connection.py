@@ -105,7 +105,7 @@ def open_readable(path: Path, clock: Clock) -> sqlite3.Connection:
                 raise StoreNotFound(f"{path} is empty: nothing has been stored in it yet", path=str(path))
         except DISK_ERRORS as error:
             connection.close()
-            if mode == modes[-1] or family(error) not in ("CANTOPEN", "READONLY"):
+            if mode == modes[-1] or not _wants_less(error):
                 raise store_error(error, path) from error
         except BaseException:
             connection.close()
@@ -113,6 +113,12 @@ def open_readable(path: Path, clock: Clock) -> sqlite3.Connection:
         else:
             return connection
     raise AssertionError("unreachable: the last mode returns or raises")
+
+
+def _wants_less(error: Exception) -> bool:
+    """Whether a mode that makes no files may do: those beside the database cannot be made, or find no room."""
+    name = sqlite_name(error)
+    return family(error) in ("CANTOPEN", "READONLY", "FULL") or name.startswith("SQLITE_IOERR_SHM")
 
 
 def _connect(
@@ -216,8 +222,11 @@ def roll_back(connection: sqlite3.Connection) -> None:
             pass  # whatever broke it is being reported already; `begin` tries again
 
 
-def commit(connection: sqlite3.Connection) -> None:
+def commit(connection: sqlite3.Connection, path: Path) -> None:
     """Commit.
+
+    Args:
+        path: of the file, for the error's message.
 
     Raises:
         CommitUnknown: it raised, and so its rows may or may not be there.
@@ -226,9 +235,11 @@ def commit(connection: sqlite3.Connection) -> None:
         connection.execute("COMMIT")
     except DISK_ERRORS as error:
         roll_back(connection)
-        raise CommitUnknown(
+        unknown = CommitUnknown(
             f"the commit failed, and may have been stored all the same: {error}", reason=sqlite_name(error)
-        ) from error
+        )
+        unknown.because = store_error(error, path)
+        raise unknown from error
 
 
 def patiently(

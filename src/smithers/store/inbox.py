@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from smithers.clock import Clock
-from smithers.errors import RunNotFound
+from smithers.errors import CommitUnknown, RunNotFound, plain
 from smithers.records import InboxKind, InboxRow
 from smithers.store.connection import begin, commit, patiently, roll_back
 from smithers.store.queries import statements
@@ -54,11 +54,11 @@ class SqliteOutsider:
                 raise RunNotFound(f"no run with number {run}", run=run)
             row = (run, int(kind), data, self._clock.now_ms(), by)
             message = connection.execute(self._post, row).lastrowid
-            commit(connection)
+            commit(connection, self._path)
         except BaseException as error:
             roll_back(connection)
-            if isinstance(error, DISK_ERRORS):
-                raise refusal(error, self._path) from error
+            if isinstance(error, (*DISK_ERRORS, CommitUnknown)):
+                raise plain(refusal(error, self._path)) from error
             raise
         assert message is not None  # an INSERT always has a rowid
         return message

@@ -12,7 +12,7 @@ from random import Random
 from threading import Lock
 
 from smithers.clock import Clock
-from smithers.errors import LeaseLost, RunNotFound, RunOwned
+from smithers.errors import CommitUnknown, LeaseLost, RunNotFound, RunOwned, plain
 from smithers.records import Owner, OwnerHealth
 from smithers.store.connection import begin, commit, patiently, roll_back
 from smithers.store.identity import Identity, health, this_process
@@ -117,11 +117,11 @@ class SqliteLeases:
             try:
                 patiently(lambda: begin(connection), self._clock, random=self._random, pause=self._pause)
                 yield connection.execute
-                commit(connection)
+                commit(connection, self._path)
             except BaseException as error:
                 roll_back(connection)
-                if isinstance(error, DISK_ERRORS):
-                    raise refusal(error, self._path) from error
+                if isinstance(error, (*DISK_ERRORS, CommitUnknown)):
+                    raise plain(refusal(error, self._path)) from error
                 raise
 
 

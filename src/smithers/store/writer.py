@@ -252,7 +252,7 @@ class SqliteWriter:
 
     def _commit(self) -> None:
         try:
-            commit(self._connection)
+            commit(self._connection, self._path)
         except BaseException:
             self._undo()
             raise

@@ -74,7 +74,7 @@ class Broken:
             stderr=subprocess.PIPE,
             text=True,
             env=environment(CHAOS_WORLD=json.dumps(dict(self.world))),
-            preexec_fn=self.before,
+            preexec_fn=self.before,  # noqa: PLW1509 - the test has no threads
         )
         project.started.append(process)
         return process

@@ -1,4 +1,4 @@
-"""Every command on every broken store: a named error, a hint, exit 1; never an empty list; and then it goes on."""
+"""Every command on every broken store: a named error, a hint, exit 1, never an empty list; then it goes on."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ TABLE = [
     Broken("a read-only mount", READ_ONLY, None, is_clean=True, needs=has_root, prefix=read_only_mount),
     Broken("a read-only mount after a crash", READ_ONLY, None, needs=has_root, prefix=read_only_mount),
     Broken("an immutable file", READ_ONLY, None, flag("+"), flag("-"), needs=has_flags),
-    Broken("a header of zeros", NOT_A_STORE, NOT_A_STORE, poke(lambda _: 0, bytes(100)), restore, is_clean=True),
+    Broken("a head of zeros", NOT_A_STORE, NOT_A_STORE, poke(lambda _: 0, bytes(100)), restore, is_clean=True),
     Broken("a damaged schema", CORRUPT, CORRUPT, poke(lambda _: 100, b"\xff" * 3996), restore, is_clean=True),
     Broken(
         "a page of zeros", CORRUPT, CORRUPT, poke(page_of("smithers_runs"), bytes(4096)), restore,
@@ -102,12 +102,12 @@ def _write(path: Path, text: str) -> None:
 
 
 @pytest.fixture(name="template", scope="module")
-def _template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def _template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run `r1`, whose first task has finished and whose process was killed in the second."""
     project = Project(tmp_path_factory.mktemp("template"))
     project.die_in_build()
     project.close()
-    yield project.folder
+    return project.folder
 
 
 @pytest.fixture(name="cut_off")
@@ -155,7 +155,9 @@ def check(
     assert "Traceback" not in err, said
     if code is None:
         assert exit_code == 0, said
-        assert out.startswith('{"text":"the plan"}') if words[0] == "output" else "r1" in out or "run" in out, said
+        assert (
+            out.startswith('{"text":"the plan"}') if words[0] == "output" else "r1" in out or "run" in out
+        ), said
         return
     assert exit_code == 1, said
     assert f"[{code}]" in err, said

@@ -78,7 +78,7 @@ def connection_that_fails(fault: Fault) -> type[sqlite3.Connection]:
 
 
 def all_connections_fail(fault: Fault) -> None:
-    """Let the fault count, and hit, the statements of every connection that this process opens from now on."""
+    """Let the fault count, and hit, the statements of every connection that this process opens from now."""
     factory, connect = connection_that_fails(fault), sqlite3.connect
 
     def failing(*values: Any, **options: Any) -> sqlite3.Connection:

@@ -1,4 +1,4 @@
-"""Ctrl+C, SIGTERM and a closed terminal while a run goes on: the first pauses it, the second leaves at once."""
+"""Ctrl+C, SIGTERM and a closed terminal while a run goes on: the first pauses it, the next leaves at once."""
 
 from __future__ import annotations
 

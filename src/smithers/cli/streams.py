@@ -27,9 +27,7 @@ def patient_stream(descriptor: int, *, encoding: str, closes: bool = False) -> T
         closes: whether closing the stream closes the descriptor.
     """
     raw = _Patient(descriptor, "w", closefd=closes)
-    return io.TextIOWrapper(
-        io.BufferedWriter(raw), encoding=encoding, errors="replace", line_buffering=True
-    )
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors="replace", line_buffering=True)
 
 
 def occupy_standard_descriptors() -> None:

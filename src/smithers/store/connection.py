@@ -20,7 +20,7 @@ from smithers.errors import (
     StoreTooNew,
 )
 from smithers.store.filesystem import MOUNT_TABLE, network_file_system
-from smithers.store.log import check_log
+from smithers.store.log import check_log, has_log
 from smithers.store.migration import SCHEMA_VERSION, migrate
 from smithers.store.refusal import DISK_ERRORS, family, os_error, sqlite_name, store_error
 
@@ -86,7 +86,7 @@ def open_readable(path: Path, clock: Clock) -> sqlite3.Connection:
 
     SQLite's own read-only mode leaves `-shm` and `-wal` files behind, so an ordinary connection that refuses
     to write is tried first. Where the folder is not ours to write in, those files cannot be made: then the
-    read-only mode, and at last, if no log stands beside the file and it is thus complete, the file alone.
+    read-only mode, and at last, if the log beside the file holds nothing and it is complete, the file alone.
 
     Raises:
         StoreError: the family says why it cannot be used.
@@ -95,7 +95,7 @@ def open_readable(path: Path, clock: Clock) -> sqlite3.Connection:
     if not path.is_file():
         raise StoreNotFound(f"no database at {path}", path=str(path))
     modes = ["mode=rw", "mode=ro"]
-    if not path.with_name(f"{path.name}-wal").exists():
+    if not has_log(path):
         modes.append("mode=ro&immutable=1")
     for mode in modes:
         connection = _connect(path, mode, PATIENCE_MS)
@@ -116,7 +116,7 @@ def open_readable(path: Path, clock: Clock) -> sqlite3.Connection:
 
 
 def _wants_less(error: Exception) -> bool:
-    """Whether a mode that makes no files may do: those beside the database cannot be made, or find no room."""
+    """Whether a mode that makes no files may do: those beside the database cannot be made."""
     name = sqlite_name(error)
     return family(error) in ("CANTOPEN", "READONLY", "FULL") or name.startswith("SQLITE_IOERR_SHM")
 

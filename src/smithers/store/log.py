@@ -1,4 +1,4 @@
-"""The write-ahead log beside the file: what it shows before SQLite opens either and tidies the evidence away."""
+"""The write-ahead log beside the file: what it shows before SQLite opens it and tidies the evidence away."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from smithers.errors import StoreCorrupt
 
 _HEADER: Final = struct.Struct("=12xBxxxI")
-"""Of the index of the log: whether it is initialised, and the last frame of the log that belongs to a commit."""
+"""Of the index of the log: whether it is initialised, and the last frame that belongs to a commit."""
 _BACKFILL: Final = struct.Struct("=I")
 _BACKFILL_AT: Final = 96
 """Where the index says how many frames have been moved into the file: sqlite.org/walformat.html, 2.3.1."""
@@ -18,6 +18,11 @@ _BACKFILL_AT: Final = 96
 def log_of(path: Path) -> Path:
     """The log of a database file."""
     return path.with_name(f"{path.name}-wal")
+
+
+def has_log(path: Path) -> bool:
+    """Whether there may be commits that the file itself does not hold yet."""
+    return _size(log_of(path)) > 0
 
 
 def check_log(path: Path) -> None:

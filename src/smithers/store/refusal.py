@@ -20,16 +20,17 @@ from smithers.errors import (
     StoreReadOnly,
 )
 
-
 DISK_ERRORS: Final = (sqlite3.Error, MemoryError)
 """What a statement may raise: SQLite's own, and what Python makes of `SQLITE_NOMEM`."""
 
 NONSENSE: Final = (ValueError, KeyError, TypeError, IndexError, OverflowError)
-"""What reading a damaged row raises: UTF-8 that is none, JSON that is none, a number that stands for nothing."""
+"""What reading a damaged row raises: JSON that is none, a number that stands for nothing."""
 
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_LEAVE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+_SMALLEST_BYTES: Final = 1 << 16
+"""Less room than the index of a log takes."""
 ENVIRONMENT: Final = frozenset({*_NO_SPACE, *_NO_LEAVE, *_NO_ROOM, errno.EIO})
 """Numbers of the system's errors that are the machine's fault, and not ours."""
 
@@ -73,6 +74,8 @@ def store_error(error: sqlite3.Error | MemoryError, path: Path) -> SmithersError
             kind, what = StoreReadOnly, "cannot write beside"
         case "CANTOPEN":
             kind, what = StoreError, "cannot open"
+        case "IOERR" if _is_full(path.parent):
+            kind, what = StoreFull, "no space left for"
         case "IOERR" | "INTERRUPT" | "PERM" | "AUTH" | "NOLFS":
             kind, what = StoreError, "cannot use"
         case "" if "decode to UTF-8" in str(error):
@@ -130,6 +133,16 @@ def family(error: Exception) -> str:
     return sqlite_name(error).removeprefix("SQLITE_").partition("_")[0]
 
 
+def _is_full(folder: Path) -> bool:
+    """Whether a disk has no room: the files beside the database say only that they could not be made."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    free = found.f_bfree if os.geteuid() == 0 else found.f_bavail
+    return free * found.f_frsize < _SMALLEST_BYTES
+
+
 def _has_free_descriptors() -> bool:
     """SQLite says only that it cannot open a file; whether this process may open any is found by trying.
 
@@ -137,8 +150,7 @@ def _has_free_descriptors() -> bool:
     """
     opened: list[int] = []
     try:
-        for _ in range(3):
-            opened.append(os.open(os.devnull, os.O_RDONLY))
+        opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(3))
     except OSError as error:
         return error.errno not in (errno.EMFILE, errno.ENFILE)
     finally:

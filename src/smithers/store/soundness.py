@@ -34,7 +34,7 @@ def check_whole(connection: sqlite3.Connection, path: Path, run: int) -> None:
     name, frame, seq, frames, last, last_seq = row
     if (frames, last, last_seq) != (frame, frame, seq):
         raise StoreCorrupt(
-            f"damaged database: {path}: {name} is at frame {frame}, event {seq}, and its frames are {frames}, "
+            f"damaged database: {path}: {name} is at frame {frame}, event {seq}, its frames are {frames}, "
             f"the last {last} with event {last_seq}",
             path=str(path),
             run=name,

@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.chaos.strike import Fault, all_connections_fail
+from tests.chaos.strike import Fault, all_connections_fail, cap_pages
 
 
 def change(world: dict[str, Any]) -> None:
     """Make the world so."""
     if "max_pages" in world:
-        _cap_pages(world["max_pages"])
+        cap_pages(world["max_pages"])
     if "fault" in world:
         fault = Fault(**world["fault"])
         all_connections_fail(fault)
@@ -41,17 +40,6 @@ def change(world: dict[str, Any]) -> None:
 
         lease.LEASE_MS = world["lease_ms"]  # type: ignore[misc]
         lease.RENEW_EVERY_MS = world["lease_ms"] // 3  # type: ignore[misc]
-
-
-def _cap_pages(pages: int) -> None:
-    connect = sqlite3.connect
-
-    def capped(*values: Any, **options: Any) -> sqlite3.Connection:
-        connection = connect(*values, **options)
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-        return connection
-
-    sqlite3.connect = capped  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

@@ -5,22 +5,27 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tests.chaos import checker
 from tests.chaos.checker import Rows
 from tests.chaos.strike import DEATH, DIED
-from tests.chaos.trial import ENDED, RUN, drive
+from tests.chaos.trial import ENDED, REFUSED, RUN, drive
+
+Around: TypeAlias = Callable[[tuple[Path, int]], AbstractContextManager[object]]
 
 AT_ONCE = 2
 PATIENCE_S = 60.0
 
 _children = multiprocessing.get_context("forkserver")
 _children.set_forkserver_preload(["tests.chaos.trial"])
+# Each start looks after everybody's children, and would take an exit code from the thread that waits for it.
+vars(multiprocessing.process)["_cleanup"] = lambda: None
 
 
 def child(folder: Path, flow: str, fault: dict[str, Any]) -> int | None:
@@ -79,9 +84,16 @@ class Crashes:
     """Deaths before the run was stored."""
     cut_off: int = 0
     executions: int = 0
+    refused: int = 0
+    """Processes that ended with an error by name."""
+    said: Counter[str] = field(default_factory=Counter)
+    """How often by which code."""
     violations: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
+        if self.refused:
+            codes = ", ".join(f"{code} {count}" for code, count in self.said.most_common())
+            return f"{self.name}: {self.sites} faults: {codes}; wrong {len(self.violations)}"
         return (
             f"{self.name}: {self.sites} sites, {self.died} deaths ({self.unborn} before the run was stored), "
             f"{self.cut_off} attempts cut off, {self.executions} executions, wrong {len(self.violations)}"
@@ -131,17 +143,44 @@ def crash_twice(folder: Path, wanted: Undisturbed, first: int, *, every: int = 1
     return found
 
 
+def fail_at(
+    folder: Path,
+    wanted: Undisturbed,
+    name: str,
+    faults: Iterable[dict[str, Any]],
+    around: Around = nullcontext,
+) -> Crashes:
+    """Let each fault in turn hit a run that lives on with it; then resume without it.
+
+    Args:
+        around: makes the fault's surroundings for a trial's folder, and ends with the fault made good.
+    """
+    found = Crashes(f"{wanted.flow}, {name}")
+    listed = list(faults)
+
+    def one(number: int) -> Trial:
+        trial = Trial(folder / f"{name.replace(' ', '-')}-{number}", wanted)
+        with around((trial.folder, number)):
+            trial.stop(listed[number])
+        trial.finish()
+        return trial
+
+    return _gather(found, range(len(listed)), one)
+
+
 def _gather(found: Crashes, sites: Iterable[int], one: Any) -> Crashes:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for trial in pool.map(one, sites):
             found.sites += 1
             found.died += trial.died
             found.unborn += trial.unborn
+            found.refused += trial.refused
+            found.said[trial.said or "ended well"] += 1
             found.cut_off += trial.cut_off
             found.executions += trial.executions
             found.violations += [f"{found.name}, {trial.folder.name}: {text}" for text in trial.found]
             if not trial.found:
-                shutil.rmtree(trial.folder)
+                shutil.rmtree(trial.folder, ignore_errors=True)  # it may be a mount point
     return found
 
 
@@ -151,7 +190,9 @@ class Trial:
     def __init__(self, folder: Path, wanted: Undisturbed, template: Trial | None = None) -> None:
         self.folder = folder
         self.found: list[str] = []
-        self.died = self.unborn = self.cut_off = self.executions = self.count = 0
+        self.died = self.refused = self.unborn = self.cut_off = self.executions = self.count = 0
+        self.said = ""
+        """The code of the error that a process ended with."""
         self._wanted = wanted
         self._last: Rows | None = None
         self._hits: Counter[Any] = Counter()
@@ -164,13 +205,25 @@ class Trial:
 
     def crash(self, site: int, moment: str) -> None:
         """A process that dies there; if there are fewer sites than expected, it ends."""
-        code = child(
-            self.folder, self._wanted.flow, {"at": site, "moment": moment, "name": DEATH}
-        )
+        code = child(self.folder, self._wanted.flow, {"at": site, "moment": moment, "name": DEATH})
         if code not in (DIED, ENDED):
             self.found.append(f"exit {code} instead of death: {self._error()}")
         self.died += code == DIED
         self._look(code == DIED)
+
+    def stop(self, fault: dict[str, Any]) -> None:
+        """A process that lives on with a fault of its disk: it may end well, or say by name what is wrong."""
+        code = child(self.folder, self._wanted.flow, fault)
+        said = self._error()
+        if code not in (ENDED, REFUSED) or (code == REFUSED and len(said.split("\n", 2)) < 3):
+            self.found.append(f"exit {code} under {fault}: {said}")
+        self.refused += code == REFUSED
+        self.said = said.partition("\n")[0]
+        rows = self._look(has_died=True)
+        if rows is not None:
+            self.found += checker.check_prefix(rows, self._wanted.rows)
+            if code == ENDED:
+                self.found += checker.check_end(rows, self._wanted.rows)
 
     def finish(self) -> None:
         """Resume, and check the end."""
@@ -212,7 +265,9 @@ class Trial:
             self.found += checker.check_history(last, rows)
             self.found += checker.check_process_death(last, rows)
         told = self.folder / "acknowledged"
-        missing = set(told.read_text().split() if told.exists() else ()) - {str(key) for key, _ in rows.finished}
+        missing = set(told.read_text().split() if told.exists() else ()) - {
+            str(key) for key, _ in rows.finished
+        }
         self.found += [f"I3 {key} was said to be finished, and is not stored" for key in missing]
         self._last = rows
         return rows

@@ -85,3 +85,15 @@ def all_connections_fail(fault: Fault) -> None:
         return connect(*values, **{**options, "factory": factory})
 
     sqlite3.connect = failing  # type: ignore[assignment]
+
+
+def cap_pages(pages: int) -> None:
+    """Let no database grow beyond so many pages, as if its disk were full then."""
+    connect = sqlite3.connect
+
+    def capped(*values: Any, **options: Any) -> sqlite3.Connection:
+        connection = connect(*values, **options)
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        return connection
+
+    sqlite3.connect = capped  # type: ignore[assignment]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.flows.four import FLOWS
+from tests.chaos.flows.four import FOUR
 from tests.chaos.sites import Crashes, crash_everywhere, crash_twice, undisturbed
 
 AT_LEAST = 60
@@ -19,7 +19,7 @@ def tell(found: Crashes) -> None:
     assert found.violations == []
 
 
-@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("flow", FOUR)
 def test_a_death_at_any_statement_loses_nothing_and_runs_nothing_finished_again(
     tmp_path: Path, pytestconfig: pytest.Config, flow: str
 ) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,10 @@ from smithers.engine.host import Host, find_resumable
 from smithers.errors import RunNotFound, SmithersError, StoreError
 from smithers.records import FrameWrite, NodeState
 from tests.chaos.flows.four import FLOWS
-from tests.chaos.strike import Fault, all_connections_fail
+from tests.chaos.strike import Fault, all_connections_fail, cap_pages
 
 RUN = "r1"
-ENDED, REFUSED, HUNG = 0, 1, 2
+ENDED, REFUSED, HUNG, WRONG = 0, 1, 2, 3
 PATIENCE_S = 30.0
 
 
@@ -22,19 +25,30 @@ def drive(folder: Path, flow: str, fault: dict[str, Any]) -> None:
 
     Args:
         folder: gets `store/`, `journal`, `acknowledged` and `count`, the number of statements there were.
-        fault: fields of a `Fault`.
+        fault: fields of a `Fault`; `file_bytes`: no file may grow beyond so many; `pages`: nor a database.
     """
+    fault = dict(fault)
+    if (largest := fault.pop("file_bytes", None)) is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    if (pages := fault.pop("pages", None)) is not None:
+        cap_pages(pages)
     os.environ["CHAOS_JOURNAL"] = str(folder / "journal")
     strikes = Fault(**fault)
     all_connections_fail(strikes)
-    code = ENDED
+    code, said = ENDED, ""
     try:
         _drive(folder, flow)
     except TimeoutError:
         code = HUNG
     except SmithersError as error:
-        code = REFUSED if isinstance(error, StoreError) else HUNG
-        (folder / "error").write_text(f"{error.code}\n{error.hint}\n{error}")
+        code = REFUSED if isinstance(error, StoreError) else WRONG
+        said = f"{error.code}\n{error.hint}\n{error}"
+    except BaseException:  # noqa: BLE001 - a traceback is what no user may see
+        code, said = WRONG, traceback.format_exc()
+    if fault_bytes := resource.getrlimit(resource.RLIMIT_FSIZE)[1]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (fault_bytes, fault_bytes))
+    (folder / "error").write_text(said)
     (folder / "count").write_text(str(strikes.count))
     os._exit(code)
 

@@ -73,7 +73,9 @@ def raise_one(
         problems.append(repr(error))
     finally:
         place.close()
-    found.violations += [f"zombie {found.zombies}, queued {is_queued}: {text} [{place.folder}]" for text in problems]
+    found.violations += [
+        f"zombie {found.zombies}, queued {is_queued}: {text} [{place.folder}]" for text in problems
+    ]
     if not problems:
         shutil.rmtree(place.folder)
 
@@ -118,7 +120,12 @@ def _raise(
         *(f"I10 process {pid} is left" for pid in place.leftovers()),
     ]
     ran = [(line.key, line.attempt, line.pid) for line in place.lines() if line.what == "start"]
-    wanted = [("before", 1, zombie.pid), ("hold", 1, zombie.pid), ("hold", 2, heir.pid), ("behind", 1, heir.pid)]
+    wanted = [
+        ("before", 1, zombie.pid),
+        ("hold", 1, zombie.pid),
+        ("hold", 2, heir.pid),
+        ("behind", 1, heir.pid),
+    ]
     if ran != wanted:
         problems.append(f"I4 there ran {ran}")
     if rows.run.state != checker.RUN_FINISHED:

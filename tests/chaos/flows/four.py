@@ -1,4 +1,4 @@
-"""Four small workflows with everything that a store is asked for; each execution leaves two lines in a journal."""
+"""Small workflows with everything that a store is asked for; each execution leaves two lines in a journal."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from smithers import Branch, Context, Loop, Node, Parallel, RetryPolicy, Sequenc
 SOON = RetryPolicy(retries=2, backoff="fixed", initial_delay=0.001)
 LARGE = 1_200_000
 """Characters: more than fits in a row."""
+
+
+WEIGHT = 20_000
 
 
 class Part(BaseModel):
@@ -123,7 +126,9 @@ def data(ctx: Context) -> Node:
     seed = Task("seed", Part, value=Part(text="seed"))
     much = Task("much", Part, run=large, deps=seed, meta=after(seed))
     short = Task("short", Part, run=blocking, deps=(seed, much), meta=after(seed, much))
-    asked = Task("asked", Part, agent=keen, prompt=lambda part: f"of {part.text}", deps=short, meta=after(short))
+    asked = Task(
+        "asked", Part, agent=keen, prompt=lambda part: f"of {part.text}", deps=short, meta=after(short)
+    )
 
     def opened() -> list[Task[Part]]:
         return [Task(f"open:{ctx.output(seed).text}:{n}", Part, run=awaiting) for n in range(2)]
@@ -131,7 +136,22 @@ def data(ctx: Context) -> Node:
     def sum_up() -> Report:
         return Report(parts=[part.text[:60] for part in ctx.outputs(Part)])
 
-    return Sequence(seed, much, short, Parallel(asked, Parallel(opened)), Task("report", Report, value=sum_up))
+    return Sequence(
+        seed, much, short, Parallel(asked, Parallel(opened)), Task("report", Report, value=sum_up)
+    )
 
 
-FLOWS = {"sequence": sequence, "fan": fan, "loops": loops, "data": data}
+def heavy() -> Part:
+    key = note("start")
+    note("end")
+    return Part(text=key * (WEIGHT // len(key)))
+
+
+@workflow
+def grow(ctx: Context) -> Node:
+    """One task after another, and each makes the file larger: for disks that fill up."""
+    return Sequence(Task(f"heavy:{n}", Part, run=heavy) for n in range(20))
+
+
+FOUR = {"sequence": sequence, "fan": fan, "loops": loops, "data": data}
+FLOWS = {**FOUR, "grow": grow}

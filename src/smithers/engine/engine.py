@@ -50,6 +50,7 @@ from .lease import LeaseKeeper
 from .memory import Memory
 from .message import Beat, Close, JobEnded, Lost, Message, New, Resume, StopRun
 from .policy import out_of_time
+from .steady import SteadyClock
 from .timetable import Timetable
 
 _log = logging.getLogger("smithers")
@@ -75,7 +76,7 @@ class Engine:
         self._writer = writer
         self._owner = owner
         self._leases = leases
-        self._clock = clock
+        self._clock = SteadyClock(clock)
         self._random = random
         self._author = Author()
         self._mailbox: SimpleQueue[Message] = SimpleQueue()
@@ -310,7 +311,9 @@ class Engine:
         handle, run = message.handle, message.row.id
         try:
             drive = self._drive_for(message, message.row.name)
-            drive.restore(self._writer.load(run))
+            stored = self._writer.load(run)
+            self._clock.not_before(stored.last_ms)
+            drive.restore(stored)
             drive.fence = message.fence
             frame = drive.step((), self._clock.now_ms())
             if frame is None:

@@ -55,6 +55,7 @@ def cancel_undriven(store: Store, row: RunRow, by: str) -> bool:
 
 def _last_frame(stored: StoredRun, fence: int, by: str, now_ms: int) -> FrameWrite:
     row = stored.run
+    now_ms = max(now_ms, stored.last_ms)  # the clock may have been set back since
     frame = FrameWrite(row.id, fence, row.frame + 1, row.frame, row.seq, 0, now_ms)
 
     def event(kind: EventType, key: NodeKey | None = None, attempt: int = 0, data: str | None = None) -> None:

@@ -42,6 +42,9 @@ ORDER BY node, scope, iteration, pass;
 -- name: frames
 SELECT frame, parent, seq, at_ms, rendered FROM smithers_frames WHERE run = ? ORDER BY frame;
 
+-- name: last_at
+SELECT at_ms FROM smithers_frames WHERE run = ? ORDER BY frame DESC LIMIT 1;
+
 -- name: open_mounts
 SELECT node, parent, position, spec, from_frame, to_frame, edges FROM smithers_mounts WHERE run = ? AND to_frame IS NULL;
 

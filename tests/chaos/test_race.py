@@ -17,7 +17,8 @@ def test_of_several_resumers_one_owns_the_run_and_the_others_are_told_who_within
     tmp_path: Path, pytestconfig: pytest.Config, racers: int
 ) -> None:
     finish = Finish(racers)
-    for _ in range(pytestconfig.getoption("--races")):
+    quick = pytestconfig.getoption("--quick")
+    for _ in range(2 if quick else pytestconfig.getoption("--races")):
         race(tmp_path, racers, finish)
     print(f"\n{finish}")
     print(*finish.violations, sep="\n")

@@ -14,4 +14,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--quick", action="store_true", help="samples only: less than three minutes for all of it"
     )
     group.addoption("--zombies", type=int, default=50, help="owners woken after a takeover")
+    group.addoption("--damages", type=int, default=200, help="files damaged at random")
     group.addoption("--races", type=int, default=34, help="races of 2, of 4 and of 8 resumers, each")

@@ -27,6 +27,7 @@ from smithers.store.fact import StoredFacts
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
 from smithers.store.refusal import DISK_ERRORS, NONSENSE, damaged, refusal
+from smithers.store.soundness import check_empty
 
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -44,7 +45,10 @@ class SqliteReader:
     def runs(self, where: RunFilter) -> list[RunRow]:
         """Newest first."""
         with self._moment():
-            return self._facts.runs(workflow=where.workflow, states=where.states, limit=where.limit)
+            found = self._facts.runs(workflow=where.workflow, states=where.states, limit=where.limit)
+            if not found and where.workflow is None and not where.states:
+                check_empty(self._connection, self._path)
+            return found
 
     def run(self, name: str) -> RunRow:
         """By exact id, else by unique prefix.

@@ -20,8 +20,9 @@ from smithers.errors import (
     StoreReadOnly,
 )
 
-DISK_ERRORS: Final = (sqlite3.Error, MemoryError)
-"""What a statement may raise: SQLite's own, and what Python makes of `SQLITE_NOMEM`."""
+DISK_ERRORS: Final = (sqlite3.Error, MemoryError, UnicodeDecodeError)
+"""What a statement may raise: SQLite's own; what Python makes of `SQLITE_NOMEM`, and of a message that quotes
+a damaged schema."""
 
 NONSENSE: Final = (ValueError, KeyError, TypeError, IndexError, OverflowError)
 """What reading a damaged row raises: JSON that is none, a number that stands for nothing."""
@@ -48,13 +49,15 @@ def refusal(error: Exception, path: Path) -> SmithersError:
     return found
 
 
-def store_error(error: sqlite3.Error | MemoryError, path: Path) -> SmithersError:
+def store_error(error: sqlite3.Error | MemoryError | UnicodeDecodeError, path: Path) -> SmithersError:
     """What an error of SQLite means for a user."""
     kind: type[SmithersError]
     if isinstance(error, MemoryError):
         exhausted = OutOfResources(f"no memory left for {path}", path=str(path), reason="SQLITE_NOMEM")
         exhausted.__cause__ = error
         return exhausted
+    if isinstance(error, UnicodeDecodeError):
+        return damaged(error, path)
     match family(error):
         case "FULL":
             kind, what = StoreFull, "no space left for"
@@ -78,6 +81,8 @@ def store_error(error: sqlite3.Error | MemoryError, path: Path) -> SmithersError
             kind, what = StoreFull, "no space left for"
         case "IOERR" | "INTERRUPT" | "PERM" | "AUTH" | "NOLFS":
             kind, what = StoreError, "cannot use"
+        case "ERROR" if "unsupported file format" in str(error):
+            kind, what = StoreCorrupt, "damaged database:"
         case "" if "decode to UTF-8" in str(error):
             kind, what = StoreCorrupt, "damaged database:"
         case _:  # constraints, misuse, SQL that does not fit the schema

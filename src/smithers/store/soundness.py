@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Final
 
 from smithers.errors import StoreCorrupt
 from smithers.store.queries import statements
 
 
+SMALL_BYTES: Final = 64 << 20
+"""Up to this size the order of all keys is looked at too, which takes a third longer."""
+
+
 def check_sound(connection: sqlite3.Connection, path: Path) -> None:
-    """Look over the structure of the whole file: about 2 ms a megabyte.
+    """Look over the whole file: about 4 ms a megabyte, once a process.
 
     Raises:
         StoreCorrupt: says what was found first.
     """
-    first = connection.execute("PRAGMA quick_check(1)").fetchone()
+    check = "integrity_check" if path.stat().st_size <= SMALL_BYTES else "quick_check"
+    first = connection.execute(f"PRAGMA {check}(1)").fetchone()
     if first is not None and first[0] != "ok":
         # SQLite's own words begin with a heading of their own: `*** in database main ***`.
         found = str(first[0]).rpartition("***")[2].strip().splitlines()[0]
         raise StoreCorrupt(f"damaged database: {path}: {found}", path=str(path), reason=str(first[0]))
+
+
+def check_empty(connection: sqlite3.Connection, path: Path) -> None:
+    """Believe that there are no runs only if nothing of any run is there.
+
+    Raises:
+        StoreCorrupt: frames of runs that are not there.
+    """
+    if connection.execute(statements("fact")["has_frames"]).fetchone() is not None:
+        raise StoreCorrupt(f"damaged database: {path}: it lists no runs, and holds frames", path=str(path))
 
 
 def check_whole(connection: sqlite3.Connection, path: Path, run: int) -> None:

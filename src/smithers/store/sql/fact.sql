@@ -66,3 +66,6 @@ SELECT r.name, r.frame, r.seq, count(f.frame), coalesce(max(f.frame), 0),
 FROM smithers_runs r LEFT JOIN smithers_frames f ON f.run = r.id
 WHERE r.id = ?
 GROUP BY r.id;
+
+-- name: has_frames
+SELECT 1 FROM smithers_frames LIMIT 1;

@@ -1,4 +1,4 @@
-"""Every command on every broken store: a named error, a hint, exit 1, never an empty list; then it goes on."""
+"""Each command on each broken store: a named error, a hint, exit 1, never an empty list; then it goes on."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ TABLE = [
     Broken("a read-only mount", READ_ONLY, None, is_clean=True, needs=has_root, prefix=read_only_mount),
     Broken("a read-only mount after a crash", READ_ONLY, None, needs=has_root, prefix=read_only_mount),
     Broken("an immutable file", READ_ONLY, None, flag("+"), flag("-"), needs=has_flags),
-    Broken("a head of zeros", NOT_A_STORE, NOT_A_STORE, poke(lambda _: 0, bytes(100)), restore, is_clean=True),
+    Broken(
+        "a head of zeros", NOT_A_STORE, NOT_A_STORE, poke(lambda _: 0, bytes(100)), restore, is_clean=True
+    ),
     Broken("a damaged schema", CORRUPT, CORRUPT, poke(lambda _: 100, b"\xff" * 3996), restore, is_clean=True),
     Broken(
         "a page of zeros", CORRUPT, CORRUPT, poke(page_of("smithers_runs"), bytes(4096)), restore,
@@ -167,3 +169,11 @@ def check(
         assert json.loads(out)["error"]["code"] == code, said
     else:
         assert out == "", said
+
+
+def test_the_page_of_faults_says_what_each_command_does() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    told = {row[0]: (row[1].strip("`"), row[2].strip("`")) for row in rows if len(row) == 4}
+    told.pop("What is wrong")
+    assert told == {broken.name: (broken.writes or "works", broken.reads or "works") for broken in TABLE}

@@ -1,4 +1,4 @@
-"""Crashes at every statement in turn: the process dies there, the run is resumed, and everything is checked."""
+"""Crashes at every statement in turn: the process dies there, the run is resumed, and all is checked."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ SHORT = {"capped": 8, "open": 4, "chains": 1, "asked": 6, "passes": 3}
 RESUME_SHARE = 0.3
 """Of the kills of resuming processes, so many are aimed at the time before their first frame."""
 RESUME_S = 0.4
-"""About as long as a resuming process takes until then: interpreter, imports, claim, loading, first render."""
+"""About as long as a resuming process takes until then: interpreter, imports, claim, first render."""
 
 ENDED = 4
 """Run states from here on are final."""
@@ -135,10 +135,7 @@ class _OneRun:
         tally, place = self._tally, self._place
         while True:
             up = place.start() if self._last is None else place.resume()
-            if tally.kills < self._kills:
-                code = up.kill_at(self._moment_s())
-            else:
-                code = up.wait()
+            code = up.kill_at(self._moment_s()) if tally.kills < self._kills else up.wait()
             rows = self._look(up, was_killed=code is None)
             if not self._goes_on(rows, was_killed=code is None):
                 self._finish(rows, up, code)
@@ -298,7 +295,8 @@ def table(tallies: list[Tally]) -> str:
 def _sum(tallies: list[Tally]) -> Tally:
     total = Tally(-1)
     for tally in tallies:
-        for name in ("runs", "kills", "in_flight", "restoring", "unborn", "finished", "executions", "lost", "twice",
+        for name in ("runs", "kills", "in_flight", "restoring", "unborn", "finished", "executions", "lost",
+                     "twice",
                      "cut_off", "crash_loops", "stale_owners"):  # fmt: skip
             setattr(total, name, getattr(total, name) + getattr(tally, name))
         total.dispatch_ms += tally.dispatch_ms

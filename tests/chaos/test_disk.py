@@ -1,4 +1,4 @@
-"""Disks that are full or broken under a real process: what is stored is a prefix, and a resume ends the same."""
+"""Disks that are full or broken under a real process: what is stored is a prefix, a resume ends the same."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ from tests.chaos.harness import PATIENCE_S, Place, Up
 LEASE_MS = 1500
 FAILED = 1
 _TABLES = (
-    "runs", "frames", "nodes", "attempts", "outputs", "passes", "mounts", "wakeups", "events", "inbox", "names",
+    "runs", "frames", "nodes", "attempts", "outputs", "passes", "mounts", "wakeups", "events", "inbox",
+    "names",
     "specs", "inputs",
 )  # fmt: skip
 """All but the owners': a lease that is renewed, or given back, says nothing of a run."""

@@ -9,7 +9,6 @@ from typing import Final
 from smithers.errors import StoreCorrupt
 from smithers.store.queries import statements
 
-
 SMALL_BYTES: Final = 64 << 20
 """Up to this size the order of all keys is looked at too, which takes a third longer."""
 

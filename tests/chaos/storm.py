@@ -295,9 +295,8 @@ def table(tallies: list[Tally]) -> str:
 def _sum(tallies: list[Tally]) -> Tally:
     total = Tally(-1)
     for tally in tallies:
-        for name in ("runs", "kills", "in_flight", "restoring", "unborn", "finished", "executions", "lost",
-                     "twice",
-                     "cut_off", "crash_loops", "stale_owners"):  # fmt: skip
+        for name in ("runs", "kills", "in_flight", "restoring", "unborn", "finished", "executions",
+                     "lost", "twice", "cut_off", "crash_loops", "stale_owners"):  # fmt: skip
             setattr(total, name, getattr(total, name) + getattr(tally, name))
         total.dispatch_ms += tally.dispatch_ms
         total.violations += tally.violations

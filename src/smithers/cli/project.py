@@ -55,6 +55,7 @@ def open_project(named: str | None) -> Iterator[Project | None]:
         StoreError: the file cannot be used, or the one that was named is not there.
     """
     from smithers.store import Store, find_store
+    from smithers.store.refusal import NONSENSE
 
     path = find_store(Path.cwd(), named)
     if path is None:
@@ -72,7 +73,11 @@ def open_project(named: str | None) -> Iterator[Project | None]:
         yield None
         return
     with closing(opened) as reader:
-        yield Project(reader, named, clock.now_ms())
+        try:
+            yield Project(reader, named, clock.now_ms())
+        except NONSENSE:
+            reader.check()  # rows that no code of ours has written make any of it stumble
+            raise
 
 
 @contextmanager

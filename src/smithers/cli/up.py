@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import Empty
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from smithers.records import RunState
 if TYPE_CHECKING:
     from smithers.engine.handle import Handle, RunEnd
     from smithers.engine.host import Claim, Host
+    from smithers.engine.mailbox import Mailbox
     from smithers.records import FrameWrite, RunRow
 
 EXIT_CODES = {
@@ -303,12 +304,14 @@ def _already_finished(host: Host, row: RunRow, wanted: Wanted) -> int:
 
 def _watched(
     begin: Callable[[Callable[[FrameWrite], None]], Handle],
-) -> tuple[Handle, SimpleQueue[FrameWrite], Interrupt]:
+) -> tuple[Handle, Mailbox[FrameWrite], Interrupt]:
     """Begin a run whose committed frames arrive in a queue, from the first on.
 
     Signals are caught from here on: a task may run before `begin` has returned.
     """
-    frames: SimpleQueue[FrameWrite] = SimpleQueue()
+    from smithers.engine.mailbox import Mailbox
+
+    frames: Mailbox[FrameWrite] = Mailbox()
     interrupt = Interrupt()
     try:
         handle = begin(frames.put)
@@ -321,7 +324,7 @@ def _watched(
 
 def _follow(
     handle: Handle,
-    frames: SimpleQueue[FrameWrite],
+    frames: Mailbox[FrameWrite],
     interrupt: Interrupt,
     resumed: RunRow | None,
     host: Host,

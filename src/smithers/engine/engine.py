@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from queue import Empty, SimpleQueue
+from queue import Empty
 from random import Random
 from typing import assert_never
 
@@ -47,6 +47,7 @@ from .failure import text_of
 from .handle import Handle, RunEnd
 from .job import Job, Outcome, Stopped
 from .lease import LeaseKeeper
+from .mailbox import Mailbox
 from .memory import Memory
 from .message import Beat, Close, JobEnded, Lost, Message, New, Resume, StopRun
 from .policy import out_of_time
@@ -79,7 +80,7 @@ class Engine:
         self._clock = SteadyClock(clock)
         self._random = random
         self._author = Author()
-        self._mailbox: SimpleQueue[Message] = SimpleQueue()
+        self._mailbox: Mailbox[Message] = Mailbox()
         self._drives: dict[int, tuple[Drive, Handle]] = {}
         self._timetable = Timetable()
         self._hungry: set[int] = set()

@@ -27,7 +27,7 @@ from smithers.store.fact import StoredFacts
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
 from smithers.store.refusal import DISK_ERRORS, NONSENSE, damaged, refusal
-from smithers.store.soundness import check_empty
+from smithers.store.soundness import check_empty, check_sound
 
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -100,6 +100,15 @@ class SqliteReader:
         """Events with `seq > after`, in order."""
         with self._moment():
             return self._facts.events(run, after, limit)
+
+    def check(self) -> None:
+        """Look over the whole file.
+
+        Raises:
+            StoreCorrupt: it is damaged.
+        """
+        with self._moment():
+            check_sound(self._connection, self._path)
 
     def close(self) -> None:
         """Close the connection."""

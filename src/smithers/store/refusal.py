@@ -81,7 +81,7 @@ def store_error(error: sqlite3.Error | MemoryError | UnicodeDecodeError, path: P
             kind, what = StoreFull, "no space left for"
         case "IOERR" | "INTERRUPT" | "PERM" | "AUTH" | "NOLFS":
             kind, what = StoreError, "cannot use"
-        case "ERROR" if "unsupported file format" in str(error):
+        case "ERROR" if str(error).startswith(("unsupported file format", "no such ")):  # our SQL is tested
             kind, what = StoreCorrupt, "damaged database:"
         case "" if "decode to UTF-8" in str(error):
             kind, what = StoreCorrupt, "damaged database:"

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,15 +126,24 @@ class Workflow(Generic[In, Out]):
             RefusedError, AuthoringError: nothing was changed.
             StoreError: the database cannot be used; the run continues when the cause is gone.
         """
-        handle = await asyncio.to_thread(
-            self._launch, input, run_id, resume, store, max_concurrency, rehearse
-        )
-        if isinstance(handle, RunResult):
-            return handle
+        launched: list[Handle | RunResult[Out]] = []
+        has_left = threading.Event()
+
+        def launch() -> None:
+            launched.append(self._launch(input, run_id, resume, store, max_concurrency, rehearse))
+            if has_left.is_set():
+                _pause(launched)
+
         try:
+            await asyncio.to_thread(launch)
+            (handle,) = launched
+            if isinstance(handle, RunResult):
+                return handle
             return self.result(await asyncio.wrap_future(handle.ended))
         except asyncio.CancelledError:
-            handle.pause()
+            # Set before looked: a thread that is just done launching looks after that, and pauses by itself.
+            has_left.set()
+            _pause(launched)
             raise
 
     def run_sync(
@@ -361,6 +370,13 @@ def _plain(input: Any) -> Any:
 
     # What a model takes, such as a date or a set, need not be JSON yet.
     return to_jsonable_python(input, fallback=repr)
+
+
+def _pause(launched: Iterable[Handle | RunResult[Any]]) -> None:
+    """Nobody holds the run any more."""
+    for handle in launched:
+        if not isinstance(handle, RunResult):
+            handle.pause()
 
 
 def _no_job(*_: object) -> None:

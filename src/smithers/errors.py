@@ -348,7 +348,7 @@ class StoreFull(StoreError):
 
 class StoreBusy(StoreError):
     code = "STORE_BUSY"
-    default_hint = "another process holds the database; try again"
+    default_hint = "try again; if it lasts, `fuser` says who has the file open: a process that was stopped?"
 
 
 class StoreCorrupt(StoreError):

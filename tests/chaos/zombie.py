@@ -134,7 +134,12 @@ def _raise(
 
 
 def _stop(zombie: Up) -> bool:
+    """Stop it, and wait until it has: on its way it might still take the lock, and keep it in its sleep."""
     zombie.signal(signal.SIGSTOP)
+    stat = Path(f"/proc/{zombie.pid}/stat")
+    give_up_at = time.monotonic() + PATIENCE_S
+    while stat.read_text().rpartition(")")[2].split()[0] != "T" and time.monotonic() < give_up_at:
+        time.sleep(0.001)
     return False
 
 
@@ -145,7 +150,7 @@ def _stop_in_commit(place: Place, zombie: Up) -> bool:
         (place.folder / "open").touch()
         place.wait_for("hold", what="end")
         _await_waiting_commit()
-        zombie.signal(signal.SIGSTOP)
+        _stop(zombie)
         holder.execute("ROLLBACK")
     return True
 

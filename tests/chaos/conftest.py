@@ -16,3 +16,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--zombies", type=int, default=50, help="owners woken after a takeover")
     group.addoption("--damages", type=int, default=200, help="files damaged at random")
     group.addoption("--races", type=int, default=34, help="races of 2, of 4 and of 8 resumers, each")
+
+
+@pytest.fixture(name="quick")
+def _quick(pytestconfig: pytest.Config) -> bool:
+    """Whether a sample will do."""
+    return bool(pytestconfig.getoption("--quick"))

@@ -15,11 +15,6 @@ POINTS = 20
 ERRORS = 100
 
 
-@pytest.fixture(name="quick")
-def _quick(pytestconfig: pytest.Config) -> bool:
-    return bool(pytestconfig.getoption("--quick"))
-
-
 @pytest.fixture(name="growing", scope="module")
 def _growing(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     return undisturbed(tmp_path_factory.mktemp("growing") / "undisturbed", "grow")

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
@@ -130,9 +130,7 @@ class Workflow(Generic[In, Out]):
         """
         self._check_place()
         if resume:
-            found = await asyncio.to_thread(
-                self._resume_stored, input, run_id, store, max_concurrency, rehearse
-            )
+            found = await self._resume_on_thread(input, run_id, store, max_concurrency, rehearse)
             if isinstance(found, RunResult):
                 return found
             handle = found
@@ -188,6 +186,25 @@ class Workflow(Generic[In, Out]):
         if found is not None:
             return found
         return await asyncio.to_thread(_open_host, path, self.definition.durability)
+
+    async def _resume_on_thread(self, *how: Any) -> Handle | RunResult[Out]:
+        """`_resume_stored` for a coroutine, which may be cancelled meanwhile: then the run is paused."""
+        launched: list[Handle | RunResult[Out]] = []
+        has_left = threading.Event()
+
+        def launch() -> None:
+            launched.append(self._resume_stored(*how))
+            if has_left.is_set():
+                _pause(launched)
+
+        try:
+            await asyncio.to_thread(launch)
+        except asyncio.CancelledError:
+            # Set before looked: a thread that is just done launching looks after that, and pauses by itself.
+            has_left.set()
+            _pause(launched)
+            raise
+        return launched[0]
 
     def _resume_stored(
         self,
@@ -433,6 +450,13 @@ def _open_host(path: Path, durability: Literal["full", "normal"]) -> Host:
     host = host_for(path, durability)
     host.engine  # noqa: B018 - started here, on a thread that may wait for the disk
     return host
+
+
+def _pause(launched: Iterable[Handle | RunResult[Any]]) -> None:
+    """Nobody holds the run any more."""
+    for handle in launched:
+        if not isinstance(handle, RunResult):
+            handle.pause()
 
 
 def _no_job(*_: object) -> None:

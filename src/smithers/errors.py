@@ -378,7 +378,7 @@ class StoreFull(StoreError):
 
 class StoreBusy(StoreError):
     code = "STORE_BUSY"
-    default_hint = "another process holds the database; try again"
+    default_hint = "try again; if it lasts, `fuser` says who has the file open: a process that was stopped?"
 
 
 class StoreCorrupt(StoreError):
@@ -396,10 +396,24 @@ class NotAStore(StoreError):
     default_hint = "pass another --store PATH"
 
 
+class OutOfResources(StoreError):
+    """The machine or a limit of this process gave no memory or no file descriptor."""
+
+    code = "OUT_OF_RESOURCES"
+    default_hint = "close other programs, or raise the limit (`ulimit -n`, `ulimit -v`); then resume the run"
+
+
 class CommitUnknown(StoreError):
     """A commit raised: its rows may or may not be there. The owner rebuilds from rows."""
 
     code = "COMMIT_UNKNOWN"
+    because: SmithersError | None = None
+    """What it raised, by its own name: what a user is told when rebuilding has not helped."""
+
+
+def plain(error: SmithersError) -> SmithersError:
+    """What a user is told of an error: of a commit that raised, why it did."""
+    return (isinstance(error, CommitUnknown) and error.because) or error
 
 
 # --- The rest -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The short version of tests/chaos: a dozen kills, one race, and everything checked."""
+"""The short version of tests/chaos: kills, crashes, zombies, full disks, a race; and everything checked."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos import sites
 from tests.chaos.race import Finish, race
 from tests.chaos.storm import SHORT, storm, table, undisturbed
+from tests.chaos.zombie import Graveyard, raise_one
 
 
 @pytest.mark.slow
@@ -28,3 +30,32 @@ def test_of_four_resumers_one_owns_the_run_and_three_are_told_who(tmp_path: Path
     print(f"\n{finish}")
     assert finish.violations == []
     assert len(finish.loser_s) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_death_at_some_of_the_stores_statements_loses_nothing(tmp_path: Path, moment: str) -> None:
+    wanted = sites.undisturbed(tmp_path / "undisturbed", "fan")
+    found = sites.crash_everywhere(tmp_path, wanted, moment, every=17)
+    print(f"\n{found}")
+    assert found.violations == []
+    assert found.died > 5
+    assert found.cut_off > 0, "no death hit anything: the test would pass whatever a resume does"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_queued", [True, False])
+def test_an_owner_woken_after_a_takeover_writes_nothing(tmp_path: Path, is_queued: bool) -> None:
+    found = Graveyard()
+    raise_one(tmp_path, found, is_queued=is_queued)
+    assert found.violations == []
+    assert (found.queued, found.rows_written) == (is_queued, 0)
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_stops_a_run_which_continues_with_more_room(tmp_path: Path) -> None:
+    wanted = sites.undisturbed(tmp_path / "undisturbed", "grow")
+    found = sites.fail_at(tmp_path, wanted, "pages", [{"pages": pages} for pages in (2, 30, 60, 100)])
+    print(f"\n{found}")
+    assert found.violations == []
+    assert found.said == {"STORE_FULL": 4}

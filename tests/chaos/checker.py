@@ -18,8 +18,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -30,6 +32,10 @@ FINISHED, FAILED, SKIPPED, CANCELLED, LOST, RUNNING = 3, 4, 5, 6, 7, 1
 EVENT_STARTED, EVENT_FINISHED, EVENT_LOST = 20, 21, 26
 RUN_STARTED, RUN_RESUMED = 1, 2
 LOST_CLASS = 11
+
+
+BLOB = "blob:"
+"""Stands before the SHA-256 of an output that is kept in a file of its own."""
 
 
 class Key(NamedTuple):
@@ -199,9 +205,9 @@ def _read(connection: sqlite3.Connection, name: str) -> Rows | None:
         )
     }  # fmt: skip
     outputs = {
-        (key(n, s, i), g): OutputRow(seq, frame, words[model], body)
-        for n, s, i, g, seq, frame, model, body in query(
-            "SELECT node, scope, iteration, generation, seq, frame, model, body"
+        (key(n, s, i), g): OutputRow(seq, frame, words[model], f"{BLOB}{blob.hex()}" if blob else body)
+        for n, s, i, g, seq, frame, model, body, blob in query(
+            "SELECT node, scope, iteration, generation, seq, frame, model, body, blob"
             " FROM smithers_outputs WHERE run = ?", (run,)
         )
     }  # fmt: skip
@@ -464,12 +470,18 @@ def run_after_completion(
     ]
 
 
-def check_journal(rows: Rows, lines: list[Line]) -> list[str]:
-    """Rows against what the tasks themselves say; for a run whose processes have all ended."""
+def check_journal(rows: Rows, lines: list[Line], unjournalled: Collection[str] = ()) -> list[str]:
+    """Rows against what the tasks themselves say; for a run whose processes have all ended.
+
+    Args:
+        unjournalled: ids of tasks that leave no lines, such as values.
+    """
     found = run_twice(rows, lines)
     starts = executions(lines)
     ends = Counter((line.key, line.attempt) for line in lines if line.what == "end")
     for (key, _, attempt), row in rows.attempts.items():
+        if key.node in unjournalled:
+            continue
         name = (str(key), attempt)
         if row.state in (FINISHED, FAILED) and not starts[name]:
             found.append(f"I3 attempt {attempt} of {key} has ended and was never executed")
@@ -521,6 +533,35 @@ def check_end(rows: Rows, undisturbed: Rows) -> list[str]:
         for key, body in wanted.items()
         if bodies.get(key) != body
     )
+    return found
+
+
+def check_blobs(rows: Rows, folder: Path) -> list[str]:
+    """Outputs that are kept in files are there, and are what their rows say."""
+    found = []
+    for (key, _), output in rows.outputs.items():
+        digest = output.body.removeprefix(BLOB)
+        if digest == output.body:
+            continue
+        file = folder / digest[:2] / digest
+        if not file.exists() or sha256(file.read_bytes()).hexdigest() != digest:
+            found.append(f"I12 the file of {key}'s output is missing, or holds something else")
+    return found
+
+
+def check_prefix(rows: Rows, undisturbed: Rows) -> list[str]:
+    """A run that was stopped by a fault: all that it has settled, an undisturbed one settles just so."""
+    wanted, bodies = _newest(undisturbed), _bodies(undisturbed)
+    found = [
+        f"I12 {key} settled as {row.state}, and not as {wanted[key].state if key in wanted else None}"
+        for key, row in _newest(rows).items()
+        if key not in wanted or wanted[key].state != row.state
+    ]
+    found += [
+        f"I12 {key} answered {body[:80]}, and not {bodies.get(key, '')[:80]}"
+        for key, body in _bodies(rows).items()
+        if bodies.get(key) != body
+    ]
     return found
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from tests.chaos.checker import Line, Rows, processes_marked, read_journal, read_rows
 
 FLOWS = Path(__file__).parent / "flows"
+LAUNCHER = Path(__file__).parent / "launcher.py"
 RUN = "r1"
 PATIENCE_S = 60.0
 """How long anything may take before it counts as hung."""
@@ -92,6 +96,8 @@ class Place:
     marker: str = field(default_factory=lambda: f"chaos-{uuid4().hex}")
     """Stands in the environment of every process of this place."""
     started: list[Up] = field(default_factory=list)
+    world: Mapping[str, Any] = field(default_factory=dict)
+    """What is changed around each process; see launcher.py."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -112,13 +118,15 @@ class Place:
             "CHAOS_JOURNAL": str(self.journal),
             "CHAOS_MARKER": self.marker,
             "CHAOS_FOLDER": str(self.folder),
+            "CHAOS_WORLD": json.dumps(dict(self.world)),
         }
+        program = [str(LAUNCHER)] if self.world else ["-m", "smithers"]
         number = len(self.started)
         stdout, stderr = self.folder / f"stdout.{number}", self.folder / f"stderr.{number}"
         with stdout.open("wb") as out, stderr.open("wb") as err:
             began_ns = time.monotonic_ns()
             process = subprocess.Popen(
-                [sys.executable, "-m", "smithers", "up", f"{self.flow}.py", "--store", str(self.database),
+                [sys.executable, *program, "up", f"{self.flow}.py", "--store", str(self.database),
                  "--run-id", RUN, *words],
                 cwd=self.folder, env=environment, stdout=out, stderr=err, stdin=subprocess.DEVNULL,
             )  # fmt: skip

@@ -22,6 +22,11 @@ FULL = {"capped": 24, "open": 30, "chains": 8, "asked": 16, "passes": 9}
 SHORT = {"capped": 8, "open": 4, "chains": 1, "asked": 6, "passes": 3}
 """60 tasks."""
 
+RESUME_SHARE = 0.3
+"""Of the kills of resuming processes, so many are aimed at the time before their first frame."""
+RESUME_S = 0.4
+"""About as long as a resuming process takes until then: interpreter, imports, claim, first render."""
+
 ENDED = 4
 """Run states from here on are final."""
 
@@ -35,6 +40,8 @@ class Tally:
     kills: int = 0
     in_flight: int = 0
     """Kills that cut off an attempt which the killed process itself had begun."""
+    restoring: int = 0
+    """Kills of a process that was resuming, and had stored no frame yet."""
     unborn: int = 0
     """Kills before the run's first frame was stored."""
     finished: int = 0
@@ -128,10 +135,7 @@ class _OneRun:
         tally, place = self._tally, self._place
         while True:
             up = place.start() if self._last is None else place.resume()
-            if tally.kills < self._kills:
-                code = up.kill_at(self._random.uniform(0, self._span_s))
-            else:
-                code = up.wait()
+            code = up.kill_at(self._moment_s()) if tally.kills < self._kills else up.wait()
             rows = self._look(up, was_killed=code is None)
             if not self._goes_on(rows, was_killed=code is None):
                 self._finish(rows, up, code)
@@ -139,6 +143,12 @@ class _OneRun:
             if len(place.started) > 50 + self._kills:
                 self._blame([f"the run does not end: {len(place.started)} processes"])
                 return
+
+    def _moment_s(self) -> float:
+        """When to kill, from the start of the process."""
+        if self._last is not None and self._random.random() < RESUME_SHARE:
+            return self._random.uniform(0, RESUME_S)
+        return self._random.uniform(0, self._span_s)
 
     def _goes_on(self, rows: Rows | None, *, was_killed: bool) -> bool:
         """Whether a user would resume the run."""
@@ -179,6 +189,9 @@ class _OneRun:
         tally = self._tally
         tally.kills += 1
         tally.unborn += rows is None
+        tally.restoring += (
+            rows is not None and self._last is not None and rows.run.frame == self._last.run.frame
+        )
         began = {(line.key, line.attempt) for line in own if line.what == "start"}
         ended = {(line.key, line.attempt) for line in own if line.what == "end"}
         running = rows.running if rows is not None else set()
@@ -253,6 +266,7 @@ _COLUMNS: dict[str, Callable[[Tally], object]] = {
     "seed": lambda tally: "all" if tally.seed < 0 else tally.seed,
     "runs": lambda tally: tally.runs,
     "kills": lambda tally: tally.kills,
+    "resuming": lambda tally: tally.restoring,
     "in flight": lambda tally: f"{tally.share:.0%}",
     "finished": lambda tally: tally.finished,
     "executed": lambda tally: tally.executions,
@@ -281,8 +295,8 @@ def table(tallies: list[Tally]) -> str:
 def _sum(tallies: list[Tally]) -> Tally:
     total = Tally(-1)
     for tally in tallies:
-        for name in ("runs", "kills", "in_flight", "unborn", "finished", "executions", "lost", "twice",
-                     "cut_off", "crash_loops", "stale_owners"):  # fmt: skip
+        for name in ("runs", "kills", "in_flight", "restoring", "unborn", "finished", "executions",
+                     "lost", "twice", "cut_off", "crash_loops", "stale_owners"):  # fmt: skip
             setattr(total, name, getattr(total, name) + getattr(tally, name))
         total.dispatch_ms += tally.dispatch_ms
         total.violations += tally.violations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -15,7 +15,6 @@ from smithers.engine.fleet import Fleet
 from smithers.engine.job import Job
 from smithers.engine.timetable import Timetable
 from smithers.records import FrameWrite
-from smithers.scheduler.admission import Admission
 from smithers.store import queries
 from smithers.store.frame import FrameStatements
 from smithers.testing.simulator import Outcome, Simulator
@@ -159,19 +158,3 @@ def test_work_that_is_done_before_it_is_stored_is_found(monkeypatch: pytest.Monk
     monkeypatch.setattr(Fleet, "_commit", hasty)
     found = first_found()
     assert found is not None
-
-
-def test_the_back_off_that_a_clock_set_back_once_lost_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task was due and found no room; the wall clock was set back, and it was forgotten."""
-    consider: Callable[..., bool] = Admission._is_candidate
-
-    def forgetful(self: Admission, leaf: object, now_ms: int, waived: object) -> bool:
-        due = len(self._due)
-        found = consider(self, leaf, now_ms, waived)
-        del self._due[due:]
-        return found
-
-    monkeypatch.setattr(Admission, "_is_candidate", forgetful)
-    found = first_found(range(2000, 5000))
-    assert found is not None
-    assert "DEPENDENCY_DEADLOCK" in str(found.violation)

@@ -40,6 +40,10 @@ def report(error: Exception, *, is_json: bool) -> int:
 def _known(error: Exception) -> SmithersError | None:
     if isinstance(error, SmithersError):
         return error
+    if isinstance(error, (OSError, MemoryError, RuntimeError)):
+        from smithers.store.refusal import machine_error
+
+        return machine_error(error)
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "smithers"
         return UsageRefused(error.format_message(), hint=f"see `{path} --help`")

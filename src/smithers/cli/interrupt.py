@@ -1,4 +1,4 @@
-"""Ctrl+C and SIGTERM while a run goes on: the first pauses it, the second leaves at once."""
+"""Ctrl+C, SIGTERM and a closed terminal while a run goes on: the first pauses it, the next leaves at once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ if TYPE_CHECKING:
 
 
 class Interrupt:
-    """First SIGINT or SIGTERM: pause. Second: leave at once."""
+    """First SIGINT, SIGTERM or SIGHUP: pause. Second: leave at once."""
 
     def __init__(self) -> None:
         self.number: int | None = None
         """The signal that came."""
         self._handle: Handle | None = None
         self._before = {
-            number: signal.signal(number, self._catch) for number in (signal.SIGINT, signal.SIGTERM)
+            number: signal.signal(number, self._catch)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            # Who ignores the end of his terminal, as `nohup` does, means to go on after it.
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
         }
 
     def stops(self, handle: Handle) -> None:

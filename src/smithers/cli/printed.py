@@ -10,6 +10,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final
 
+from smithers.cli.streams import patient_stream
+
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]")
 """Control characters but tab, and escape, of which colours are made."""
 
@@ -22,7 +24,7 @@ class Printed:
     """
 
     def __init__(self) -> None:
-        self.terminal = os.fdopen(os.dup(2), "w", encoding=_encoding(), errors="replace")
+        self.terminal = patient_stream(os.dup(2), encoding=_encoding(), closes=True)
         self._taken: SimpleQueue[bytes] = SimpleQueue()
         self._rest = b""
         self._is_through = False

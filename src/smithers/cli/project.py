@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smithers.cli import terminal
 from smithers.cli.options import with_store
 from smithers.clock import SystemClock
 from smithers.errors import StoreNotFound
@@ -54,6 +55,7 @@ def open_project(named: str | None) -> Iterator[Project | None]:
         StoreError: the file cannot be used, or the one that was named is not there.
     """
     from smithers.store import Store, find_store
+    from smithers.store.refusal import NONSENSE
 
     path = find_store(Path.cwd(), named)
     if path is None:
@@ -66,10 +68,16 @@ def open_project(named: str | None) -> Iterator[Project | None]:
     except StoreNotFound:
         if named is not None:
             raise
-        yield None  # a first run that was cut off before it began has left an empty file
+        # A first run that was cut off before it began has left an empty file; so has whoever truncated it.
+        terminal.note(f"{path} is empty; if runs were stored in it, put it back from a backup")
+        yield None
         return
     with closing(opened) as reader:
-        yield Project(reader, named, clock.now_ms())
+        try:
+            yield Project(reader, named, clock.now_ms())
+        except NONSENSE:
+            reader.check()  # rows that no code of ours has written make any of it stumble
+            raise
 
 
 @contextmanager

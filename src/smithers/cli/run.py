@@ -15,6 +15,7 @@ import click
 from smithers.cli import failure
 from smithers.cli.exit_code import ExitCode
 from smithers.cli.group import smithers
+from smithers.cli.streams import occupy_standard_descriptors, patient_stream
 
 _COMPLETE = "_SMITHERS_COMPLETE"
 """Set by the shell when it asks for completions."""
@@ -34,6 +35,8 @@ def run(words: Sequence[str]) -> int:
     Returns:
         The exit code; stdout and stderr are flushed.
     """
+    with contextlib.suppress(OSError):  # no descriptor left: whoever needs one says so
+        occupy_standard_descriptors()
     # Started with a closed stdout or stderr, Python has none.
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - open until the process ends
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
@@ -41,6 +44,7 @@ def run(words: Sequence[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show `…` or `✓` gets a question mark, not a traceback.
             stream.reconfigure(errors="replace")
+    _make_stderr_patient()
     try:
         code: int = _invoke(list(words))
         sys.stdout.flush()
@@ -57,6 +61,13 @@ def run(words: Sequence[str]) -> int:
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
     return code
+
+
+def _make_stderr_patient() -> None:
+    stream = sys.stderr
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if stream.fileno() == 2:
+            sys.stderr = patient_stream(2, encoding=stream.encoding)
 
 
 def _invoke(words: list[str]) -> int:

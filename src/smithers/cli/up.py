@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import Empty
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from smithers.records import RunState
 if TYPE_CHECKING:
     from smithers.engine.handle import Handle, RunEnd
     from smithers.engine.host import Claim, Host
+    from smithers.engine.mailbox import Mailbox
     from smithers.records import FrameWrite, RunRow
 
 TICK_S = 0.1
@@ -148,7 +149,8 @@ def _store_path(target: Target, wanted: Wanted) -> Path:
     from smithers.store import find_store, place_store
 
     found = find_store(target.folder, wanted.store)
-    if found is not None and (wanted.resume is None or found.exists()):
+    # What was found by looking is there, if only as a log without its file: opening it says what is wrong.
+    if found is not None and (wanted.resume is None or wanted.store is None or found.exists()):
         return found
     if wanted.resume is not None:
         raise RunNotFound("there are no runs yet", hint=f"start one: `smithers up {wanted.file}`")
@@ -311,12 +313,14 @@ def _already_finished(host: Host, row: RunRow, wanted: Wanted) -> int:
 
 def _watched(
     begin: Callable[[Callable[[FrameWrite], None]], Handle],
-) -> tuple[Handle, SimpleQueue[FrameWrite], Interrupt]:
+) -> tuple[Handle, Mailbox[FrameWrite], Interrupt]:
     """Begin a run whose committed frames arrive in a queue, from the first on.
 
     Signals are caught from here on: a task may run before `begin` has returned.
     """
-    frames: SimpleQueue[FrameWrite] = SimpleQueue()
+    from smithers.engine.mailbox import Mailbox
+
+    frames: Mailbox[FrameWrite] = Mailbox()
     interrupt = Interrupt()
     try:
         handle = begin(frames.put)
@@ -329,7 +333,7 @@ def _watched(
 
 def _follow(
     handle: Handle,
-    frames: SimpleQueue[FrameWrite],
+    frames: Mailbox[FrameWrite],
     interrupt: Interrupt,
     resumed: RunRow | None,
     host: Host,

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import assert_never
 
 from smithers.errors import LeaseLost, SmithersError
@@ -28,8 +28,10 @@ from .fleet import Effects, Fleet, as_error
 from .handle import Handle
 from .job import Job, Outcome, Stopped
 from .lease import LeaseKeeper
+from .mailbox import Mailbox
 from .message import Beat, Close, JobEnded, Lost, Message, New, Resume, StopRun
 from .policy import out_of_time
+from .steady import SteadyClock
 
 _log = logging.getLogger("smithers")
 
@@ -45,10 +47,11 @@ class Engine:
 
     def __init__(self, effects: Effects) -> None:
         self._effects = effects
-        self._mailbox: SimpleQueue[Message] = SimpleQueue()
+        self._clock = SteadyClock(effects.clock)
+        self._mailbox: Mailbox[Message] = Mailbox()
         self._beats = Beats(effects.clock, lambda job: self._mailbox.put(Beat(job)))
         wires = Wires(self._report, self._beats.note)
-        self.fleet = Fleet(effects, wires, self._report)
+        self.fleet = Fleet(effects, self._clock, wires, self._report)
         """The runs it drives; for the engine's thread."""
         self.keeper = LeaseKeeper(
             effects.leases, effects.owner, effects.clock, lambda: self._mailbox.put(Lost())
@@ -128,7 +131,7 @@ class Engine:
             return 0
         if not self.fleet:
             return None
-        clock = self._effects.clock
+        clock = self._clock
         return self.fleet.timetable.wait_ms(clock.monotonic_ms(), clock.now_ms(), longest_ms)
 
     def leave(self) -> None:
@@ -181,7 +184,7 @@ class Engine:
 
     def _poll(self) -> None:
         """Read the mail of our runs when another process has written."""
-        now_ms = self._effects.clock.monotonic_ms()
+        now_ms = self._clock.monotonic_ms()
         runs = self.fleet.runs
         if not runs or now_ms - self._polled_ms < POLL_MS:
             return
@@ -205,7 +208,7 @@ class Engine:
 
     def _check_time(self) -> None:
         """End attempts whose time is up, and wake runs whose back-off has ended."""
-        clock = self._effects.clock
+        clock = self._clock
         now_ms = clock.monotonic_ms()
         for job in self.fleet.timetable.jobs(now_ms):
             drive = self.fleet.drive(job.run)

@@ -22,6 +22,7 @@ from smithers.errors import (
     RunExists,
     SmithersError,
     StoreError,
+    plain,
 )
 from smithers.ids import short_run_id
 from smithers.ports import Leases, Writer
@@ -35,6 +36,7 @@ from smithers.records import (
     RunState,
     StoredRun,
 )
+from smithers.store.refusal import machine_error
 
 from .author import Author
 from .drive import Drive, Wires
@@ -43,6 +45,7 @@ from .handle import Handle, RunEnd
 from .job import Job, Outcome, Stopped
 from .memory import Memory
 from .message import New, Resume
+from .steady import SteadyClock
 from .timetable import Timetable
 
 _log = logging.getLogger("smithers")
@@ -95,12 +98,16 @@ class Fleet:
     """Drives runs, from the engine's thread.
 
     Args:
+        clock: what frames are stamped by.
         wires: how attempts report.
         report: takes the end of an attempt that nobody will report.
     """
 
-    def __init__(self, effects: Effects, wires: Wires, report: Callable[[Job, Outcome], None]) -> None:
+    def __init__(
+        self, effects: Effects, clock: SteadyClock, wires: Wires, report: Callable[[Job, Outcome], None]
+    ) -> None:
         self._effects = effects
+        self._clock = clock
         self._wires = wires
         self._report = report
         self._driven: dict[int, Driven] = {}
@@ -192,7 +199,7 @@ class Fleet:
     def _frame(self, driven: Driven, outcomes: list[tuple[Job, Outcome]]) -> Step | None:
         drive = driven.drive
         try:
-            frame = drive.step(outcomes, self._effects.clock.now_ms())
+            frame = drive.step(outcomes, self._clock.now_ms())
             if driven.begins is not None:
                 self._create(driven, frame)
         except BaseException as error:  # noqa: BLE001 - ours or the author's: it concerns this run only
@@ -306,7 +313,7 @@ class Fleet:
             self._start(jobs_in_turn)
 
     def _start(self, jobs: Sequence[Job]) -> None:
-        now_ms = self._effects.clock.monotonic_ms()
+        now_ms = self._clock.monotonic_ms()
         for job in jobs:
             job.started_ms = job.last_beat_ms = now_ms
             self.timetable.arm(job)
@@ -319,7 +326,7 @@ class Fleet:
             self._report(job, Stopped())
         else:
             self._effects.author.cancel(job)
-            self.timetable.look_at(job, self._effects.clock.monotonic_ms() + STOP_GRACE_MS)
+            self.timetable.look_at(job, self._clock.monotonic_ms() + STOP_GRACE_MS)
 
     def _finish(self, driven: Driven) -> None:
         drive, ended = driven.drive, driven.drive.ended
@@ -350,7 +357,9 @@ class Fleet:
         memory = Memory(name, text, message.definition.input_model)
         drive = Drive(message.definition, memory, message.terms, self._effects.random, self._wires)
         if isinstance(message, Resume):
-            drive.restore(self._effects.writer.load(message.row.id))
+            stored = self._effects.writer.load(message.row.id)
+            self._clock.not_before(stored.last_ms)
+            drive.restore(stored)
             drive.fence = message.fence
         self._beginning.append(Driven(drive, message.handle, message))
 
@@ -413,7 +422,7 @@ class Fleet:
             if not isinstance(error, LeaseLost):
                 self._release(drive.run, drive.fence)
         finally:
-            driven.handle.fail(error)
+            driven.handle.fail(as_error(error))
 
     def _refuse(self, asked: New | Resume, error: Exception) -> None:
         """A run that does not begin here: it is as it was."""
@@ -421,7 +430,7 @@ class Fleet:
             if isinstance(asked, Resume) and not isinstance(error, LeaseLost):
                 self._release(asked.row.id, asked.fence)
         finally:
-            asked.handle.fail(error)
+            asked.handle.fail(as_error(error))
 
     def _release(self, run: int, fence: int) -> None:
         try:
@@ -430,11 +439,11 @@ class Fleet:
             # The store is what is wrong. As long as this process lives the run would count as driven.
             _log.warning("the run is not released yet: %s", refused)
             self._held.append((run, fence))
-            self._held_ms = self._effects.clock.monotonic_ms()
+            self._held_ms = self._clock.monotonic_ms()
 
     def release_again(self) -> None:
         """Give back what could not be given back when it was let go, once the store lets us."""
-        if self._held and self._effects.clock.monotonic_ms() - self._held_ms >= RELEASE_AGAIN_MS:
+        if self._held and self._clock.monotonic_ms() - self._held_ms >= RELEASE_AGAIN_MS:
             held, self._held = self._held, []
             for run, fence in held:
                 self._release(run, fence)
@@ -480,7 +489,9 @@ def _groups(steps: Sequence[Step]) -> Iterator[list[Step]]:
 def as_error(error: BaseException) -> SmithersError:
     """An error of ours as it is, any other one as our own fault."""
     if isinstance(error, SmithersError):
-        return error
+        return plain(error)
+    if (refused := machine_error(error)) is not None:
+        return refused
     bug = BugError(f"{type(error).__name__}: {text_of(error)}")
     bug.__cause__ = error
     return bug

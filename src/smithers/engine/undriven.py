@@ -49,7 +49,9 @@ def obey_undriven(store: Store, row: RunRow, order: Order) -> bool:
             if stored.run.state.has_ended or stored.run.state is order.state:
                 leases.release(row.id, fence)  # puts back when it ended
                 return False
-            last = _LastFrame(stored, fence, order, store.clock.now_ms())
+            # The clock may have been set back since.
+            now_ms = max(store.clock.now_ms(), stored.last_ms)
+            last = _LastFrame(stored, fence, order, now_ms)
             is_lost = row.health in (OwnerHealth.DEAD, OwnerHealth.NONE)
             error = writer.commit([last.written(is_lost=is_lost)])[0]
             if error is not None:

@@ -153,6 +153,8 @@ class StoredRun:
     """Open mounts."""
     wakeups: list[Wakeup]
     inbox: list[InboxRow]
+    last_ms: int = 0
+    """Wall clock of the last frame."""
 
 
 class InboxRow(NamedTuple):

@@ -19,8 +19,9 @@ from smithers.errors import (
     StoreTooNew,
 )
 from smithers.store.filesystem import MOUNT_TABLE, network_file_system
+from smithers.store.log import check_log, has_log
 from smithers.store.migration import SCHEMA_VERSION, migrate
-from smithers.store.refusal import family, os_error, sqlite_name, store_error
+from smithers.store.refusal import DISK_ERRORS, family, os_error, sqlite_name, store_error
 
 if TYPE_CHECKING:
     from random import Random
@@ -76,7 +77,7 @@ def open_writable(
         patiently(lambda: _prepare(connection, path, durability), clock)
     except BaseException as error:
         connection.close()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, DISK_ERRORS):
             raise store_error(error, path) from error
         raise
     return connection
@@ -87,7 +88,7 @@ def open_readable(path: Path, clock: Clock) -> sqlite3.Connection:
 
     SQLite's own read-only mode leaves `-shm` and `-wal` files behind, so an ordinary connection that refuses
     to write is tried first. Where the folder is not ours to write in, those files cannot be made: then the
-    read-only mode, and at last, if no log stands beside the file and it is thus complete, the file alone.
+    read-only mode, and at last, if the log beside the file holds nothing and it is complete, the file alone.
 
     Raises:
         StoreError: the family says why it cannot be used.
@@ -96,7 +97,7 @@ def open_readable(path: Path, clock: Clock) -> sqlite3.Connection:
     if not path.is_file():
         raise StoreNotFound(f"no database at {path}", path=str(path))
     modes = ["mode=rw", "mode=ro"]
-    if not path.with_name(f"{path.name}-wal").exists():
+    if not has_log(path):
         modes.append("mode=ro&immutable=1")
     for mode in modes:
         connection = _connect(path, mode, PATIENCE_MS)
@@ -104,9 +105,9 @@ def open_readable(path: Path, clock: Clock) -> sqlite3.Connection:
             connection.execute("PRAGMA query_only = ON")
             if not patiently(partial(_check_header, connection, path), clock):
                 raise StoreNotFound(f"{path} is empty: nothing has been stored in it yet", path=str(path))
-        except sqlite3.Error as error:
+        except DISK_ERRORS as error:
             connection.close()
-            if mode == modes[-1] or family(error) not in ("CANTOPEN", "READONLY"):
+            if mode == modes[-1] or not _wants_less(error):
                 raise store_error(error, path) from error
         except BaseException:
             connection.close()
@@ -114,6 +115,12 @@ def open_readable(path: Path, clock: Clock) -> sqlite3.Connection:
         else:
             return connection
     raise AssertionError("unreachable: the last mode returns or raises")
+
+
+def _wants_less(error: Exception) -> bool:
+    """Whether a mode that makes no files may do: those beside the database cannot be made."""
+    name = sqlite_name(error)
+    return family(error) in ("CANTOPEN", "READONLY", "FULL") or name.startswith("SQLITE_IOERR_SHM")
 
 
 def _connect(
@@ -130,7 +137,7 @@ def _connect(
             cached_statements=256,
             factory=factory,
         )
-    except sqlite3.Error as error:
+    except DISK_ERRORS as error:
         raise store_error(error, path) from error
 
 
@@ -144,6 +151,7 @@ def _check_place(path: Path, mount_table: Path = MOUNT_TABLE) -> None:
         )
     if path.is_dir():
         raise NotAStore(f"{path} is a folder", path=str(path))
+    check_log(path)
 
 
 def _make_folder(folder: Path) -> None:
@@ -182,7 +190,13 @@ def _check_header(connection: sqlite3.Connection, path: Path) -> bool:
 
 def _prepare(connection: sqlite3.Connection, path: Path, durability: Durability) -> None:
     _check_header(connection, path)
-    connection.execute("PRAGMA journal_mode = WAL")
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode not in ("wal", "memory"):  # it answers with what it stays at, and raises nothing
+        raise StoreError(
+            f"{path} lies on a file system that SQLite cannot share memory on (journal mode {mode})",
+            hint="pass --store PATH on a local disk",
+            path=str(path),
+        )
     connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
     connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_LIMIT_BYTES}")
     # Some systems build SQLite to overwrite freed space with zeros, which costs a commit a tenth.
@@ -206,23 +220,28 @@ def roll_back(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
         try:
             connection.execute("ROLLBACK")
-        except sqlite3.Error:
+        except DISK_ERRORS:
             pass  # whatever broke it is being reported already; `begin` tries again
 
 
-def commit(connection: sqlite3.Connection) -> None:
+def commit(connection: sqlite3.Connection, path: Path) -> None:
     """Commit.
+
+    Args:
+        path: of the file, for the error's message.
 
     Raises:
         CommitUnknown: it raised, and so its rows may or may not be there.
     """
     try:
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
+    except DISK_ERRORS as error:
         roll_back(connection)
-        raise CommitUnknown(
+        unknown = CommitUnknown(
             f"the commit failed, and may have been stored all the same: {error}", reason=sqlite_name(error)
-        ) from error
+        )
+        unknown.because = store_error(error, path)
+        raise unknown from error
 
 
 def patiently(
@@ -248,7 +267,7 @@ def patiently(
         try:
             return attempt()
         except sqlite3.OperationalError as error:
-            if family(error) not in ("BUSY", "LOCKED") or clock.monotonic_ms() >= give_up_at:
+            if family(error) not in ("BUSY", "LOCKED", "PROTOCOL") or clock.monotonic_ms() >= give_up_at:
                 raise
         if random is None:
             from random import Random  # brings hashlib and OpenSSL along: 4 ms, for those who must wait

@@ -80,6 +80,7 @@ class StoredFacts:
                 mounts=self.mounts(self._rows("open_mounts", run)),
                 wakeups=self.wakeups(run),
                 inbox=open_messages(self._connection, [run]).get(run, []),
+                last_ms=found[0].created_ms + self._rows("last_at", run)[0][0],
             )
         finally:
             roll_back(self._connection)  # nothing was written; SQLite may have ended it by itself

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +11,7 @@ from typing import Final
 
 from smithers.clock import Clock
 from smithers.records import Owner, OwnerHealth
+from smithers.store.refusal import os_error
 
 SKEW_MS: Final = 5_000
 """How much longer a lease counts when only wall clocks can be compared: other machines' may differ."""
@@ -51,7 +53,8 @@ def _identity(pid: int) -> Identity:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         namespace = str((_PROC / "self/ns/pid").readlink())
         started = _stat(pid)
-    except OSError:
+    except OSError as error:
+        _refuse_without_resources(error, _PROC)
         started = None
     if started is None:
         import psutil
@@ -110,11 +113,22 @@ def _stat(pid: int) -> tuple[str, int] | None:
     """State letter and start time of a process from its `stat` file; None if that cannot be read."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    except OSError as error:
+        _refuse_without_resources(error, _PROC / str(pid))
         return None
     # The command's name stands in brackets and may hold spaces and brackets itself. Field 3 comes next.
     fields = text.rpartition(")")[2].split()
     return fields[0], int(fields[19])
+
+
+def _refuse_without_resources(error: OSError, path: Path) -> None:
+    """A file that could not be opened for want of descriptors says nothing of the process behind it.
+
+    Raises:
+        OutOfResources: a dead owner must not be taken for a living one, nor ourselves for somebody else.
+    """
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        raise os_error(error, path, "read") from error
 
 
 def _exists(pid: int) -> bool:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smithers.clock import Clock
-from smithers.errors import RunNotFound
+from smithers.errors import CommitUnknown, RunNotFound, plain
 from smithers.records import InboxKind, InboxRow
 from smithers.store.connection import begin, commit, patiently, roll_back
 from smithers.store.queries import statements
-from smithers.store.refusal import refusal
+from smithers.store.refusal import DISK_ERRORS, refusal
 
 if TYPE_CHECKING:
     from random import Random
@@ -57,11 +57,11 @@ class SqliteOutsider:
                 raise RunNotFound(f"no run with number {run}", run=run)
             row = (run, int(kind), data, self._clock.now_ms(), by)
             message = connection.execute(self._post, row).lastrowid
-            commit(connection)
+            commit(connection, self._path)
         except BaseException as error:
             roll_back(connection)
-            if isinstance(error, sqlite3.Error):
-                raise refusal(error, self._path) from error
+            if isinstance(error, (*DISK_ERRORS, CommitUnknown)):
+                raise plain(refusal(error, self._path)) from error
             raise
         assert message is not None  # an INSERT always has a rowid
         return message

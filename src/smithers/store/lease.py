@@ -12,12 +12,12 @@ from random import Random
 from threading import Lock
 
 from smithers.clock import Clock
-from smithers.errors import CommitUnknown, LeaseLost, RunNotFound, RunOwned
+from smithers.errors import CommitUnknown, LeaseLost, RunNotFound, RunOwned, plain
 from smithers.records import Owner, OwnerHealth
 from smithers.store.connection import begin, commit, patiently, roll_back
 from smithers.store.identity import Identity, health, this_process
 from smithers.store.queries import statements
-from smithers.store.refusal import refusal
+from smithers.store.refusal import DISK_ERRORS, refusal
 
 
 class SqliteLeases:
@@ -89,15 +89,15 @@ class SqliteLeases:
         for is_last in (False, True):
             try:
                 return self._claim(run, owner)
-            except CommitUnknown:
+            except CommitUnknown as error:
                 # It may have been stored: then the run counts as ours, and nobody else could take it.
                 self._doubtful.add(run)
                 if is_last:
-                    raise
+                    raise plain(error) from error
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _claim(self, run: int, owner: int) -> int:
-        with self._transaction() as execute:
+        with self._transaction(knows_doubt=True) as execute:
             found = execute(self._sql["holder"], (run,)).fetchone()
             if found is None:
                 raise RunNotFound(f"no run with number {run}", run=run)
@@ -129,17 +129,19 @@ class SqliteLeases:
         return self._clock.now_ms() + ttl_ms, self._clock.monotonic_ms() + ttl_ms
 
     @contextmanager
-    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+    def _transaction(self, *, knows_doubt: bool = False) -> Iterator[Callable[..., sqlite3.Cursor]]:
         connection = self._connection
         with self._lock:
             try:
                 patiently(lambda: begin(connection), self._clock, random=self._random, pause=self._pause)
                 yield connection.execute
-                commit(connection)
+                commit(connection, self._path)
             except BaseException as error:
                 roll_back(connection)
-                if isinstance(error, sqlite3.Error):
-                    raise refusal(error, self._path) from error
+                if isinstance(error, CommitUnknown) and knows_doubt:
+                    raise
+                if isinstance(error, (*DISK_ERRORS, CommitUnknown)):
+                    raise plain(refusal(error, self._path)) from error
                 raise
 
 

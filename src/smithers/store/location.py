@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from smithers.store.log import log_of
 from smithers.store.refusal import os_error
 
 FOLDER = ".smithers"
@@ -69,8 +70,28 @@ def _is_git_root(folder: Path) -> bool:
 
 
 def _is_ours(store: Path) -> bool:
-    """Whether it is a file of this user: what somebody else left in a shared folder above is not followed."""
+    """Whether something of this user's stands there: what others left in a shared folder is not followed.
+
+    A log without its file counts, and so does a folder in the file's place: whoever opens it says what is
+    wrong, and must not say that there are no runs.
+
+    Raises:
+        StoreError: a folder of this user's cannot be looked into.
+    """
+    for path in (store, log_of(store)):
+        try:
+            if path.stat().st_uid == os.geteuid():
+                return True
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            if _is_own(store.parent):
+                raise os_error(error, store, "look at") from error
+    return False
+
+
+def _is_own(folder: Path) -> bool:
     try:
-        return store.is_file() and store.stat().st_uid == os.geteuid()
+        return folder.stat().st_uid == os.geteuid()
     except OSError:
         return False

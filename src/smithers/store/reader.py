@@ -29,7 +29,8 @@ from smithers.store.fact import StoredFacts
 from smithers.store.inbox import open_messages
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
-from smithers.store.refusal import refusal
+from smithers.store.refusal import DISK_ERRORS, NONSENSE, damaged, refusal
+from smithers.store.soundness import check_empty, check_sound
 from smithers.store.table import describe_table
 
 _LAST_CHARACTER = "\U0010ffff"
@@ -48,7 +49,10 @@ class SqliteReader:
     def runs(self, where: RunFilter) -> list[RunRow]:
         """Newest first."""
         with self._moment():
-            return self._facts.runs(workflow=where.workflow, states=where.states, limit=where.limit)
+            found = self._facts.runs(workflow=where.workflow, states=where.states, limit=where.limit)
+            if not found and where.workflow is None and not where.states:
+                check_empty(self._connection, self._path)
+            return found
 
     def run(self, name: str) -> RunRow:
         """By exact id, else by unique prefix.
@@ -111,6 +115,15 @@ class SqliteReader:
         with self._moment():
             return describe_table(self._connection, name, self._path)
 
+    def check(self) -> None:
+        """Look over the whole file.
+
+        Raises:
+            StoreCorrupt: it is damaged.
+        """
+        with self._moment():
+            check_sound(self._connection, self._path, at_any_size=True)
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
@@ -138,7 +151,9 @@ class SqliteReader:
         try:
             self._connection.execute("BEGIN")
             yield
-        except sqlite3.Error as error:
+        except DISK_ERRORS as error:
             raise refusal(error, self._path) from error
+        except NONSENSE as error:
+            raise damaged(error, self._path) from error
         finally:
             roll_back(self._connection)

@@ -20,7 +20,8 @@ from smithers.store.frame import FrameStatements, Moved
 from smithers.store.inbox import open_messages
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
-from smithers.store.refusal import refusal
+from smithers.store.refusal import DISK_ERRORS, NONSENSE, damaged, refusal
+from smithers.store.soundness import check_sound, check_whole
 from smithers.store.view import Views
 
 _BURST_COMMITS: Final = 64
@@ -29,7 +30,7 @@ _GAP_MS: Final = 2
 """The writer gives way for 1 ms after so many commits, or so long, with no gap of this length between."""
 
 
-_REFUSABLE: Final = (SmithersError, sqlite3.Error, OSError, ValueError, TypeError, ArithmeticError)
+_REFUSABLE: Final = (SmithersError, *DISK_ERRORS, OSError, ValueError, TypeError, ArithmeticError)
 """What one frame can be at fault for; the built-in ones come from values that a database cannot hold."""
 
 
@@ -68,6 +69,7 @@ class SqliteWriter:
         self._file = path.stat() if is_file else None
         """What was opened: a file that is removed or replaced while in use takes what is written along."""
         self._burst_commits, self._burst_from_ms, self._committed_ms = 0, 0, 0
+        self._is_sound = False
 
     # --- Writing ---
 
@@ -107,11 +109,22 @@ class SqliteWriter:
     def load(self, run: int) -> StoredRun:
         """Everything needed to continue a run, as of one moment.
 
+        The first time the whole file is looked over, unless it is large: whoever drove the run before may have
+        been cut off by what damaged it.
+
         Raises:
             RunNotFound: there is no such run.
+            StoreCorrupt: the file, or this run in it, is damaged.
         """
         with self._refusals():
-            return self._facts.load(run)
+            if not self._is_sound:
+                check_sound(self._connection, self._path)
+                self._is_sound = True
+            check_whole(self._connection, self._path, run)
+            try:
+                return self._facts.load(run)
+            except NONSENSE as error:
+                raise damaged(error, self._path) from error
 
     def held(self, name: str, owner: int) -> int | None:
         """The run of this name, if this owner holds it; None: there is none, or it is somebody else's."""
@@ -143,7 +156,7 @@ class SqliteWriter:
         try:
             self._connection.execute("PRAGMA busy_timeout = 100")  # a reader in the way is no reason to wait
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except sqlite3.Error:
+        except DISK_ERRORS:
             pass  # everything acknowledged is in the log, and whoever opens the file next moves it over
         finally:
             self._connection.close()
@@ -188,7 +201,7 @@ class SqliteWriter:
         for write in (self._write_all, self._write_each):
             try:
                 begin(self._connection)
-            except sqlite3.Error as error:
+            except DISK_ERRORS as error:
                 # Nobody gets the lock: asking for it once a frame would wait once a frame.
                 self._undo()
                 return [refusal(error, self._path)] * len(frames)
@@ -236,7 +249,7 @@ class SqliteWriter:
 
     def _commit(self) -> None:
         try:
-            commit(self._connection)
+            commit(self._connection, self._path)
         except BaseException:
             self._undo()
             raise

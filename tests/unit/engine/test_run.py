@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,30 @@ def test_a_run_that_fails_disturbs_no_other_on_the_same_store(play: Play) -> Non
         )
 
     assert [result.status for result in asyncio.run(main())] == ["finished", "failed"] * 4
+
+
+def test_an_await_that_is_cancelled_while_its_run_begins_pauses_it_too(play: Play) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def render(ctx: Context) -> Node:
+        begun.set()
+        assert go.wait(10)
+        return Task("a", Number, run=lambda: asyncio.sleep(60) if play.call("run") == 1 else Number(n=2))
+
+    async def main() -> None:
+        running = asyncio.create_task(Workflow(render).run(run_id="r", store=play.store))
+        await asyncio.to_thread(begun.wait, 10)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        go.set()
+
+    def state() -> str:
+        with play.reader() as reader:
+            return reader.run("r").state.word
+
+    asyncio.run(main())
+    until(lambda: state() == "paused")
 
 
 def test_a_cancelled_await_pauses_the_run(play: Play) -> None:

@@ -58,9 +58,16 @@ def test_a_linked_worktree_is_a_git_root_too(home: Path) -> None:
     assert find_store(worktree) is None
 
 
-def test_a_folder_in_the_place_of_the_file_is_no_store(home: Path) -> None:
-    (home / "project" / ".smithers" / "smithers.db").mkdir(parents=True)
+def test_what_stands_in_the_place_of_the_file_is_found_so_that_opening_it_says_what_is_wrong(
+    home: Path,
+) -> None:
+    place = home / "project" / ".smithers" / "smithers.db"
+    place.mkdir(parents=True)
+    assert find_store(home / "project") == place
+    place.rmdir()
     assert find_store(home / "project") is None
+    place.with_name("smithers.db-wal").write_bytes(b"log")
+    assert find_store(home / "project") == place
 
 
 def test_an_explicit_store_is_taken_as_it_is(home: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from smithers.errors import CommitUnknown, RunOwned
+from smithers.errors import RunOwned, StoreError
 from smithers.records import EventRow, EventType, FrameWrite, NewRun
 from smithers.store.lease import SqliteLeases
 from smithers.store.memory import MemoryStore
@@ -105,7 +105,7 @@ def test_a_claim_that_stays_in_doubt_can_be_made_again_and_is_given_back_by_a_re
         other = others.register_owner(TTL_MS).id
         for _ in range(2):
             commits_fail(leases, 2)
-            with pytest.raises(CommitUnknown):
+            with pytest.raises(StoreError, match="disk I/O error"):
                 leases.claim(run, owner)
         with pytest.raises(RunOwned):
             others.claim(run, other)  # as far as anybody can see it is held

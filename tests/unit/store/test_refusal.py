@@ -11,6 +11,7 @@ import pytest
 from smithers.errors import (
     BugError,
     NotAStore,
+    OutOfResources,
     SmithersError,
     StoreBusy,
     StoreCorrupt,
@@ -18,7 +19,7 @@ from smithers.errors import (
     StoreFull,
     StoreReadOnly,
 )
-from smithers.store.refusal import os_error, refusal, store_error
+from smithers.store.refusal import machine_error, os_error, refusal, store_error
 
 PATH = Path("/nowhere/at/all/smithers.db")
 
@@ -36,7 +37,8 @@ PATH = Path("/nowhere/at/all/smithers.db")
         ("SQLITE_CORRUPT_INDEX", StoreCorrupt),
         ("SQLITE_NOTADB", NotAStore),
         ("SQLITE_IOERR_FSYNC", StoreError),
-        ("SQLITE_NOMEM", StoreError),
+        ("SQLITE_PROTOCOL", StoreBusy),
+        ("SQLITE_NOMEM", OutOfResources),
         ("SQLITE_CANTOPEN", StoreReadOnly),
         ("SQLITE_CONSTRAINT_PRIMARYKEY", BugError),
         ("SQLITE_ERROR", BugError),
@@ -65,6 +67,8 @@ def test_a_file_that_cannot_be_opened_in_a_writable_folder_is_not_read_only(tmp_
         (errno.EROFS, StoreReadOnly),
         (errno.EACCES, StoreReadOnly),
         (errno.EIO, StoreError),
+        (errno.EMFILE, OutOfResources),
+        (errno.EFBIG, StoreFull),
     ],
 )
 def test_errors_of_files_beside_the_database_have_the_same_families(
@@ -81,3 +85,20 @@ def test_ours_pass_and_the_rest_is_our_fault() -> None:
     found = refusal(cause, PATH)
     assert type(found) is BugError
     assert found.__cause__ is cause
+
+
+def test_want_of_memory_is_named_wherever_it_shows() -> None:
+    assert type(refusal(MemoryError(), PATH)) is OutOfResources
+    assert type(machine_error(MemoryError())) is OutOfResources
+    assert type(machine_error(RuntimeError("can't start new thread"))) is OutOfResources
+    assert type(machine_error(OSError(errno.EMFILE, "too many", "a.sql"))) is OutOfResources
+    assert machine_error(RuntimeError("another")) is None
+    assert machine_error(OSError(errno.ENOENT, "none", "a.sql")) is None
+
+
+def test_text_that_is_not_utf8_is_damage() -> None:
+    connection = sqlite3.connect(":memory:")
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        connection.execute("SELECT CAST(x'ff' AS TEXT)").fetchone()
+    assert type(store_error(caught.value, PATH)) is StoreCorrupt
+    connection.close()

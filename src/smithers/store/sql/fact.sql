@@ -42,6 +42,9 @@ ORDER BY node, scope, iteration, pass;
 -- name: frames
 SELECT frame, parent, seq, at_ms, rendered FROM smithers_frames WHERE run = ? ORDER BY frame;
 
+-- name: last_at
+SELECT at_ms FROM smithers_frames WHERE run = ? ORDER BY frame DESC LIMIT 1;
+
 -- name: open_mounts
 SELECT node, parent, position, spec, from_frame, to_frame, edges FROM smithers_mounts WHERE run = ? AND to_frame IS NULL;
 
@@ -55,3 +58,14 @@ SELECT node, scope, iteration, kind, due_ms FROM smithers_wakeups WHERE run = ? 
 -- name: events
 SELECT seq, type, at_ms, node, scope, iteration, attempt, data FROM smithers_events
 WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?;
+
+-- name: extent
+-- A run's own frame and seq beside those that its frames add up to: they differ only in a damaged file.
+SELECT r.name, r.frame, r.seq, count(f.frame), coalesce(max(f.frame), 0),
+       coalesce((SELECT seq FROM smithers_frames WHERE run = r.id ORDER BY frame DESC LIMIT 1), 0)
+FROM smithers_runs r LEFT JOIN smithers_frames f ON f.run = r.id
+WHERE r.id = ?
+GROUP BY r.id;
+
+-- name: has_frames
+SELECT 1 FROM smithers_frames LIMIT 1;

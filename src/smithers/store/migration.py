@@ -7,7 +7,7 @@ from typing import Final
 
 from smithers.store.queries import migration_files
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Number of the newest migration. Written down, so that opening a present store lists no folder."""
 
 

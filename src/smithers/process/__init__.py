@@ -1,0 +1,23 @@
+"""Programs of attempts: recorded before their first line runs, ended with all that they have started.
+
+`spawner` is the seam (`ports.Spawner`): real processes, behind a go-pipe. `keeper` joins it with the store's
+ledger for one engine, `reaping` finds and ends what a dead owner has left behind.
+"""
+
+from __future__ import annotations
+
+from .keeper import AttemptProcesses as AttemptProcesses
+from .keeper import Processes as Processes
+from .reaping import Survivor as Survivor
+from .reaping import survivors as survivors
+from .spawner import ProcessSpawner as ProcessSpawner
+from .spawner import kill_everything as kill_everything
+
+__all__ = [
+    "AttemptProcesses",
+    "ProcessSpawner",
+    "Processes",
+    "Survivor",
+    "kill_everything",
+    "survivors",
+]

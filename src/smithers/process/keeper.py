@@ -1,0 +1,199 @@
+"""The programs of one engine: recorded before their first line runs, ended with their attempt."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from smithers.errors import ProcessCrashed, StoreError
+from smithers.ids import NodeKey
+from smithers.ports import Child, Exit, Ledger, Program, Spawner
+from smithers.records import ProcessStart
+
+_log = logging.getLogger("smithers")
+
+GRACE_S: Final = 2.0
+"""How long what an attempt has started may take to end by itself, before it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """For whom programs are started."""
+
+    run: int
+    run_id: str
+    fence: int
+    key: NodeKey
+    generation: int
+    attempt: int
+
+
+class Processes:
+    """Starts programs for attempts, and ends them. Safe from any thread.
+
+    Args:
+        ledger: opens the ledger when it is first needed: most runs start no program.
+    """
+
+    def __init__(self, spawner: Spawner, ledger: Callable[[], Ledger]) -> None:
+        self._spawner = spawner
+        self._open_ledger = ledger
+        self._ledger: Ledger | None = None
+        self._lock = threading.Lock()
+        self._serial = itertools.count(1)
+        self._attempts: defaultdict[int, set[AttemptProcesses]] = defaultdict(set)
+        """By run: attempts that have started a program."""
+
+    @property
+    def spawner(self) -> Spawner:
+        return self._spawner
+
+    @property
+    def ledger(self) -> Ledger:
+        with self._lock:
+            if self._ledger is None:
+                self._ledger = self._open_ledger()
+            return self._ledger
+
+    def of(self, attempt: Attempt) -> AttemptProcesses:
+        """The programs of an attempt; end them before its end is told to anybody."""
+        return AttemptProcesses(attempt, self)
+
+    def end_run(self, run: int) -> None:
+        """Kill all that attempts of a run have started, and let them start nothing more."""
+        for one in list(self._attempts.get(run, ())):
+            one.end(0)
+
+    def end_all(self) -> None:
+        """The same for all runs."""
+        for run in list(self._attempts):
+            self.end_run(run)
+
+    def close(self) -> None:
+        """End everything, and give back the ledger."""
+        self.end_all()
+        self._spawner.close()
+        with self._lock:
+            ledger, self._ledger = self._ledger, None
+        if ledger is not None:
+            ledger.close()
+
+    # --- For AttemptProcesses -------------------------------------------------------------------
+
+    def start(self, attempt: Attempt, program: Program) -> Child:
+        """Spawn, record, go: in this order, whatever happens in between."""
+        ledger = self.ledger
+        mark = self._mark(ledger.store_id, attempt)
+        child = self._spawner.spawn(program, mark)
+        try:
+            row = ledger.open(
+                ProcessStart(
+                    attempt.run,
+                    attempt.fence,
+                    attempt.key,
+                    attempt.generation,
+                    attempt.attempt,
+                    child.trace.pid,
+                    child.trace.ticks,
+                    mark,
+                    os.path.basename(program.argv[0])[:200],  # noqa: PTH119 - a name, not a path of ours
+                )
+            )
+        except BaseException:
+            child.end(0)
+            child.close_streams()
+            raise
+        try:
+            child.go(lambda found: self._close_row(row, found))
+        except BaseException:
+            child.end(0)
+            child.close_streams()
+            self._close_row(row, child.ended.result())
+            raise
+        return child
+
+    def _mark(self, store: str, one: Attempt) -> str:
+        key = one.key
+        place = f"{key.node}:{key.scope}:{key.iteration}:{one.generation}:{one.attempt}"
+        # Who started it, and which of an attempt's programs it is: no two trees share a mark.
+        return f"{store}:{one.run_id}:{place}:{os.getpid()}.{next(self._serial)}"
+
+    def _close_row(self, row: int, found: Exit) -> None:
+        try:
+            self.ledger.close_row(row, found.status)
+        except StoreError as error:
+            # The next start finds nothing there and closes it.
+            _log.warning("the end of a process is not recorded: %s", error)
+
+    def note(self, one: AttemptProcesses) -> None:
+        """This attempt has started a program."""
+        self._attempts[one.attempt.run].add(one)
+
+    def forget(self, one: AttemptProcesses) -> None:
+        """Nothing of this attempt is left."""
+        run = one.attempt.run
+        with suppress(KeyError):
+            self._attempts[run].discard(one)
+            if not self._attempts[run]:
+                del self._attempts[run]
+
+
+class AttemptProcesses:
+    """What one attempt has started."""
+
+    def __init__(self, attempt: Attempt, processes: Processes) -> None:
+        self.attempt = attempt
+        self._processes = processes
+        self._lock = threading.Lock()
+        self._children: list[Child] = []
+        self._is_ending = False
+
+    @property
+    def is_ending(self) -> bool:
+        """It was asked to end: nothing more is started."""
+        return self._is_ending
+
+    def spawn(self, program: Program) -> Child:
+        """Start a program; blocks for some milliseconds.
+
+        Raises:
+            TaskError: it could not be started, or the attempt is being ended.
+            LeaseLost: the run is not ours any more; nothing has run.
+            StoreError: it could not be recorded; nothing has run.
+        """
+        self._processes.note(self)
+        # One after another, so that whoever ends the attempt ends what is being started too.
+        with self._lock:
+            if self._is_ending:
+                raise ProcessCrashed(f"{program.argv[0]} was not started: its attempt is being ended")
+            child = self._processes.start(self.attempt, program)
+            self._children = [one for one in self._children if not one.ended.done()]
+            self._children.append(child)
+            return child
+
+    def ask_to_end(self) -> None:
+        """Let nothing more be started."""
+        self._is_ending = True
+
+    def end(self, grace_s: float = GRACE_S) -> None:
+        """End all of it and wait until it is gone; nothing more can be started."""
+        self._is_ending = True
+        with self._lock:
+            children, self._children = self._children, []
+        ends = [threading.Thread(target=one.end, args=(grace_s,)) for one in children[1:]]
+        for thread in ends:
+            thread.start()
+        for child in children[:1]:
+            child.end(grace_s)
+        for thread in ends:
+            thread.join()
+        for child in children:
+            child.close_streams()
+        self._processes.forget(self)

@@ -11,6 +11,7 @@ from .context import from_stored as from_stored
 from .current import Current as Current
 from .current import current as current
 from .current import running_as as running_as
+from .record import Fields as Fields
 from .record import Record as Record
 from .record import wrap as wrap
 from .rows import OutputText as OutputText

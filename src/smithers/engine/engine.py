@@ -29,6 +29,7 @@ from smithers.errors import (
 )
 from smithers.ids import short_run_id
 from smithers.ports import Leases, Writer
+from smithers.process import Processes
 from smithers.records import (
     AttemptState,
     FrameWrite,
@@ -38,7 +39,7 @@ from smithers.records import (
     RunState,
 )
 
-from .author import Author
+from .author import Author, grace_ms
 from .beats import Beats
 from .drive import Drive, Wires
 from .failure import text_of
@@ -67,15 +68,19 @@ class Engine:
     Args:
         writer: this engine's own; used from its thread only.
         leases: with the registered `owner`; handed over to the lease keeper.
+        processes: what attempts start programs with; whoever made it closes it.
     """
 
-    def __init__(self, writer: Writer, leases: Leases, owner: Owner, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, writer: Writer, leases: Leases, owner: Owner, clock: Clock, random: Random, processes: Processes
+    ) -> None:
         self._writer = writer
         self._owner = owner
         self._leases = leases
         self._clock = clock
         self._random = random
-        self._author = Author()
+        self._processes = processes
+        self._author = Author(processes)
         self._mailbox: SimpleQueue[Message] = SimpleQueue()
         self._drives: dict[int, tuple[Drive, Handle]] = {}
         self._timetable = Timetable()
@@ -88,7 +93,7 @@ class Engine:
         """Its lease is gone: it can own nothing any more."""
         self._beats = Beats(clock, lambda job: self._mailbox.put(Beat(job)))
         self._wires = Wires(lambda job, outcome: self._mailbox.put(JobEnded(job, outcome)), self._beats.note)
-        self._keeper = LeaseKeeper(leases, owner, clock, lambda: self._mailbox.put(Lost()))
+        self._keeper = LeaseKeeper(leases, owner, clock, self._lose)
         self._thread = threading.Thread(target=self._serve, name="smithers-engine", daemon=True)
         self._thread.start()
 
@@ -96,6 +101,11 @@ class Engine:
 
     def post(self, message: Message) -> None:
         self._mailbox.put(message)
+
+    def _lose(self) -> None:
+        """On the keeper's thread: whatever holds the engine up, what it has started must not go on."""
+        self._processes.end_all()
+        self._mailbox.put(Lost())
 
     def handle(self, watch: Callable[[FrameWrite], None] | None = None) -> Handle:
         """A handle for a run that is about to be asked for with `New` or `Resume`.
@@ -296,7 +306,7 @@ class Engine:
             return
         drive.run, drive.fence = stored.id, stored.fence
         for job in (*drive.jobs.values(), *drive.to_start):
-            job.run = stored.id
+            job.run, job.fence = stored.id, stored.fence
         self._adopt(drive, handle, frame)
 
     def _drive_for(self, message: New | Resume, name: str) -> Drive:
@@ -374,11 +384,11 @@ class Engine:
     def _cancel(self, job: Job) -> None:
         """Ask an attempt to end. A thread cannot: its result will be discarded."""
         job.is_cancelled = True
-        if job.loop is None:
+        if not job.can_be_ended:
             self._mailbox.put(JobEnded(job, Stopped()))
         else:
             self._author.cancel(job)
-            self._timetable.look_at(job, self._clock.monotonic_ms() + STOP_GRACE_MS)
+            self._timetable.look_at(job, self._clock.monotonic_ms() + grace_ms(job, STOP_GRACE_MS))
 
     def _drop(self, drive: Drive, handle: Handle, error: Exception) -> None:
         """Let go of a run without another frame: what it had running is cut off, anybody may resume it."""
@@ -386,6 +396,8 @@ class Engine:
         for job in drive.jobs.values():
             job.is_cancelled = True
             self._author.cancel(job)
+        # Before anybody else may drive the run: nothing of ours works on it any more.
+        self._processes.end_run(drive.run)
         try:
             if not isinstance(error, LeaseLost):
                 self._leases.release(drive.run, drive.fence)
@@ -441,20 +453,19 @@ class Engine:
 
     def _expire(self, job: Job, now_ms: int) -> Outcome | None:
         """What the clock says of an attempt in flight; None: it may go on."""
-        if job.timed_out is not None:
-            return job.timed_out  # it was asked to end, and has not
-        if job.is_cancelled:
-            return Stopped()
+        if job.timed_out is not None or job.is_cancelled:
+            self._author.give_up(job)  # it was asked to end, and has not
+            return job.timed_out or Stopped()
         failed = out_of_time(job, now_ms)
         if failed is None:
             self._timetable.arm(job)
             return None
-        if job.loop is None:
+        if not job.can_be_ended:
             return failed
         # A coroutine can be asked: its end is the attempt's end. If it does not listen, it is given up.
         job.timed_out = failed
         self._author.cancel(job)
-        self._timetable.look_at(job, now_ms + TIMEOUT_GRACE_MS)
+        self._timetable.look_at(job, now_ms + grace_ms(job, TIMEOUT_GRACE_MS))
         return None
 
     def _store_beats(self) -> None:

@@ -6,6 +6,7 @@ import json
 from contextlib import closing
 
 from smithers.ids import NodeKey
+from smithers.process import ProcessSpawner, reap_run
 from smithers.records import (
     AttemptEnd,
     AttemptState,
@@ -32,12 +33,14 @@ def cancel_undriven(store: Store, row: RunRow, by: str) -> bool:
         False: somebody has seen it through in the meantime; nothing was changed.
     Raises:
         RunOwned: somebody alive drives it after all.
+        ProcessStuck: a process of its former owner cannot be ended; the run stays as it was.
     """
     leases = store.leases()
     try:
         owner = leases.register_owner(LEASE_MS)
         try:
             fence = leases.claim(row.id, owner.id)
+            _end_processes(store, row)
             with closing(store.writer()) as writer:
                 stored = writer.load(row.id)
                 if stored.run.state.has_ended:
@@ -51,6 +54,12 @@ def cancel_undriven(store: Store, row: RunRow, by: str) -> bool:
             leases.end_owner(owner.id)
     finally:
         leases.close()
+
+
+def _end_processes(store: Store, row: RunRow) -> None:
+    """No program of a run survives its cancel; it is told as cancelled only when they are gone."""
+    with closing(store.ledger()) as ledger:
+        reap_run(ProcessSpawner(), ledger, row.id, row.name)
 
 
 def _last_frame(stored: StoredRun, fence: int, by: str, now_ms: int) -> FrameWrite:

@@ -6,18 +6,26 @@ ledger for one engine, `reaping` finds and ends what a dead owner has left behin
 
 from __future__ import annotations
 
+from .keeper import GRACE_S as GRACE_S
+from .keeper import Attempt as Attempt
 from .keeper import AttemptProcesses as AttemptProcesses
 from .keeper import Processes as Processes
+from .keeper import kill_everything as kill_everything
 from .reaping import Survivor as Survivor
+from .reaping import reap_dead as reap_dead
+from .reaping import reap_run as reap_run
 from .reaping import survivors as survivors
 from .spawner import ProcessSpawner as ProcessSpawner
-from .spawner import kill_everything as kill_everything
 
 __all__ = [
+    "GRACE_S",
+    "Attempt",
     "AttemptProcesses",
     "ProcessSpawner",
     "Processes",
     "Survivor",
     "kill_everything",
+    "reap_dead",
+    "reap_run",
     "survivors",
 ]

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakSet
 
 from smithers.errors import ProcessCrashed, StoreError
 from smithers.ids import NodeKey
-from smithers.ports import Child, Exit, Ledger, Program, Spawner
+from smithers.ports import Child, Exit, Ledger, Program, Spawner, Trace
 from smithers.records import ProcessStart
 
 _log = logging.getLogger("smithers")
@@ -35,6 +36,9 @@ class Attempt:
     attempt: int
 
 
+_open: WeakSet[Processes] = WeakSet()
+
+
 class Processes:
     """Starts programs for attempts, and ends them. Safe from any thread.
 
@@ -50,6 +54,7 @@ class Processes:
         self._serial = itertools.count(1)
         self._attempts: defaultdict[int, set[AttemptProcesses]] = defaultdict(set)
         """By run: attempts that have started a program."""
+        _open.add(self)
 
     @property
     def spawner(self) -> Spawner:
@@ -69,12 +74,20 @@ class Processes:
     def end_run(self, run: int) -> None:
         """Kill all that attempts of a run have started, and let them start nothing more."""
         for one in list(self._attempts.get(run, ())):
+            one.refuse()
             one.end(0)
 
     def end_all(self) -> None:
         """The same for all runs."""
         for run in list(self._attempts):
             self.end_run(run)
+
+    def kill_now(self) -> None:
+        """The same from a signal handler: it takes no lock, and waits for little."""
+        running = [one for found in list(self._attempts.values()) for one in list(found)]
+        for one in running:
+            one.refuse()
+        self._spawner.end([trace for one in running for trace in one.traces()], 0)
 
     def close(self) -> None:
         """End everything, and give back the ledger."""
@@ -154,11 +167,12 @@ class AttemptProcesses:
         self._lock = threading.Lock()
         self._children: list[Child] = []
         self._is_ending = False
+        self._was_refused = False
 
     @property
-    def is_ending(self) -> bool:
-        """It was asked to end: nothing more is started."""
-        return self._is_ending
+    def was_refused(self) -> bool:
+        """Somebody else than the attempt itself has ended it."""
+        return self._was_refused
 
     def spawn(self, program: Program) -> Child:
         """Start a program; blocks for some milliseconds.
@@ -178,15 +192,24 @@ class AttemptProcesses:
             self._children.append(child)
             return child
 
-    def ask_to_end(self) -> None:
-        """Let nothing more be started."""
-        self._is_ending = True
+    @property
+    def has_started(self) -> bool:
+        """There is something to end."""
+        return bool(self._children)
+
+    def traces(self) -> list[Trace]:
+        """Of the trees that may still be there."""
+        return [child.trace for child in list(self._children)]
+
+    def refuse(self) -> None:
+        """The attempt is being ended from outside: nothing more is started."""
+        self._was_refused = self._is_ending = True
 
     def end(self, grace_s: float = GRACE_S) -> None:
         """End all of it and wait until it is gone; nothing more can be started."""
         self._is_ending = True
         with self._lock:
-            children, self._children = self._children, []
+            children = list(self._children)
         ends = [threading.Thread(target=one.end, args=(grace_s,)) for one in children[1:]]
         for thread in ends:
             thread.start()
@@ -196,4 +219,12 @@ class AttemptProcesses:
             thread.join()
         for child in children:
             child.close_streams()
+        with self._lock:
+            self._children.clear()
         self._processes.forget(self)
+
+
+def kill_everything() -> None:
+    """Kill all that attempts of this process have started, before it leaves; also from a signal handler."""
+    for processes in list(_open):
+        processes.kill_now()

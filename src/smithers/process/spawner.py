@@ -13,7 +13,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
-from weakref import WeakSet
 
 from smithers.errors import ProgramNotFound, SpawnFailed
 from smithers.ports import Program, Trace
@@ -24,8 +23,6 @@ from .child import RunningChild
 from .table import look
 
 _STUB: Final = str(Path(__file__).with_name("stub.py"))
-
-_open: WeakSet[ProcessSpawner] = WeakSet()
 
 
 class ProcessSpawner:
@@ -44,7 +41,6 @@ class ProcessSpawner:
         self._lock = threading.Lock()
         self._children: dict[int, RunningChild] = {}
         """By pid; until their trees are gone."""
-        _open.add(self)
 
     def spawn(self, program: Program, mark: str) -> RunningChild:
         """Make a process that waits for its go; see `ports.Spawner.spawn`."""
@@ -61,14 +57,10 @@ class ProcessSpawner:
         """End these trees, whoever started them; returns the pids of what could not be ended."""
         return tree.end(traces, grace_s)
 
-    def kill_all(self) -> None:
-        """Kill every tree of ours, and wait for it; also from a signal handler, for it takes no lock."""
-        tree.end([child.trace for child in list(self._children.values())], 0)
-
     def close(self) -> None:
         """End every tree that was started here, at once, and the thread that started them."""
         children = list(self._children.values())
-        self.kill_all()
+        tree.end([child.trace for child in children], 0)
         for child in children:
             child.end(0)
         with self._lock:
@@ -78,7 +70,6 @@ class ProcessSpawner:
         if thread is not None:
             thread.join()
         self._workers.close()
-        _open.discard(self)
 
     # --- On the spawning thread -----------------------------------------------------------------
 
@@ -158,12 +149,6 @@ class ProcessSpawner:
     def _watch(self, child: RunningChild) -> None:
         child.watch()
         self._children.pop(child.trace.pid, None)
-
-
-def kill_everything() -> None:
-    """Kill all that this process has started for attempts, and wait for it; also from a signal handler."""
-    for spawner in list(_open):
-        spawner.kill_all()
 
 
 def _find(program: Program, environment: dict[str, str]) -> str:

@@ -7,7 +7,8 @@ import signal
 import sqlite3
 import subprocess
 import time
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -120,6 +121,41 @@ def test_a_resume_after_a_kill_ends_what_is_left_before_it_runs_anything(project
     assert open_rows(project) == 0
 
 
+def test_a_takeover_from_an_owner_that_sleeps_ends_its_trees_before_its_own_first_frame(
+    project: Project,
+) -> None:
+    sleeper = begin(project)
+    sleeper.send_signal(signal.SIGSTOP)
+    with closing(sqlite3.connect(project.store)) as store:
+        # As if it had slept for longer than its lease.
+        store.execute("UPDATE smithers_owners SET expires_monotonic_ms = 0, expires_wall_ms = 0")
+        store.commit()
+    done = project.run("up", "flow.py", "-r", "r1", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert survivors(project) == set()
+    rows = _rows(project)
+    sleeper.send_signal(signal.SIGCONT)
+    _, told = sleeper.communicate(timeout=30)
+    assert sleeper.returncode == 1
+    assert "LEASE_LOST" in told
+    assert _rows(project) == rows
+    with closing(sqlite3.connect(project.store)) as store:
+        (gone_ms,) = store.execute(
+            "SELECT max(ended_ms) FROM smithers_processes WHERE attempt = 1"
+        ).fetchone()
+        (first_ms,) = store.execute(
+            "SELECT r.created_ms + min(e.at_ms) FROM smithers_runs r JOIN smithers_events e ON e.run = r.id "
+            "WHERE e.type = 2"
+        ).fetchone()
+    assert gone_ms <= first_ms
+
+
+def _rows(project: Project) -> list[object]:
+    with closing(sqlite3.connect(project.store)) as store:
+        tables = ("runs", "frames", "events", "attempts", "nodes", "outputs", "processes")
+        return [store.execute(f"SELECT * FROM smithers_{table}").fetchall() for table in tables]
+
+
 def test_any_next_start_in_the_store_ends_what_is_left(project: Project) -> None:
     owner = begin(project)
     owner.kill()
@@ -218,13 +254,10 @@ def _marked(project: Project) -> list[int]:
     found = project.store.stat()
     mark = f"SMITHERS_ATTEMPT={found.st_dev:x}-{found.st_ino:x}:".encode()
     pids = []
-    for name in os.listdir("/proc"):
-        try:
-            with open(f"/proc/{name}/environ", "rb") as file:
-                if any(entry.startswith(mark) for entry in file.read().split(b"\0")):
-                    pids.append(int(name))
-        except OSError:
-            continue
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if any(entry.startswith(mark) for entry in path.read_bytes().split(b"\0")):
+                pids.append(int(path.parent.name))
     return [pid for pid in pids if lives(pid)]
 
 

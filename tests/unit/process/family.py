@@ -44,7 +44,7 @@ note("root")
 while True:
     time.sleep(100)
 """
-"""A root with a child in its group, one in a session of its own, two that have forked away, and one that is stopped."""
+"""A root, a child in its group, one in its own session, two that forked away, and one that is stopped."""
 NAMES = ("root", "plain", "session", "twice", "away", "stopped")
 
 

@@ -223,7 +223,7 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
 
 async def _end_processes(job: Job) -> None:
     """Nothing that an attempt has started outlives it; a cancel in between changes nothing about that."""
-    if job.processes is not None and job.processes.has_started:
+    if job.processes is not None and job.processes.seal():
         with suppress(asyncio.CancelledError):
             await on_thread(_enders, job.processes.end)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -85,7 +87,7 @@ class RunningChild:
         self._grace_s = min(self._grace_s, grace_s)
         while not self.ended.done():
             # What does not obey SIGKILL yet waits for a disk, and obeys when that answers.
-            left = tree.end([self.trace], grace_s)
+            left = self._end_tree(grace_s)
             grace_s = 0
             with suppress(TimeoutError):
                 self.ended.result(timeout=None if not left else 1.0)
@@ -101,7 +103,7 @@ class RunningChild:
         """Wait until the program has left, end what it left behind, and tell. Blocks for as long."""
         self._await_root()
         # Not fetched yet, its exit status keeps the pid: until `wait` it proves what belongs to the tree.
-        while left := tree.end([self.trace], self._grace_s):
+        while left := self._end_tree(self._grace_s):
             self._grace_s = 0
             if not any(map(_may_signal, left)):
                 # Nothing more can be done; it stays on record, and the next owner is told.
@@ -110,9 +112,22 @@ class RunningChild:
         status = self._process.wait()
         self.drop()
         found = Exit(None if self._was_stolen else status)
-        if self._gone is not None and not left:
-            self._gone(found)
-        self.ended.set_result(found)
+        try:
+            if self._gone is not None and not left:
+                self._gone(found)
+        finally:
+            self.ended.set_result(found)
+
+    def _end_tree(self, grace_s: float) -> list[int]:
+        try:
+            return tree.end([self.trace], grace_s)
+        except OSError:
+            # No descriptor is left to look at the table with: what needs none, until there is one again.
+            if self._process.returncode is None:  # not fetched: the number is still its own
+                with suppress(OSError):
+                    os.killpg(self.trace.pid, signal.SIGKILL)
+            time.sleep(0.05)
+            return [self.trace.pid]
 
     _was_stolen = False
 

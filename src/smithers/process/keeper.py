@@ -8,12 +8,11 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakSet
 
-from smithers.errors import ProcessCrashed, StoreError
+from smithers.errors import ProcessCrashed, SmithersError
 from smithers.ids import NodeKey
 from smithers.ports import Child, Exit, Ledger, Program, Spawner, Trace
 from smithers.records import ProcessStart
@@ -141,21 +140,21 @@ class Processes:
     def _close_row(self, row: int, found: Exit) -> None:
         try:
             self.ledger.close_row(row, found.status)
-        except StoreError as error:
+        except SmithersError as error:
             # The next start finds nothing there and closes it.
             _log.warning("the end of a process is not recorded: %s", error)
 
     def note(self, one: AttemptProcesses) -> None:
-        """This attempt has started a program."""
-        self._attempts[one.attempt.run].add(one)
+        """This attempt is about to start a program."""
+        with self._lock:
+            self._attempts[one.attempt.run].add(one)
 
     def forget(self, one: AttemptProcesses) -> None:
         """Nothing of this attempt is left."""
-        run = one.attempt.run
-        with suppress(KeyError):
-            self._attempts[run].discard(one)
-            if not self._attempts[run]:
-                del self._attempts[run]
+        with self._lock:
+            left = self._attempts.pop(one.attempt.run, set()) - {one}
+            if left:
+                self._attempts[one.attempt.run] = left
 
 
 class AttemptProcesses:
@@ -168,6 +167,7 @@ class AttemptProcesses:
         self._children: list[Child] = []
         self._is_ending = False
         self._was_refused = False
+        self._was_used = False
 
     @property
     def was_refused(self) -> bool:
@@ -182,20 +182,21 @@ class AttemptProcesses:
             LeaseLost: the run is not ours any more; nothing has run.
             StoreError: it could not be recorded; nothing has run.
         """
-        self._processes.note(self)
+        self._was_used = True
         # One after another, so that whoever ends the attempt ends what is being started too.
         with self._lock:
             if self._is_ending:
                 raise ProcessCrashed(f"{program.argv[0]} was not started: its attempt is being ended")
+            self._processes.note(self)
             child = self._processes.start(self.attempt, program)
             self._children = [one for one in self._children if not one.ended.done()]
             self._children.append(child)
             return child
 
-    @property
-    def has_started(self) -> bool:
-        """There is something to end."""
-        return bool(self._children)
+    def seal(self) -> bool:
+        """Let nothing more be started; True: there may be something to end."""
+        self._is_ending = True
+        return self._was_used
 
     def traces(self) -> list[Trace]:
         """Of the trees that may still be there."""
@@ -210,14 +211,10 @@ class AttemptProcesses:
         self._is_ending = True
         with self._lock:
             children = list(self._children)
-        ends = [threading.Thread(target=one.end, args=(grace_s,)) for one in children[1:]]
-        for thread in ends:
-            thread.start()
-        for child in children[:1]:
-            child.end(grace_s)
-        for thread in ends:
-            thread.join()
+        if len(children) > 1:
+            self._processes.spawner.end(self.traces(), grace_s)  # together: one grace for all of them
         for child in children:
+            child.end(grace_s)
             child.close_streams()
         with self._lock:
             self._children.clear()

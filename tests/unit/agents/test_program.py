@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from smithers import AgentReply, AgentRequest, Context, Node, Parallel, Task
-from smithers.errors import OutsideTask
+from smithers.errors import OutsideTask, ProcessCrashed
 from smithers.ids import NodeKey
 from smithers.ports import Child, Program
 from smithers.records import AttemptState, FailureClass
@@ -86,6 +87,40 @@ def test_its_programs_end_with_the_attempt(play: Play, tmp_path: Path, how: str)
     with play.reader() as reader:
         assert reader.open_processes() == []
     assert _marked(child.trace.mark) == []
+
+
+def test_a_program_that_is_started_while_its_attempt_is_cancelled_ends_too(
+    play: Play, tmp_path: Path
+) -> None:
+    late: list[BaseException | Child] = []
+
+    class Hasty(Shell):
+        async def call(self, request: AgentRequest) -> AgentReply:
+            def spawn() -> None:
+                until((tmp_path / "cancelled").exists)
+                try:
+                    late.append(request.spawn(Program(["sleep", "100"])))
+                except BaseException as error:  # noqa: BLE001 - that is what is looked at
+                    late.append(error)
+
+            thread = threading.Thread(target=spawn)
+            thread.start()
+            try:
+                await asyncio.sleep(100)
+            finally:
+                (tmp_path / "cancelled").touch()
+            return AgentReply()
+
+    def flow(ctx: Context) -> Node:
+        return Task("a", Word, agent=Hasty(tmp_path), prompt="x", retries=0, timeout=0.3)
+
+    assert play.run(flow).status == "failed"
+    until(lambda: bool(late))
+    (found,) = late
+    if isinstance(found, BaseException):
+        assert isinstance(found, ProcessCrashed)
+    else:
+        until(lambda: not lives(found.trace.pid))
 
 
 def _marked(mark: str) -> list[int]:

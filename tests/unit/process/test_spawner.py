@@ -285,6 +285,18 @@ def test_no_descriptors_left_is_a_named_error_and_leaves_nothing(spawner: Proces
     assert _descriptors() == before
 
 
+def test_a_program_ends_although_no_descriptor_is_left(spawner: ProcessSpawner) -> None:
+    child, _ = start(spawner, script(DEAF + "sleep 100"))
+    ending = threading.Thread(target=child.end, args=(0.1,))
+    with _limit(resource.RLIMIT_NOFILE, 3):
+        ending.start()
+        pid, status = os.P_PID, os.WEXITED | os.WNOWAIT
+        assert os.waitid(pid, child.trace.pid, status) is not None
+    ending.join(timeout=20)
+    assert child.ended.result(timeout=0).status == -signal.SIGKILL
+    child.close_streams()
+
+
 def test_no_room_for_a_process_is_a_named_error() -> None:
     # As a user of no privileges with no process left to it: the superuser knows no such limit.
     program = (

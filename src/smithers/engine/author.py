@@ -152,7 +152,8 @@ class Author:
 
 def grace_ms(job: Job, grace_ms: int) -> int:
     """How long an attempt may take to end once it was asked to; its programs have a grace of their own."""
-    return grace_ms if job.processes is None else grace_ms + int(GRACE_S * 1000)
+    starts = job.processes is not None and (job.task.run_in == "process" or job.processes.is_used)
+    return grace_ms + int(GRACE_S * 1000) if starts else grace_ms
 
 
 def outcome_of(job: Job, error: BaseException) -> Outcome:
@@ -217,15 +218,14 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
                 outcome = await _call_agents(job)
     except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
         outcome = outcome_of(job, error)
-    await _end_processes(job)
+    if job.processes is not None:
+        if job.processes.seal():
+            # Nothing that an attempt has started outlives it; a cancel in between changes nothing about that.
+            with suppress(asyncio.CancelledError):
+                await on_thread(_enders, job.processes.end)
+        if job.processes.was_refused and not isinstance(outcome, Done):
+            outcome = Stopped()  # what it says whose programs were ended from outside says nothing about it
     job.report(job, outcome)
-
-
-async def _end_processes(job: Job) -> None:
-    """Nothing that an attempt has started outlives it; a cancel in between changes nothing about that."""
-    if job.processes is not None and job.processes.seal():
-        with suppress(asyncio.CancelledError):
-            await on_thread(_enders, job.processes.end)
 
 
 def _function(job: Job) -> Callable[..., Any]:
@@ -282,6 +282,8 @@ async def _call_agents(job: Job) -> Outcome:
         except (AgentAuth, AgentMissing, AgentQuota) as error:
             # Signing in, installing and waiting are nobody's retry: the next agent is asked at once.
             unusable = error
+            if job.processes is not None and job.processes.is_used:
+                await on_thread(_enders, job.processes.sweep)  # no two agents in one place
             continue
         except (asyncio.CancelledError, MissingOutput):
             raise

@@ -104,8 +104,8 @@ class Engine:
 
     def _lose(self) -> None:
         """On the keeper's thread: whatever holds the engine up, what it has started must not go on."""
+        self._mailbox.put(Lost())  # first: how its programs end now is nothing to be stored
         self._processes.end_all()
-        self._mailbox.put(Lost())
 
     def handle(self, watch: Callable[[FrameWrite], None] | None = None) -> Handle:
         """A handle for a run that is about to be asked for with `New` or `Resume`.

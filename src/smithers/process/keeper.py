@@ -167,12 +167,17 @@ class AttemptProcesses:
         self._children: list[Child] = []
         self._is_ending = False
         self._was_refused = False
-        self._was_used = False
+        self._is_used = False
 
     @property
     def was_refused(self) -> bool:
         """Somebody else than the attempt itself has ended it."""
         return self._was_refused
+
+    @property
+    def is_used(self) -> bool:
+        """A program was asked for."""
+        return self._is_used
 
     def spawn(self, program: Program) -> Child:
         """Start a program; blocks for some milliseconds.
@@ -182,7 +187,7 @@ class AttemptProcesses:
             LeaseLost: the run is not ours any more; nothing has run.
             StoreError: it could not be recorded; nothing has run.
         """
-        self._was_used = True
+        self._is_used = True
         # One after another, so that whoever ends the attempt ends what is being started too.
         with self._lock:
             if self._is_ending:
@@ -196,7 +201,7 @@ class AttemptProcesses:
     def seal(self) -> bool:
         """Let nothing more be started; True: there may be something to end."""
         self._is_ending = True
-        return self._was_used
+        return self._is_used
 
     def traces(self) -> list[Trace]:
         """Of the trees that may still be there."""
@@ -209,6 +214,11 @@ class AttemptProcesses:
     def end(self, grace_s: float = GRACE_S) -> None:
         """End all of it and wait until it is gone; nothing more can be started."""
         self._is_ending = True
+        self.sweep(grace_s)
+        self._processes.forget(self)
+
+    def sweep(self, grace_s: float = GRACE_S) -> None:
+        """End what there is and wait until it is gone; more can be started afterwards."""
         with self._lock:
             children = list(self._children)
         if len(children) > 1:
@@ -217,8 +227,7 @@ class AttemptProcesses:
             child.end(grace_s)
             child.close_streams()
         with self._lock:
-            self._children.clear()
-        self._processes.forget(self)
+            self._children = [one for one in self._children if one not in children]
 
 
 def kill_everything() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from smithers import AgentReply, AgentRequest, Context, Node, Parallel, Task
-from smithers.errors import OutsideTask, ProcessCrashed
+from smithers.errors import AgentAuth, OutsideTask, ProcessCrashed
 from smithers.ids import NodeKey
 from smithers.ports import Child, Program
 from smithers.records import AttemptState, FailureClass
@@ -87,6 +87,27 @@ def test_its_programs_end_with_the_attempt(play: Play, tmp_path: Path, how: str)
     with play.reader() as reader:
         assert reader.open_processes() == []
     assert _marked(child.trace.mark) == []
+
+
+def test_the_next_agent_of_a_list_does_not_meet_the_programs_of_the_one_before(
+    play: Play, tmp_path: Path
+) -> None:
+    class SignedOut(Shell):
+        async def call(self, request: AgentRequest) -> AgentReply:
+            child = await asyncio.to_thread(request.spawn, Program(["sleep", "100"]))
+            self.children.append(child)
+            raise AgentAuth("not signed in")
+
+    first = SignedOut(tmp_path)
+
+    class Second(Shell):
+        async def call(self, request: AgentRequest) -> AgentReply:
+            return AgentReply(output={"text": str(lives(first.children[0].trace.pid))})
+
+    def flow(ctx: Context) -> Node:
+        return Task("a", Word, agent=[first, Second(tmp_path)], prompt="x")
+
+    assert play.run(flow).output == {"text": "False"}
 
 
 def test_a_program_that_is_started_while_its_attempt_is_cancelled_ends_too(

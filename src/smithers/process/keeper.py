@@ -194,7 +194,7 @@ class AttemptProcesses:
                 raise ProcessCrashed(f"{program.argv[0]} was not started: its attempt is being ended")
             self._processes.note(self)
             child = self._processes.start(self.attempt, program)
-            self._children = [one for one in self._children if not one.ended.done()]
+            self._children = [one for one in self._children if not _is_done_with(one)]
             self._children.append(child)
             return child
 
@@ -228,6 +228,12 @@ class AttemptProcesses:
             child.close_streams()
         with self._lock:
             self._children = [one for one in self._children if one not in children]
+
+
+def _is_done_with(child: Child) -> bool:
+    """Gone, and read to its end by whoever started it."""
+    streams = (child.stdin, child.stdout, child.stderr)
+    return child.ended.done() and all(one is None or one.closed for one in streams)
 
 
 def kill_everything() -> None:

@@ -109,6 +109,15 @@ class DuplicateId(RenderError):
     default_hint = "give each task an id of its own, derived from the data it works on"
 
 
+class NotImportable(RenderError):
+    """`run_in="process"` was asked for a function that another process cannot find by its name."""
+
+    code = "NOT_IMPORTABLE"
+    default_hint = (
+        "write it with `def` at the top level of the workflow's file, or of a module that it imports"
+    )
+
+
 class MissingOutputModel(RenderError):
     code = "MISSING_OUTPUT_MODEL"
     default_hint = "give the task a pydantic model as its second argument, or annotate what `run` returns"
@@ -251,6 +260,13 @@ class InputChanged(RefusedError):
     default_hint = "resume without --input, or start a new run with the new input"
 
 
+class ProcessStuck(RefusedError):
+    """Processes that a former owner of a run left behind could not be ended."""
+
+    code = "PROCESS_STUCK"
+    default_hint = "end them yourself (`ps -fp PID`), then run the same command again"
+
+
 # --- TaskError: one attempt failed --------------------------------------------------------------
 
 
@@ -297,6 +313,25 @@ class RowsRefused(InvalidOutput):
     ) -> None:
         super().__init__(message, place=place)
         self.refused = refused
+
+
+class SpawnFailed(TaskError):
+    """The system could not start a process; nothing of it has run."""
+
+    code = "SPAWN_FAILED"
+    default_hint = "the system has no room: look at `ulimit -a` and free memory, or lower --max-concurrency"
+
+
+class ProgramNotFound(TaskError):
+    code = "PROGRAM_NOT_FOUND"
+    default_hint = "install the program, or put its folder on PATH"
+
+
+class ProcessCrashed(TaskError):
+    """A task's process ended without an answer."""
+
+    code = "PROCESS_CRASHED"
+    default_hint = "SIGKILL often means out of memory; SIGSEGV and SIGABRT come from native code"
 
 
 class CrashLoop(TaskError):

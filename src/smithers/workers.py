@@ -76,15 +76,16 @@ class Workers:
 
     def __init__(self, name: str = "smithers-work") -> None:
         self._name = name
-        self._idle: deque[SimpleQueue[Callable[[], None]]] = deque()
+        self._idle: deque[SimpleQueue[Callable[[], None] | None]] = deque()
         self._count = 0
+        self._is_closed = False
 
     def submit(self, work: Callable[[], None]) -> None:
         """Run `work` on a thread of its own for as long as it takes. It must not raise."""
         try:
             inbox = self._idle.pop()
         except IndexError:
-            inbox = SimpleQueue()
+            inbox = SimpleQueue[Callable[[], None] | None]()
             self._count += 1
             thread = threading.Thread(
                 target=self._serve, args=(inbox,), name=f"{self._name}-{self._count}", daemon=True
@@ -92,7 +93,19 @@ class Workers:
             thread.start()
         inbox.put(work)
 
-    def _serve(self, inbox: SimpleQueue[Callable[[], None]]) -> None:
-        while True:
-            inbox.get()()
+    def close(self) -> None:
+        """End the threads that are idle, and each other one with the function that it is in."""
+        self._is_closed = True
+        while self._idle:
+            try:
+                self._idle.pop().put(None)
+            except IndexError:
+                break  # another thread took it meanwhile
+
+    def _serve(self, inbox: SimpleQueue[Callable[[], None] | None]) -> None:
+        while (work := inbox.get()) is not None:
+            work()
+            del work  # an idle thread holds nothing
             self._idle.append(inbox)
+            if self._is_closed:
+                self.close()

@@ -47,6 +47,7 @@ from smithers.records import (
     OutputRow,
     OwnerHealth,
     PassEnd,
+    ProcessStart,
     RunChange,
     RunFilter,
     RunRow,
@@ -57,11 +58,12 @@ from smithers.records import (
 from smithers.store import Identity, Store, this_process
 from smithers.store.inbox import SqliteOutsider
 from smithers.store.lease import SqliteLeases
+from smithers.store.process import SqliteLedger
 from smithers.store.reader import SqliteReader
 from smithers.store.writer import SqliteWriter
 
 if TYPE_CHECKING:
-    from smithers.ports import Leases, Outsider, Reader, Writer
+    from smithers.ports import Leases, Ledger, Outsider, Reader, Writer
 
 TTL_MS = 15_000
 SPEC = '{"kind":"task"}'
@@ -199,6 +201,10 @@ class Drive:
             "outputs": [OutputRow(key, generation, self.seq + 1, "Draft", body)],
         }
 
+    def program(self, node: str) -> ProcessStart:
+        """A program for the first attempt of a task."""
+        return ProcessStart(self.run, self.fence, NodeKey(node), 0, 1, 4711, 5, f"store:r1:{node}", "sh")
+
     def run_task(self, node: str | NodeKey, body: str, *, generation: int = 0) -> None:
         """Start and finish a task, in two frames."""
         self.commit(started=[self.start(node, generation=generation)])
@@ -206,10 +212,14 @@ class Drive:
 
 
 def as_ports(
-    writer: SqliteWriter, reader: SqliteReader, leases: SqliteLeases, outsider: SqliteOutsider
-) -> tuple[Writer, Reader, Leases, Outsider]:
+    writer: SqliteWriter,
+    reader: SqliteReader,
+    leases: SqliteLeases,
+    outsider: SqliteOutsider,
+    ledger: SqliteLedger,
+) -> tuple[Writer, Reader, Leases, Outsider, Ledger]:
     """For the type checker: what the store hands out is what the ports promise."""
-    return writer, reader, leases, outsider
+    return writer, reader, leases, outsider, ledger
 
 
 def ended_process() -> Identity:
@@ -799,6 +809,69 @@ class StoreContract(ABC):
         assert failing.commit(frames) == [None, None]
         assert [row.node for row in world.reader.mounts(drives[1].run)] == ["plan", "draft", "fine-b"]
         failing.close()
+
+    # --- Processes ---
+
+    def test_a_program_is_recorded_for_an_open_attempt_of_the_present_owner(self, world: World) -> None:
+        drive = world.create()
+        drive.commit(started=[drive.start("plan")])
+        with closing(world.store.ledger()) as ledger:
+            row = ledger.open(drive.program("plan"))
+            ((found, health),) = ledger.open_rows(drive.run)
+            assert (found.id, found.key, found.attempt, found.pid, found.mark) == (
+                row, NodeKey("plan"), 1, 4711, "store:r1:plan")  # fmt: skip
+            assert (found.started_ms, found.ended_ms) == (world.clock.now_ms(), None)
+            assert health is OwnerHealth.ALIVE
+            assert world.reader.processes(drive.run) == [found]
+            assert world.reader.open_processes() == [(found, health)]
+            world.clock.advance(5)
+            ledger.close_row(row, -9)
+            ledger.close_row(row, 0)
+            (closed,) = world.reader.processes(drive.run)
+            assert closed == found._replace(ended_ms=world.clock.now_ms(), status=-9)
+            assert ledger.open_rows() == world.reader.open_processes() == []
+
+    def test_without_the_fence_or_an_open_attempt_no_program_is_recorded(self, world: World) -> None:
+        drive = world.create()
+        drive.commit(started=[drive.start("plan")])
+        with closing(world.store.ledger()) as ledger:
+            for wrong in (
+                drive.program("plan")._replace(fence=drive.fence + 1),
+                drive.program("plan")._replace(attempt=2),
+                drive.program("plan")._replace(generation=1),
+                drive.program("draft"),
+                drive.program("nobody"),
+            ):
+                with pytest.raises(LeaseLost):
+                    ledger.open(wrong)
+            drive.commit(**drive.finish("plan", "{}"))
+            with pytest.raises(LeaseLost):
+                ledger.open(drive.program("plan"))
+            drive.commit(started=[drive.start("draft")])
+            world.clock.advance(TTL_MS)
+            world.leases.claim(drive.run, world.leases.register_owner(TTL_MS).id)
+            with pytest.raises(LeaseLost):
+                ledger.open(drive.program("draft"))
+            assert ledger.open_rows() == []
+
+    def test_a_program_outlives_the_record_of_its_owner(self, world: World) -> None:
+        drive = world.create()
+        drive.commit(started=[drive.start("plan")])
+        with closing(world.store.ledger()) as ledger:
+            ledger.open(drive.program("plan"))
+            world.leases.end_owner(drive.owner)
+            assert [health for _, health in ledger.open_rows()] == [OwnerHealth.NONE]
+            assert ledger.open_rows(drive.run + 1) == []
+
+    def test_a_ledger_writes_while_others_do(self, world: World) -> None:
+        drive = world.create()
+        drive.commit(started=[drive.start("plan")])
+        with closing(world.store.ledger()) as ledger:
+            for n in range(50):
+                row = ledger.open(drive.program("plan"))
+                drive.commit(mounted=[Mount(f"n{n}", None, n, SPEC)])
+                ledger.close_row(row, 0)
+        assert len(world.reader.processes(drive.run)) == 50
 
     # --- The end ---
 

@@ -203,6 +203,7 @@ assert_type(
     Task[Draft],
 )
 Task("h", Draft, value={"summary": ""}, depends_on="a", no_retry=True)
+Task("h", str, run=str, run_in="process")
 Task("h", Draft, value={"summary": ""}, depends_on=review, timeout=1.5)
 
 

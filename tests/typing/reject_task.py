@@ -62,6 +62,7 @@ Task("a", str, agent=[agent, 3], prompt="Write.")  # expect-error
 Task("a", str, agent=agent, prompt="Write.", fallback_agent="codex")  # expect-error
 Task("a", str, agent=agent, prompt=3)  # expect-error
 Task("a", str, agent=agent, prompt=lambda: 3)  # expect-error
+Task("a", str, run=str, run_in="thread")  # expect-error
 Task("a", str, value="", retrys=3)  # expect-error
 Task("a", str, value="", retries="3")  # expect-error
 Task("a", str, value="", timeout=["30s"])  # expect-error

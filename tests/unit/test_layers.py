@@ -17,14 +17,14 @@ PACKAGE = SRC / "smithers"
 LEAVES = ["errors", "ids", "clock", "span", "records", "ports"]
 # A room imports only rooms before it. A new room takes its place here and in pyproject.toml.
 LADDER = [*LEAVES, "workers", "prompt", "plan", "nodes", "context", "patterns", "scheduler", "store"]
-LADDER += ["agents", "engine", "authoring", "observe", "testing", "cli", "__main__"]
+LADDER += ["process", "agents", "engine", "authoring", "observe", "testing", "cli", "__main__"]
 # These see less than their rank allows.
 ONLY = {"scheduler": {"errors", "ids", "records", "plan"}, "store": set(LEAVES), "observe": set(LEAVES)}
 
 PURE = ["plan", "context", "nodes", "scheduler"]
 EFFECTS = {"asyncio", "sqlite3", "subprocess", "threading", "time"}
 
-WITHOUT_PYDANTIC = [*LEAVES, "store", "observe", "cli"]
+WITHOUT_PYDANTIC = [*LEAVES, "store", "process", "observe", "cli"]
 
 
 def room_of(path: Path) -> str:

@@ -18,6 +18,9 @@ class Interrupt:
         self.number: int | None = None
         """The signal that came."""
         self._handle: Handle | None = None
+        from smithers.process import kill_everything  # now: a handler must not import
+
+        self._kill = kill_everything
         self._before = {
             number: signal.signal(number, self._catch)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -38,6 +41,8 @@ class Interrupt:
 
     def _catch(self, number: int, _: object) -> None:
         if self.number is not None:
+            with contextlib.suppress(Exception):
+                self._kill()
             os._exit(128 + number)
         self.number = number
         # Not `print`: the handler may have interrupted one, and buffered streams refuse to be entered twice.

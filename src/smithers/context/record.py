@@ -39,6 +39,15 @@ class Record(Mapping[str, Any]):
         return f"Record({self._fields!r})"
 
 
+class Fields(Record):
+    """Named dependencies of a task; models stay models."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._fields[name]
+
+
 def wrap(value: Any) -> Any:
     """Objects become records, arrays tuples, so that what is read cannot be changed."""
     if isinstance(value, dict):

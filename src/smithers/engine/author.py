@@ -11,12 +11,13 @@ import contextvars
 import inspect
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 from typing import Any
 
-from smithers.context import Current, Record, View, ambient, decode, model_of, running_as
+from smithers.context import Current, Fields, View, ambient, decode, model_of, running_as
 from smithers.errors import (
     AgentAuth,
     AgentMissing,
@@ -26,16 +27,21 @@ from smithers.errors import (
     MissingOutput,
     SmithersError,
 )
-from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest
-from smithers.workers import Workers, is_async
+from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest, Child, Program
+from smithers.process import GRACE_S, Attempt, AttemptProcesses, Processes
+from smithers.workers import Workers, is_async, on_thread
 
 from .encode import encode_output
 from .failure import classify, describe
 from .job import Done, Failed, Job, NotYet, Outcome, Stopped
+from .remote import work_in_process
 
 CORRECTIONS = 3
 """How often an agent is shown what is wrong with its answer, within one attempt."""
 
+
+_enders = Workers("smithers-end")
+"""Where the event loops wait for programs to end."""
 
 _claiming = threading.Lock()
 """Held while a loop takes a job, so that two never run the same one."""
@@ -45,15 +51,18 @@ class Author:
     """Runs jobs. Its public methods are called from the engine's thread.
 
     Args:
+        processes: what attempts start programs with.
         workers: runs functions that block.
         new_loop: gives an event loop that runs; asked again when the last one is blocked.
     """
 
     def __init__(
         self,
+        processes: Processes,
         workers: Workers | None = None,
         new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
+        self._processes = processes
         self._workers = workers or Workers()
         self._new_loop = new_loop or _new_loop
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -63,6 +72,12 @@ class Author:
         """Begin these attempts; each ends in its own `report`."""
         coroutines: list[Job] = []
         for job in jobs:
+            if job.task.run_in == "process":
+                job.processes = self._processes_of(job)
+                self._workers.submit(partial(work_in_process, job))
+                continue
+            if job.task.mode == "agent":
+                job.processes = self._processes_of(job)
             if job.task.mode == "run" and not is_async(job.task.run):
                 self._workers.submit(partial(self._work, job))
             else:
@@ -79,6 +94,19 @@ class Author:
         """Ask a job to end. A thread cannot be asked: its result is discarded when it comes."""
         if job.loop is not None:
             job.loop.call_soon_threadsafe(_cancel, job)
+        elif job.processes is not None:
+            job.processes.refuse()
+            self._workers.submit(job.processes.end)
+
+    def give_up(self, job: Job) -> None:
+        """It does not end although it was asked to: what it has started ends all the same."""
+        if job.processes is not None:
+            self._workers.submit(partial(job.processes.end, 0))
+
+    def _processes_of(self, job: Job) -> AttemptProcesses:
+        return self._processes.of(
+            Attempt(job.run, job.ctx.run_id, job.fence, job.key, job.generation, job.attempt)
+        )
 
     def watch(self, now_ms: int, in_flight: Iterable[Job]) -> Job | None:
         """Notice a coroutine that has blocked the loop for a second; what waits behind it gets another loop.
@@ -135,6 +163,12 @@ class Author:
         except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
             outcome = outcome_of(job, error)
         job.report(job, outcome)
+
+
+def grace_ms(job: Job, grace_ms: int) -> int:
+    """How long an attempt may take to end once it was asked to; its programs have a grace of their own."""
+    starts = job.processes is not None and (job.task.run_in == "process" or job.processes.is_used)
+    return grace_ms + int(GRACE_S * 1000) if starts else grace_ms
 
 
 def outcome_of(job: Job, error: BaseException) -> Outcome:
@@ -202,6 +236,13 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
                 outcome = await _call_agents(job)
     except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
         outcome = outcome_of(job, error)
+    if job.processes is not None:
+        if job.processes.seal():
+            # Nothing that an attempt has started outlives it; a cancel in between changes nothing about that.
+            with suppress(asyncio.CancelledError):
+                await on_thread(_enders, job.processes.end)
+        if job.processes.was_refused and not isinstance(outcome, Done):
+            outcome = Stopped()  # what it says whose programs were ended from outside says nothing about it
     job.report(job, outcome)
 
 
@@ -236,16 +277,7 @@ def arguments(job: Job) -> tuple[Any, ...]:
         named_outputs = job.view.state.named_outputs
         return tuple(_read(job.view, dep.id, model_of(dep, named_outputs)) for dep in task.deps)
     named = {name: _read(job.view, task.needs.get(name, name), model) for name, model in task.deps.items()}
-    return (_Named(named),)
-
-
-class _Named(Record):
-    """Named dependencies; models stay models."""
-
-    __slots__ = ()
-
-    def __getitem__(self, name: str) -> Any:
-        return self._fields[name]
+    return (Fields(named),)
 
 
 def _read(view: View, node: str, model: Any) -> Any:
@@ -269,6 +301,8 @@ async def _call_agents(job: Job) -> Outcome:
         except (AgentAuth, AgentMissing, AgentQuota) as error:
             # Signing in, installing and waiting are nobody's retry: the next agent is asked at once.
             unusable = error
+            if job.processes is not None and job.processes.is_used:
+                await on_thread(_enders, job.processes.sweep)  # no two agents in one place
             continue
         except (asyncio.CancelledError, MissingOutput):
             raise
@@ -315,6 +349,7 @@ async def _converse(job: Job, agent: Agent, prompt: str) -> str:
             attempt=job.attempt,
             session=session,
             emit=partial(_emit, job),
+            spawn=partial(_spawn, job),
         )
         reply: AgentReply = await agent.call(request)
         session = reply.session or session
@@ -327,6 +362,12 @@ async def _converse(job: Job, agent: Agent, prompt: str) -> str:
             # From the task's own prompt each time: a correction of a correction would repeat them all.
             text = correction_prompt(replace(request, prompt=prompt, session=session), error)
     raise BugError("unreachable")
+
+
+def _spawn(job: Job, program: Program) -> Child:
+    if job.processes is None:
+        raise BugError(f"{job} has nothing to start programs with")
+    return job.processes.spawn(program)
 
 
 def _emit(job: Job, _: AgentEvent) -> None:

@@ -361,6 +361,7 @@ class Drive:
         draft.event(EventType.NODE_STARTED, key, log.last)
         job = Job(
             run=self.run,
+            fence=self.fence,
             task=task,
             model=model,
             key=key,

@@ -44,8 +44,37 @@ def encode_output(task: Task[Any], model: type[Any] | None, value: object) -> st
     try:
         valid: Any = value if isinstance(value, model) else model.model_validate(value)
     except ValidationError as error:
-        raise _refusal(task, [(fault_path(e["loc"]), e["msg"], e["input"]) for e in error.errors()]) from None
+        raise _refusal(task, _faults(error)) from None
     return _readable(task, model, valid)
+
+
+def encode_json(
+    task: Task[Any], model: type[Any] | None, text: str, maker: tuple[str, ...] | None = None
+) -> str:
+    """The same for a value that came as JSON, from another process.
+
+    Args:
+        maker: module and name of the model that it was an instance of there; None: of none.
+    """
+    value = json.loads(text)
+    if model is None or model is str:
+        return encode_output(task, model, value)
+    fields: Mapping[str, Any] = getattr(model, "model_fields", {})
+    if (
+        maker not in (None, (model.__module__, model.__qualname__))
+        and fields
+        and not fields.keys() & value.keys()
+    ):
+        raise _refusal(task, [("", "another model has no field of it", value)])
+    try:
+        valid = from_stored(model, text)
+    except ValidationError as error:
+        raise _refusal(task, _faults(error)) from None
+    return _readable(task, model, valid)
+
+
+def _faults(error: ValidationError) -> list[tuple[str, str, object]]:
+    return [(fault_path(e["loc"]), e["msg"], e["input"]) for e in error.errors()]
 
 
 def _readable(task: Task[Any], model: type[Any], value: BaseModel) -> str:

@@ -22,6 +22,7 @@ from typing import assert_never
 from smithers.errors import LeaseLost, SmithersError
 from smithers.records import FrameWrite
 
+from .author import grace_ms
 from .beats import Beats
 from .drive import Wires
 from .fleet import Effects, Fleet, as_error
@@ -53,9 +54,7 @@ class Engine:
         wires = Wires(self._report, self._beats.note)
         self.fleet = Fleet(effects, self._clock, wires, self._report)
         """The runs it drives; for the engine's thread."""
-        self.keeper = LeaseKeeper(
-            effects.leases, effects.owner, effects.clock, lambda: self._mailbox.put(Lost())
-        )
+        self.keeper = LeaseKeeper(effects.leases, effects.owner, effects.clock, self._lose)
         self._polled_ms = 0
         self._watched_ms = 0
         self._closing: Close | None = None
@@ -93,6 +92,11 @@ class Engine:
         done = threading.Event()
         self._mailbox.put(Close(done.set))
         return done.wait(timeout_s)
+
+    def _lose(self) -> None:
+        """On the keeper's thread: whatever holds the engine up, what it has started must not go on."""
+        self._effects.processes.end_all()
+        self._mailbox.put(Lost())
 
     def _report(self, job: Job, outcome: Outcome) -> None:
         self._mailbox.put(JobEnded(job, outcome))
@@ -222,18 +226,17 @@ class Engine:
 
     def _expire(self, job: Job, now_ms: int) -> Outcome | None:
         """What the clock says of an attempt in flight; None: it may go on."""
-        if job.timed_out is not None:
-            return job.timed_out  # it was asked to end, and has not
-        if job.is_cancelled:
-            return Stopped()
+        if job.timed_out is not None or job.is_cancelled:
+            self._effects.author.give_up(job)  # it was asked to end, and has not
+            return job.timed_out or Stopped()
         failed = out_of_time(job, now_ms)
         if failed is None:
             self.fleet.timetable.arm(job)
             return None
-        if job.loop is None:
+        if not job.can_be_ended:
             return failed
         # A coroutine can be asked: its end is the attempt's end. If it does not listen, it is given up.
         job.timed_out = failed
         self._effects.author.cancel(job)
-        self.fleet.timetable.look_at(job, now_ms + TIMEOUT_GRACE_MS)
+        self.fleet.timetable.look_at(job, now_ms + grace_ms(job, TIMEOUT_GRACE_MS))
         return None

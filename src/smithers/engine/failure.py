@@ -18,6 +18,7 @@ from smithers.errors import (
     HeartbeatTimeout,
     InvalidOutput,
     Place,
+    ProgramNotFound,
     SmithersError,
     TaskTimeout,
 )
@@ -32,6 +33,7 @@ _CLASSES: tuple[tuple[type[BaseException], FailureClass], ...] = (
     (AgentThrottled, FailureClass.THROTTLE),
     (AgentAuth, FailureClass.AUTH),
     (AgentMissing, FailureClass.MISSING_BINARY),
+    (ProgramNotFound, FailureClass.MISSING_BINARY),
     (AgentRefusal, FailureClass.REFUSAL),
     (AgentStalled, FailureClass.STALLED),
     (HeartbeatTimeout, FailureClass.STALLED),

@@ -26,6 +26,7 @@ from smithers.errors import (
 )
 from smithers.ids import short_run_id
 from smithers.ports import Leases, Writer
+from smithers.process import Processes
 from smithers.records import (
     AttemptState,
     FrameWrite,
@@ -38,7 +39,7 @@ from smithers.records import (
 )
 from smithers.store.refusal import machine_error
 
-from .author import Author
+from .author import Author, grace_ms
 from .drive import Drive, Wires
 from .failure import text_of
 from .handle import Handle, RunEnd
@@ -91,6 +92,8 @@ class Effects:
     owner: Owner
     clock: Clock
     random: Random
+    processes: Processes
+    """What attempts start programs with; whoever made it closes it."""
     author: Author
 
 
@@ -262,7 +265,7 @@ class Fleet:
         drive, handle = driven.drive, driven.handle
         drive.run, drive.fence, driven.begins = run, fence, None
         for job in (*drive.jobs.values(), *drive.to_start):
-            job.run = run
+            job.run, job.fence = run, fence
         self._driven[run] = driven
         handle.run = run
         handle.started.set_result(drive.memory.name)
@@ -322,11 +325,11 @@ class Fleet:
     def _cancel(self, job: Job) -> None:
         """Ask an attempt to end. A thread cannot: its result will be discarded."""
         job.is_cancelled = True
-        if job.loop is None:
+        if not job.can_be_ended:
             self._report(job, Stopped())
         else:
             self._effects.author.cancel(job)
-            self.timetable.look_at(job, self._clock.monotonic_ms() + STOP_GRACE_MS)
+            self.timetable.look_at(job, self._clock.monotonic_ms() + grace_ms(job, STOP_GRACE_MS))
 
     def _finish(self, driven: Driven) -> None:
         drive, ended = driven.drive, driven.drive.ended
@@ -418,6 +421,8 @@ class Fleet:
         for job in drive.jobs.values():
             job.is_cancelled = True
             self._effects.author.cancel(job)
+        # Before anybody else may drive the run: nothing of ours works on it any more.
+        self._effects.processes.end_run(drive.run)
         try:
             if not isinstance(error, LeaseLost):
                 self._release(drive.run, drive.fence)

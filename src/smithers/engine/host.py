@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from smithers.clock import Clock, SystemClock
 from smithers.errors import InputChanged, RunNotFound, RunNotResumable
+from smithers.process import Processes, ProcessSpawner, reap_dead, reap_run
 from smithers.records import Owner, RunFilter, RunRow, RunState
 from smithers.store import Durability, Store, open_store, project_root
 
@@ -50,6 +51,7 @@ class Host:
         self._leases: SqliteLeases | None = None
         self._owner: Owner | None = None
         self._engine: Engine | None = None
+        self._processes: Processes | None = None
 
     def _register(self) -> tuple[SqliteLeases, Owner]:
         with self._lock:
@@ -58,7 +60,16 @@ class Host:
             if self._leases is None or self._owner is None:
                 self._leases = self.store.leases()
                 self._owner = self._leases.register_owner(LEASE_MS)
+                reap_dead(self.processes.spawner, self.processes.ledger)
             return self._leases, self._owner
+
+    @property
+    def processes(self) -> Processes:
+        """What attempts of this process start programs with."""
+        with self._lock:
+            if self._processes is None:
+                self._processes = Processes(ProcessSpawner(), self.store.ledger)
+            return self._processes
 
     def keep_durability(self, row: RunRow) -> None:
         """Commit as the run was started to commit; before the engine is first asked for."""
@@ -66,13 +77,21 @@ class Host:
             self.store.durability = "normal"
 
     def claim(self, row: RunRow) -> Claim:
-        """Take a run over.
+        """Take a run over, and end what its former owner has left running.
 
         Raises:
             RunOwned: somebody alive drives it.
+            ProcessStuck: a process of its former owner cannot be ended; the run was given back.
         """
         leases, owner = self._register()
-        return Claim(row, leases.claim(row.id, owner.id))
+        claim = Claim(row, leases.claim(row.id, owner.id))
+        try:
+            # Behind the new fence: the former owner, if it wakes up, can start nothing any more.
+            reap_run(self.processes.spawner, self.processes.ledger, row.id, row.name)
+        except BaseException:
+            self.release(claim)
+            raise
+        return claim
 
     def release(self, claim: Claim) -> None:
         """Give a claimed run back, unchanged."""
@@ -91,7 +110,10 @@ class Host:
                 from .fleet import Effects
 
                 leases, owner = self._register()
-                effects = Effects(self.store.writer(), leases, owner, self.clock, self.random, Author())
+                author = Author(self.processes)
+                effects = Effects(
+                    self.store.writer(), leases, owner, self.clock, self.random, self.processes, author
+                )
                 self._engine = Engine(effects).start()
             return self._engine
 
@@ -99,12 +121,16 @@ class Host:
         """Leave: end the engine, forget the owner."""
         if self._engine is not None:
             if not self._engine.close():
+                if self._processes is not None:
+                    self._processes.end_all()
                 return  # its lease goes on until it is done
         elif self._leases is not None and self._owner is not None:
             self._leases.end_owner(self._owner.id)
         if self._leases is not None:
             self._leases.close()
-        self._engine = self._leases = self._owner = None
+        if self._processes is not None:
+            self._processes.close()
+        self._engine = self._leases = self._owner = self._processes = None
 
 
 def find_resumable(store: Store, run_id: str | None, source: str | None) -> RunRow:

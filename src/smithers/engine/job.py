@@ -12,6 +12,7 @@ from smithers.context import Context, View
 from smithers.ids import NodeKey
 from smithers.nodes import Task
 from smithers.ports import Agent
+from smithers.process import AttemptProcesses
 from smithers.records import FailureClass
 
 
@@ -56,6 +57,8 @@ class Job:
     """One attempt in flight. The engine's thread owns every field that does not say otherwise."""
 
     run: int
+    fence: int
+    """Of the owner that began it."""
     task: Task[Any]
     model: type[Any] | None
     """What the output must fit; None: any JSON object."""
@@ -89,6 +92,14 @@ class Job:
     """Monotonic: when heartbeat data was last sent to the engine; written from the author's side."""
     pending_beat: str | None = None
     """The newest heartbeat data, as JSON text; written from the author's side."""
+
+    processes: AttemptProcesses | None = None
+    """What it may start programs with; set when it is dispatched."""
+
+    @property
+    def can_be_ended(self) -> bool:
+        """Whether its code can be ended from outside: a thread cannot."""
+        return self.loop is not None or self.processes is not None
 
     def __str__(self) -> str:
         return f"{self.key} attempt {self.attempt}"

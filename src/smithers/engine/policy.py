@@ -56,6 +56,6 @@ def still_running(job: Job) -> dict[str, Any]:
     limit_ms = job.task.timeout_ms or job.task.heartbeat_timeout_ms
     return TaskTimeout(
         f"{job.key} is still running after its limit of {limit_ms} ms, twice",
-        hint="a thread cannot be ended from outside: make the function return in time",
+        hint='a thread cannot be ended from outside: give the task run_in="process", whose end is certain',
         place=job.task.place,
     ).payload()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smithers.ids import NodeKey
+from smithers.process import ProcessSpawner, reap_run
 from smithers.records import (
     AttemptEnd,
     AttemptRow,
@@ -41,9 +42,11 @@ def obey_undriven(store: Store, row: RunRow, order: Order) -> bool:
         False: somebody has seen to it in the meantime; nothing was changed.
     Raises:
         RunOwned: somebody alive drives it after all.
+        ProcessStuck: a process of its former owner cannot be ended; the run stays as it was.
     """
     with _owning(store) as (leases, owner):
         fence = leases.claim(row.id, owner)
+        _end_processes(store, row)
         with closing(store.writer()) as writer:
             stored = writer.load(row.id)
             if stored.run.state.has_ended or stored.run.state is order.state:
@@ -71,6 +74,12 @@ def _owning(store: Store) -> Iterator[tuple[SqliteLeases, int]]:
             leases.end_owner(owner.id)
     finally:
         leases.close()
+
+
+def _end_processes(store: Store, row: RunRow) -> None:
+    """No program of a run survives its end; it is told as ended only when they are gone."""
+    with closing(store.ledger()) as ledger:
+        reap_run(ProcessSpawner(), ledger, row.id, row.name)
 
 
 @dataclass(slots=True)

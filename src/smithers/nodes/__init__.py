@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from .branch import Branch as Branch
+from .importable import Reference as Reference
+from .importable import reference as reference
 from .loop import Loop as Loop
 from .loop import Pass as Pass
 from .node import Bodies as Bodies
@@ -35,6 +37,7 @@ __all__ = [
     "Node",
     "Parallel",
     "Pass",
+    "Reference",
     "RetryPolicy",
     "Sequence",
     "Span",
@@ -43,5 +46,6 @@ __all__ = [
     "TaskOptions",
     "check_limit",
     "children_of",
+    "reference",
     "span_ms",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as SequenceOf
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict
 
 from smithers.errors import InvalidNode, Place
 
@@ -61,6 +61,8 @@ class TaskOptions(TypedDict, total=False):
     """Longest time one attempt may take."""
     heartbeat_timeout: Span
     """Longest silence of one attempt: without a sign of life it fails as stalled."""
+    run_in: Literal["process"] | None
+    """Call `run` in a process of its own, which a timeout or a cancel ends whatever it does."""
     retries: int | None
     """Further attempts after the first; 0: none. Unset: until the same error has come five times."""
     no_retry: bool

@@ -13,6 +13,7 @@ from smithers.errors import InvalidNode, MissingOutputModel, Place
 from smithers.ids import check_node_id
 from smithers.plan import Edge, PlanNode, TaskPlan
 
+from .importable import check_importable
 from .node import Lowering, Node, here
 from .option import MISSING, AgentLike, AnyCallable, Missing, PromptLike, TaskOptions
 from .retry import check_retries
@@ -43,7 +44,8 @@ class Task(Node, Generic[T_co]):
             May be left out where `run` says what it returns.
         agent: who answers `prompt`; a list is a chain: attempt n is made by agent n, the last from then on.
         prompt: text, a `Prompt`, or a function of the `deps` that returns one, called when the task starts.
-        run: a function of the `deps`, sync or async; sync functions run on a thread.
+        run: a function of the `deps`, sync or async; sync functions run on a thread, or with
+            `run_in="process"` in a process of its own.
         value: a plain value; with `deps`, a quick pure function of them.
         deps: a task, or a tuple or list of tasks, whose outputs are handed over by position; or a mapping of
             names to models, handed over as one object with these names.
@@ -70,6 +72,7 @@ class Task(Node, Generic[T_co]):
         "retries",
         "retry_policy",
         "run",
+        "run_in",
         "schema",
         "skip_if",
         "table",
@@ -310,6 +313,7 @@ class Task(Node, Generic[T_co]):
         self.retries: int | Missing | None = options.get("retries", MISSING)
         self.timeout_ms: int | None = None
         self.heartbeat_timeout_ms: int | None = None
+        self.run_in: Literal["process"] | None = options.get("run_in")
         if options:
             self._take_options(options)
         if output is None and run is not None:
@@ -317,6 +321,8 @@ class Task(Node, Generic[T_co]):
         self._take_output(output, options.get("output_schema"))
         self.deps, self.dep_names = _read_deps(deps, self.needs, id, place)
         self.edges = self._find_edges(options.get("depends_on"))
+        if self.run_in is not None:
+            self._check_run_in()
 
     def _take_options(self, options: TaskOptions) -> None:
         unknown = options.keys() - TaskOptions.__annotations__.keys()
@@ -332,6 +338,15 @@ class Task(Node, Generic[T_co]):
             self.heartbeat_timeout_ms = span_ms(options["heartbeat_timeout"], "heartbeat_timeout", self.place)
         if not isinstance(self.skip_if, bool) and not callable(self.skip_if):
             raise InvalidNode(f"skip_if={self.skip_if!r} is neither a bool nor a function", place=self.place)
+
+    def _check_run_in(self) -> None:
+        if self.run_in != "process" or self.mode != "run":
+            raise InvalidNode(
+                f"Task {self.id}: run_in={self.run_in!r} with {self.mode}=",
+                hint='`run_in="process"` is for the function of run=; leave it out everywhere else',
+                place=self.place,
+            )
+        check_importable(self.run, self.deps, self.id, self.place)
 
     def _take_output(
         self, output: type[Any] | SqlTable[Any] | str | None, schema: type[BaseModel] | None

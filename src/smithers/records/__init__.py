@@ -14,6 +14,8 @@ from .frame import OutputRow as OutputRow
 from .frame import PassEnd as PassEnd
 from .frame import RunChange as RunChange
 from .frame import Wakeup as Wakeup
+from .process import ProcessRow as ProcessRow
+from .process import ProcessStart as ProcessStart
 from .row import AttemptRow as AttemptRow
 from .row import FrameRow as FrameRow
 from .row import InboxRow as InboxRow
@@ -72,6 +74,8 @@ __all__ = [
     "OwnerHealth",
     "PassEnd",
     "PassRow",
+    "ProcessRow",
+    "ProcessStart",
     "RunChange",
     "RunFilter",
     "RunRow",

@@ -2,7 +2,7 @@
 
 `location` finds the file and `open_store` opens it. The engine writes through `Store.writer()` and holds
 `Store.leases()`, everybody reads through `Store.reader()`, and who does not own a run leaves messages through
-`Store.outsider()`.
+`Store.outsider()`. What was started for attempts stands in `Store.ledger()`.
 """
 
 from smithers.store.connection import Durability as Durability
@@ -13,6 +13,7 @@ from smithers.store.identity import this_process as this_process
 from smithers.store.location import find_store as find_store
 from smithers.store.location import place_store as place_store
 from smithers.store.location import project_root as project_root
+from smithers.store.process import store_id as store_id
 from smithers.store.sqlite import Store as Store
 from smithers.store.sqlite import open_store as open_store
 
@@ -26,5 +27,6 @@ __all__ = [
     "open_store",
     "place_store",
     "project_root",
+    "store_id",
     "this_process",
 ]

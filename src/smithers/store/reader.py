@@ -17,7 +17,9 @@ from smithers.records import (
     MountRow,
     NodeRow,
     OutputRow,
+    OwnerHealth,
     PassRow,
+    ProcessRow,
     RunFilter,
     RunRow,
     UserTable,
@@ -28,6 +30,7 @@ from smithers.store.connection import roll_back
 from smithers.store.fact import StoredFacts
 from smithers.store.inbox import open_messages
 from smithers.store.names import Names, Specs
+from smithers.store.process import open_rows, process_row
 from smithers.store.queries import statements
 from smithers.store.refusal import DISK_ERRORS, NONSENSE, damaged, refusal
 from smithers.store.soundness import check_empty, check_sound
@@ -43,6 +46,7 @@ class SqliteReader:
         """Take over a connection of `open_readable`."""
         self._connection = connection
         self._path = path
+        self._clock = clock
         blobs = Blobs(path.parent / "blobs")
         self._facts = StoredFacts(connection, Names(connection), Specs(connection), blobs, clock)
 
@@ -124,9 +128,26 @@ class SqliteReader:
         with self._moment():
             check_sound(self._connection, self._path, at_any_size=True)
 
+    def processes(self, run: int) -> list[ProcessRow]:
+        """Programs that were started for attempts of a run, oldest first."""
+        with self._moment():
+            if not self._has_ledger():
+                return []
+            rows = self._connection.execute(statements("process")["of_run"], {"run": run}).fetchall()
+            return [process_row(row) for row in rows]
+
+    def open_processes(self) -> list[tuple[ProcessRow, OwnerHealth]]:
+        """Programs whose trees may still be there, of all runs, and what can be said of their owners."""
+        with self._moment():
+            return open_rows(self._connection, self._clock) if self._has_ledger() else []
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def _has_ledger(self) -> bool:
+        """A store that was last written before there was one is only looked at, and so stays without."""
+        return self._connection.execute(statements("process")["has_ledger"]).fetchone() is not None
 
     def _find(self, name: str) -> int:
         sql, execute = statements("run"), self._connection.execute

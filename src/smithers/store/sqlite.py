@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from smithers.store.identity import Identity
     from smithers.store.inbox import SqliteOutsider
     from smithers.store.lease import SqliteLeases
+    from smithers.store.process import SqliteLedger
     from smithers.store.writer import SqliteWriter
 
 
 class Store:
-    """A database file and the four things that can be done with it, each on a connection of its own."""
+    """A database file and the five things that can be done with it, each on a connection of its own."""
 
     def __init__(self, path: Path, *, durability: Durability, clock: Clock) -> None:
         self.path = path
@@ -48,6 +49,15 @@ class Store:
         from smithers.store.lease import SqliteLeases
 
         return SqliteLeases(self._patient_connection(), self.path, self.clock, here=here)
+
+    def ledger(self, here: Identity | None = None) -> SqliteLedger:
+        """The ledger of the programs that this process starts, or that others have left."""
+        from smithers.store.process import SqliteLedger
+
+        connection = open_writable(
+            self.path, self.clock, durability="normal", create=False, busy_timeout_ms=0
+        )
+        return SqliteLedger(connection, self.path, self.clock, here=here)
 
     def outsider(self) -> SqliteOutsider:
         """What a process that does not own a run may do to it."""

@@ -109,8 +109,8 @@ class SqliteWriter:
     def load(self, run: int) -> StoredRun:
         """Everything needed to continue a run, as of one moment.
 
-        The first time the whole file is looked over, unless it is large: whoever drove the run before may have
-        been cut off by what damaged it.
+        The first time the whole file is looked over, unless it is large: whoever drove the run before may
+        have been cut off by what damaged it.
 
         Raises:
             RunNotFound: there is no such run.

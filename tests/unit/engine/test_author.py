@@ -17,8 +17,10 @@ from smithers.engine.memory import Memory
 from smithers.ids import NodeKey
 from smithers.testing.clock import FakeClock
 from smithers.testing.simulator.loop import SimulatedLoop
+from smithers.testing.simulator.program import no_programs
 from smithers.workers import Workers
 
+NOTHING = no_programs()
 Reported = queue.Queue[Outcome]
 
 
@@ -26,7 +28,7 @@ def job_of(work: Callable[[], Any], reported: Reported) -> Job:
     memory = Memory("r", "{}", None)
     task: Task[Any] = Task("t", str, run=work)
     return Job(
-        run=1, task=task, model=str, key=NodeKey("t"), generation=0, attempt=1, view=View(memory),
+        run=1, fence=1, task=task, model=str, key=NodeKey("t"), generation=0, attempt=1, view=View(memory),
         ctx=Context(memory), chain=(), last_heartbeat=None, base=None, project=None,
         report=lambda job, outcome: reported.put(outcome), beat=lambda job, data: None,
     )  # fmt: skip
@@ -42,7 +44,7 @@ def test_a_cancel_before_the_first_step_is_reported_as_any_other(_: int) -> None
 
     reported: Reported = queue.Queue()
     job = job_of(work, reported)
-    author = Author()
+    author = Author(NOTHING)
     author.start([job])
     author.cancel(job)
     outcome = reported.get(timeout=2)
@@ -67,7 +69,7 @@ def test_a_function_whose_attempt_was_ended_before_its_thread_began_is_never_cal
     reported: Reported = queue.Queue()
     workers = Later()
     job = job_of(lambda: ran.append("work"), reported)
-    Author(workers).start([job])
+    Author(NOTHING, workers).start([job])
     job.is_cancelled = True
     workers.waiting.pop()()
     assert ran == []
@@ -83,7 +85,7 @@ def test_a_coroutine_whose_cancel_is_still_on_its_way_does_not_begin() -> None:
     reported: Reported = queue.Queue()
     loop = SimulatedLoop(FakeClock())  # type: ignore[abstract]
     job = job_of(work, reported)
-    Author(new_loop=lambda: loop).start([job])
+    Author(NOTHING, new_loop=lambda: loop).start([job])
     loop.step()  # the coroutine is made, and has not begun
     job.is_cancelled = True
     while loop.is_ready:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,14 +63,14 @@ def test_a_script_is_split_at_the_ends_of_its_statements() -> None:
 
 def test_every_named_statement_fits_the_schema(connection: sqlite3.Connection) -> None:
     migrate(connection, APPLICATION_ID)
-    for noun in ("fact", "frame", "name", "owner", "run", "table", "view"):
+    for noun in ("fact", "frame", "name", "owner", "process", "run", "table", "view"):
         assert statements(noun)
         for name, sql in statements(noun).items():
             if "{" in sql:
                 continue  # names a user's table; filled in before it is run
             assert not sql.endswith(";")
             wanted = max((int(part) for part in ("1",) if f"?{part}" in sql), default=sql.count("?"))
-            named = dict.fromkeys(("low", "high", "workflow", "states", "limit", "run", "frame", "owner"))
+            named = dict.fromkeys(re.findall(r":(\w+)", sql))
             values = named if ":" in sql else (None,) * wanted
             try:
                 connection.execute(f"EXPLAIN {sql}", values).fetchall()

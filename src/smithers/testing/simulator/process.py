@@ -20,6 +20,7 @@ from smithers.workers import Workers
 
 from .fault import FaultyConnection, Sites
 from .loop import SimulatedLoop
+from .program import no_programs
 
 LONGEST_MS = 3_600_000
 
@@ -119,8 +120,11 @@ class SimulatedProcess:
         self.loops: list[SimulatedLoop] = []
         self.leases = store.leases(identity)
         self.owner = self.leases.register_owner(LEASE_MS)
-        author = Author(self.workers, self._new_loop)
-        self.engine = Engine(Effects(store.writer(), self.leases, self.owner, clock, random, author))
+        processes = no_programs()
+        author = Author(processes, self.workers, self._new_loop)
+        self.engine = Engine(
+            Effects(store.writer(), self.leases, self.owner, clock, random, processes, author)
+        )
         self._held = connections.lent
         connections.sites, connections.lent = None, []
         self._renew_ms = clock.monotonic_ms() + RENEW_EVERY_MS

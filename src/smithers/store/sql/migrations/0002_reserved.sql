@@ -1,1 +1,0 @@
--- Holds its number; no statement.

@@ -312,8 +312,8 @@ def test_a_timeout_ends_all_of_it_before_the_next_attempt_begins(
 ) -> None:
     monkeypatch.setenv("HANGS", str(tmp_path))
     before = time.monotonic()
-    play.run(flow(away("a", hangs, Word, timeout=1.0, retry_policy=quick(1))))
-    assert time.monotonic() - before < 15
+    play.run(flow(away("a", hangs, Word, timeout=3.0, retry_policy=quick(1))))
+    assert time.monotonic() - before < 40
     first, second = play.attempts("a")
     assert (first.failure, second.failure) == (FailureClass.TIMEOUT, FailureClass.TIMEOUT)
     pids = [int(path.name) for path in tmp_path.iterdir() if path.name.isdigit()]

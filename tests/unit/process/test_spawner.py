@@ -23,6 +23,7 @@ from smithers.process import ProcessSpawner
 from tests.unit.process.family import DEAF, FAMILY, NAMES, lives, pids, start, until
 
 SHELL = "/bin/sh"
+SLEEP = Program(["sleep", "100"])
 
 
 def script(text: str, **options: object) -> Program:
@@ -88,7 +89,7 @@ def test_a_kill_of_ours_ends_what_waits_for_its_go_and_what_runs(tmp_path: Path,
 
 def test_the_end_of_the_thread_that_asked_is_no_end_of_the_program(spawner: ProcessSpawner) -> None:
     children: list[Child] = []
-    thread = threading.Thread(target=lambda: children.append(start(spawner, script("sleep 100"))[0]))
+    thread = threading.Thread(target=lambda: children.append(start(spawner, SLEEP)[0]))
     thread.start()
     thread.join()
     assert spawner.survivors([children[0].trace]) == [children[0].trace.pid]

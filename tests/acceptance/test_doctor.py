@@ -30,7 +30,7 @@ def ended(project: Project) -> Project:
 def test_a_well_store_is_told_check_by_check(ended: Project) -> None:
     done = ended.run("doctor")
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["✓"] * 6
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["✓"] * 7
     found = ended.document("doctor")
     assert found["status"] == "ok"
     store = found["store"]

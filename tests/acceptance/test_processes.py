@@ -392,3 +392,51 @@ def test_a_file_that_runs_its_workflow_when_imported_does_not_do_so_for_ever(pro
     done = project.run("up", "flow.py")
     assert "runs a workflow while it is imported" in done.stderr + done.stdout or done.returncode in (1, 4)
     assert len(project.executed()) < 5
+
+
+def test_doctor_names_what_a_dead_owner_left_running_and_down_ends_it(project: Project) -> None:
+    owner = begin(project)
+    owner.kill()
+    owner.wait()
+    wait_until(lambda: "root" not in survivors(project), "the root to follow its owner")
+    done = project.run("doctor")
+    assert done.returncode == 1
+    assert "of family in r1 runs on, its owner is gone" in done.stdout
+    (orphan,) = project.document("doctor")["store"]["orphans"]
+    assert (orphan["run"], orphan["node"]) == ("r1", "family")
+    down = project.run("down")
+    assert down.returncode == 0
+    assert survivors(project) == set()
+    assert "processes   none was left behind" in project.run("doctor").stdout
+
+
+DETACHES = """
+import subprocess
+
+def other():
+    done = subprocess.run([sys.executable, "-m", "smithers", "up", "slow.py", "-d", "-r", "slow"], cwd=HERE)
+    return Text(text=str(done.returncode))
+
+@workflow
+def flow(ctx):
+    return Task("other", Text, run=other, run_in="process")
+"""
+SLOW = """
+def slow():
+    wait_for("go")
+    return Text(text="slow")
+
+@workflow
+def slowly(ctx):
+    return Task("slow", Text, run=slow)
+"""
+
+
+def test_a_run_that_a_task_starts_in_the_background_outlives_the_task(project: Project) -> None:
+    project.write(SLOW, "slow.py")
+    project.write(DETACHES)
+    assert project.run("up", "flow.py", "-r", "r1").returncode == 0
+    project.touch("go")
+    wait_until(
+        lambda: {run.name: run.state.word for run in project.runs()}["slow"] == "finished", "it to finish"
+    )

@@ -78,6 +78,8 @@ def _spawn(wanted: Background) -> tuple[subprocess.Popen[bytes], int]:
             stdout=output,
             stderr=output,
             start_new_session=True,
+            # Started by a task it would count as a program of that attempt, and end with it.
+            env={name: value for name, value in os.environ.items() if name != "SMITHERS_ATTEMPT"},
         )
     if child.stdin is not None:
         # It may have left already, with a reason that stands in its log.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from smithers.observe import next_step
 
 if TYPE_CHECKING:
     from smithers.observe.doctor import Finding
-    from smithers.records.examination import Examination
+    from smithers.records.examination import Examination, Orphan
 
 _LABEL = 11
 
@@ -47,6 +48,8 @@ def doctor(store: str | None, is_json: bool) -> int:
             print(f"No runs yet, so nothing to look at. Start one: {next_step.START}")
         return ExitCode.FINISHED
     seen = examine(path, SystemClock())
+    if seen.problem is None and not seen.damage:
+        seen = replace(seen, orphans=_orphans(path))
     findings = diagnose(seen)
     is_well = not any(finding.is_wrong for finding in findings)
     if is_json:
@@ -54,6 +57,15 @@ def doctor(store: str | None, is_json: bool) -> int:
     else:
         _print(findings, store)
     return ExitCode.FINISHED if is_well else ExitCode.FAILED
+
+
+def _orphans(path: Path) -> tuple[Orphan, ...]:
+    from smithers.process import survivors
+    from smithers.records.examination import Orphan
+    from smithers.store import Store
+
+    found = survivors(Store(path.absolute(), durability="full", clock=SystemClock()))
+    return tuple(Orphan(one.row.program, one.run, str(one.row.key), tuple(one.pids)) for one in found)
 
 
 def _document(seen: Examination, findings: list[Finding], *, is_well: bool) -> dict[str, object]:
@@ -79,6 +91,7 @@ def _document(seen: Examination, findings: list[Finding], *, is_well: bool) -> d
                 }
                 for one in seen.owners
             ],
+            "orphans": [asdict(one) for one in seen.orphans],
         },
         "findings": [finding.document() for finding in findings],
     }

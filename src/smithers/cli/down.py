@@ -16,6 +16,7 @@ from smithers.engine.control import stands_open
 from smithers.observe import moment
 from smithers.observe.summary import owner_name
 from smithers.records import InboxKind, RunFilter, RunState
+from smithers.store import Store
 
 
 @click.command()
@@ -33,28 +34,44 @@ from smithers.records import InboxKind, RunFilter, RunState
 def down(is_now: bool, patience_ms: int, is_json: bool, store: str | None) -> int:
     """Pause all runs of the project: nothing new starts, what runs ends by itself and is kept.
 
-    Runs whose process has died are paused here. All of them can be resumed.
+    Runs whose process has died are paused here, and what such processes have left running is ended. All runs
+    can be resumed.
 
     Exit code 1: runs were asked to pause, and tasks still run.
     """
     opened = project_store(store)
     halted: list[Halted] = []
+    ended: list[int] = []
     if opened is not None:
         with closing(opened.reader()) as reader:
             found = reader.runs(RunFilter(states=[RunState.RUNNING, RunState.WAITING]))
         runs = [run for run in found if stands_open(run)]
         halted = carry_out(opened, runs, order(InboxKind.PAUSE, is_now=is_now), patience_ms) if runs else []
+        ended = _end_orphans(opened)
     if is_json:
-        document = {"status": "ok", "runs": [one.document() for one in halted]}
+        document = {"status": "ok", "runs": [one.document() for one in halted], "processes": ended}
         print(json.dumps(document, ensure_ascii=False))
-    elif not halted:
+    elif not halted and not ended:
         print("Nothing to pause: no run is driven, and none was left behind by a process that died.")
-    else:
+    elif halted:
         _print_table(halted)
         if not all(one.is_done for one in halted):
             terminal.note(f"  wait:    {with_store('smithers down --wait 10m', store)}")
             terminal.note(f"  cut off: {with_store('smithers down --now', store)}")
+    if ended and not is_json:
+        print(f"Ended what dead owners had left running: process {', '.join(map(str, ended))}.")
     return 0 if all(one.is_done for one in halted) else ExitCode.FAILED
+
+
+def _end_orphans(store: Store) -> list[int]:
+    """End the programs that dead owners have left behind; returns their pids."""
+    from smithers.process import ProcessSpawner, reap_dead, survivors
+
+    found = [pid for one in survivors(store) for pid in one.pids]
+    if found:
+        with closing(store.ledger()) as ledger:
+            reap_dead(ProcessSpawner(), ledger)
+    return found
 
 
 def _print_table(halted: list[Halted]) -> None:

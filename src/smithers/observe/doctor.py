@@ -30,7 +30,7 @@ class Finding:
     """What one check saw."""
 
     check: str
-    """What was looked at: `store`, `file system`, `disk`, `integrity`, `owners`, `runs`."""
+    """What was looked at: `store`, `file system`, `disk`, `integrity`, `owners`, `processes`, `runs`."""
     is_wrong: bool
     text: str
     command: str | None = None
@@ -147,7 +147,18 @@ def _left_behind(seen: Examination) -> Iterator[Finding]:
             yield Finding("runs", True, text, next_step.resume(name), name)
 
 
-CHECKS: Final[tuple[Check, ...]] = (_store, _file_system, _disk, _integrity, _owners, _runs)
+def _processes(seen: Examination) -> Iterator[Finding]:
+    if seen.problem is not None or seen.damage:
+        return
+    if not seen.orphans:
+        yield Finding("processes", False, "none was left behind by a process that died")
+    for one in seen.orphans:
+        pids = ", ".join(map(str, one.pids))
+        text = f"{one.program} (process {pids}) of {one.node} in {one.run} runs on, its owner is gone"
+        yield Finding("processes", True, text, "smithers down", one.run)
+
+
+CHECKS: Final[tuple[Check, ...]] = (_store, _file_system, _disk, _integrity, _owners, _processes, _runs)
 """In the order they are shown."""
 
 

@@ -23,6 +23,11 @@ class Survivor(NamedTuple):
     row: ProcessRow
     pids: list[int]
 
+    @property
+    def run(self) -> str:
+        """The run's id, which its mark begins with."""
+        return self.row.mark.split(":")[1]
+
 
 def reap_run(spawner: Spawner, ledger: Ledger, run: int, run_id: str) -> None:
     """End all that former owners of a run have started for it. The run must have been claimed.

@@ -31,6 +31,16 @@ class OpenRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Orphan:
+    """A program of an attempt, with something of it still there although its owner is gone."""
+
+    program: str
+    run: str
+    node: str
+    pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Examination:
     """One look at a store, from outside and, where it opens, from inside."""
 
@@ -59,3 +69,4 @@ class Examination:
     owners: tuple[OwnerExamination, ...]
     runs: tuple[OpenRun, ...]
     """Unfinished ones, newest first."""
+    orphans: tuple[Orphan, ...] = ()

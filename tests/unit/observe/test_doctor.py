@@ -37,7 +37,9 @@ def wrong(**changes: Any) -> list[Finding]:
 
 def test_what_is_well_has_a_line_a_check_and_nothing_to_do() -> None:
     found = diagnose(WELL)
-    assert [one.check for one in found] == ["store", "file system", "disk", "integrity", "owners", "runs"]
+    assert [one.check for one in found] == [
+        "store", "file system", "disk", "integrity", "owners", "processes", "runs",
+    ]  # fmt: skip
     assert not any(one.is_wrong or one.command for one in found)
 
 

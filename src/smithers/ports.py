@@ -272,6 +272,30 @@ class Agent(Protocol):
 # --- Store --------------------------------------------------------------------------------------
 
 
+class Store(Protocol):
+    """Where all facts are kept; a simulator puts it into memory. Each part is on a connection of its own."""
+
+    def writer(self) -> Writer:
+        """What one engine writes with, from one thread."""
+        ...
+
+    def reader(self) -> Reader:
+        """What people and programs look with."""
+        ...
+
+    def leases(self) -> Leases:
+        """What this process owns runs by."""
+        ...
+
+    def ledger(self) -> Ledger:
+        """What records the programs of attempts."""
+        ...
+
+    def outsider(self) -> Outsider:
+        """What others leave messages with."""
+        ...
+
+
 class Leases(Protocol):
     """Who drives what. Each method is one transaction."""
 
@@ -297,6 +321,10 @@ class Leases(Protocol):
 
     def release(self, run: int, fence: int) -> None:
         """Give a claimed run back, unchanged; silently nothing if a newer owner has it."""
+        ...
+
+    def close(self) -> None:
+        """What is held stays held until its lease ends."""
         ...
 
 
@@ -392,6 +420,8 @@ class Reader(Protocol):
         """Events with `seq > after`, in order."""
         ...
 
+    def close(self) -> None: ...
+
     def table(self, name: str) -> UserTable:
         """What the database has under this name: a user's own table, or anything else."""
         ...
@@ -411,3 +441,5 @@ class Outsider(Protocol):
     def post(self, run: int, kind: InboxKind, by: str, data: str | None = None) -> int:
         """Leave a message for the owner; returns its id."""
         ...
+
+    def close(self) -> None: ...

@@ -101,7 +101,8 @@ class Place:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(FLOWS / f"{self.flow}.py", self.folder)
+        for file in FLOWS.glob("*.py"):
+            shutil.copy(file, self.folder)  # one may import another
 
     @property
     def database(self) -> Path:

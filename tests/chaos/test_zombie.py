@@ -29,11 +29,12 @@ def test_an_owner_woken_after_a_takeover_writes_nothing_and_says_so(
         sum(yard.zombies for yard in yards),
         sum(yard.queued for yard in yards),
         sum(yard.rows_written for yard in yards),
+        sum(yard.trees for yard in yards),
         [ms for yard in yards for ms in yard.left_ms],
         [text for yard in yards for text in yard.violations],
     )
     print(f"\n{found}")
     print(*found.violations, sep="\n")
     assert found.violations == []
-    assert (found.zombies, found.rows_written) == (count, 0)
+    assert (found.zombies, found.rows_written, found.trees) == (count, 0, count)
     assert found.queued == (count + 1) // 2

@@ -14,7 +14,7 @@ import pytest
 SRC = Path(__file__).parents[2] / "src"
 PACKAGE = SRC / "smithers"
 
-LEAVES = ["errors", "ids", "clock", "span", "records", "ports"]
+LEAVES = ["errors", "ids", "clock", "span", "records", "ports", "seams"]
 # A room imports only rooms before it. A new room takes its place here and in pyproject.toml.
 LADDER = [*LEAVES, "workers", "prompt", "plan", "nodes", "context", "patterns", "scheduler", "store"]
 LADDER += ["process", "agents", "engine", "authoring", "observe", "testing", "cli", "__main__"]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from smithers.clock import Clock, SystemClock
 from smithers.errors import InputChanged, RunNotFound, RunNotResumable
+from smithers.ports import Spawner
 from smithers.process import Processes, ProcessSpawner, reap_dead, reap_run
 from smithers.records import Owner, RunFilter, RunRow, RunState
 from smithers.store import Durability, Store, open_store, project_root
@@ -39,11 +40,26 @@ class Claim:
 
 
 class Host:
-    """Opens a store for owning runs. Register first, import the workflow later."""
+    """Opens a store for owning runs. Register first, import the workflow later.
 
-    def __init__(self, path: Path, *, durability: Durability = "full", clock: Clock | None = None) -> None:
+    Args:
+        clock: where all time comes from.
+        random: where jitter and the names of runs come from.
+        spawner: where the programs of attempts come from.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        durability: Durability = "full",
+        clock: Clock | None = None,
+        random: Random | None = None,
+        spawner: Spawner | None = None,
+    ) -> None:
         self.clock: Clock = clock or SystemClock()
-        self.random = Random()
+        self.random = random or Random()
+        self.spawner = spawner
         self.store: Store = open_store(path, durability=durability, clock=self.clock)
         self.project = project_root(self.store.path)
         # Runs are started from many threads: there must be one owner, and one engine, all the same.
@@ -68,7 +84,7 @@ class Host:
         """What attempts of this process start programs with."""
         with self._lock:
             if self._processes is None:
-                self._processes = Processes(ProcessSpawner(), self.store.ledger)
+                self._processes = Processes(self.spawner or ProcessSpawner(), self.store.ledger)
             return self._processes
 
     def keep_durability(self, row: RunRow) -> None:

@@ -19,6 +19,7 @@ from smithers.store.identity import Identity
 from smithers.store.inbox import SqliteOutsider
 from smithers.store.lease import SqliteLeases
 from smithers.store.migration import migrate
+from smithers.store.process import SqliteLedger
 from smithers.store.reader import SqliteReader
 from smithers.store.writer import SqliteWriter
 
@@ -65,6 +66,10 @@ class MemoryStore:
 
     def leases(self, here: Identity | None = None) -> SqliteLeases:
         return SqliteLeases(self._make(self._uri), self.path, self.clock, here=here, pause=self._pause)
+
+    def ledger(self, here: Identity | None = None) -> SqliteLedger:
+        connection = self._make(self._uri)
+        return SqliteLedger(connection, self.path, self.clock, here=here, store="memory", pause=self._pause)
 
     def outsider(self) -> SqliteOutsider:
         return SqliteOutsider(self._make(self._uri), self.path, self.clock, pause=self._pause)

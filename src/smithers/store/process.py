@@ -35,6 +35,7 @@ class SqliteLedger:
         clock: Clock,
         *,
         here: Identity | None = None,
+        store: str | None = None,
         random: Random | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -42,6 +43,7 @@ class SqliteLedger:
 
         Args:
             here: the process that starts programs; the default is this one.
+            store: names the store; the default is made from the file.
         """
         self._connection = connection
         self._path = path
@@ -51,7 +53,7 @@ class SqliteLedger:
         self._pause = pause
         self._lock = Lock()
         self._sql = statements("process")
-        self.store_id = store_id(path)
+        self.store_id = store or store_id(path)
         # A checkpoint syncs the disk: that is the writer's affair.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
 

@@ -61,6 +61,9 @@ def run_case(case: Case, tasks: int, folder: Path, profiled: str | None) -> Plan
     visits.watch()
     flow = build(case.shape, tasks, folder)
     store = folder / ".smithers" / "smithers.db"
+    if case.shape == "runs":
+        flow.run_sync(store=folder / "warm-up.db")  # what a first run imports is not the price of a thousand
+        close_hosts()
     profile = hotspots.attach(profiled) if profiled else None
     meter = Meter.start()
     if case.shape == "runs":

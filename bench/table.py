@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bench.case import Case
 from bench.meter import Figures, FloorFigures
-from bench.verdict import Machine, Results, Verdict
+from bench.verdict import RATES, Machine, Results, Verdict
 
 _COLUMNS = [
     ("", "", 22), ("CPU ms/task", "ours", 8), ("", "floor", 6), ("", "ratio", 6), ("tasks/s", "ours", 8),
@@ -87,7 +87,7 @@ def show_commands(cases: list[Case], results: Results, bare_s: float | None) -> 
 def show_verdict(verdict: Verdict, spots: list[str]) -> None:
     """One line a target, and where the cost of a missed one lies."""
     word = "ok" if verdict.is_met else "MISS"
-    sign = "≥" if verdict.measure == "tasks/s" else "≤"
+    sign = "≥" if verdict.measure in RATES else "≤"
     asked = f"{sign} {_number(verdict.bound)}"
     figures = f"{_number(verdict.figure):>8}  {asked:9}{verdict.ratio:5.2f}"
     print(f"{verdict.case:22}{verdict.measure:28}{figures}  {word}")

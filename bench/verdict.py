@@ -5,10 +5,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from bench.case import Case, Measure, Target
 from bench.meter import Figures, Spent
+
+RATES: Final = ("tasks/s", "runs/s")
+"""Bounded from below."""
 
 Sample = TypeVar("Sample", bound=Spent)
 
@@ -48,7 +51,7 @@ class Verdict:
     @property
     def ratio(self) -> float:
         """At most 1 is as asked; bounds from below are turned round."""
-        if self.measure == "tasks/s":
+        if self.measure in RATES:
             return self.bound / self.figure
         return self.figure / self.bound if self.bound else 1 + self.figure
 
@@ -84,6 +87,9 @@ def judge(case: Case, results: Results, machine: Machine) -> list[Verdict]:
 
 
 def _bound(target: Target, machine: Machine) -> float:
+    if target.measure == "runs/s":
+        # A quicker disk than the one that was asked about does not make a quicker processor.
+        return target.bound * min(machine.commits_per_s, 5000)
     return target.bound * machine.commits_per_s if target.measure == "tasks/s" else target.bound
 
 
@@ -104,6 +110,8 @@ def _figure(case: Case, measure: Measure, results: Results) -> float | None:
             return own["syncs"] / case.tasks if "syncs" in own else None
         case "tasks/s":
             return case.tasks / own["wall_s"]
+        case "runs/s":
+            return case.tasks / 3 / own["wall_s"]
         case "seconds":
             return own["span_s"]
         case "renders":

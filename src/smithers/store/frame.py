@@ -42,7 +42,7 @@ class FrameStatements:
         self._blobs = blobs
         sql = statements("frame")
         self._sql = sql
-        self._run_sql, self._has_owner = statements("run"), statements("owner")["has_owner"]
+        self._run_sql = statements("run")
         self._enter = sql["enter"]
         self._add_frame = sql["add_frame"]
         self._close_attempt = sql["close_attempt"]
@@ -77,9 +77,9 @@ class FrameStatements:
             BugError: it does not fit what is stored.
             sqlite3.Error: as it came. Whatever was raised, the caller rolls back.
         """
-        if frame.creates is not None:
-            self._create_run(frame, frame.creates)
-        created_ms = self._fence(frame)
+        created_ms = (
+            self._create_run(frame, frame.creates) if frame.creates is not None else self._fence(frame)
+        )
         run, number, execute = frame.run, frame.frame, self._connection.execute
         execute(
             self._add_frame,
@@ -129,19 +129,21 @@ class FrameStatements:
             return self._connection.execute(sql, rows[0]).rowcount
         return self._connection.executemany(sql, rows).rowcount
 
-    def _create_run(self, frame: FrameWrite, new: NewRun) -> None:
-        """Insert the run that this frame begins; `frame.run` and `.fence` are filled in."""
+    def _create_run(self, frame: FrameWrite, new: NewRun) -> int:
+        """Insert the run that this frame begins; `frame` gets its run and fence. Returns its `created_ms`."""
         execute, sql = self._connection.execute, self._run_sql
         if execute(sql["has_run_named"], (new.name,)).fetchone():
             raise RunExists(f"there is a run {new.name} already", run=new.name)
-        if execute(self._has_owner, (new.owner,)).fetchone() is None:
+        at_ms = new.created_ms
+        is_entered = frame.run_change is None
+        extent = (frame.used, frame.frame) if is_entered else (0, 0)
+        cursor = execute(sql["add_run"], (new.name, new.workflow, *extent, at_ms, at_ms, new.owner))
+        if cursor.rowcount != 1 or cursor.lastrowid is None:
             raise LeaseLost("this process' lease was taken over", owner=new.owner)
-        values = (new.name, new.workflow, new.owner, new.created_ms, new.created_ms)
-        run = execute(sql["add_run"], values).lastrowid
-        assert run is not None  # an INSERT always has a rowid
         config = json.dumps(dict(new.config), ensure_ascii=False, separators=(",", ":"))
-        execute(sql["add_input"], (run, new.source, config, new.input))
-        frame.run, frame.fence = run, 1
+        execute(sql["add_input"], (cursor.lastrowid, new.source, config, new.input))
+        frame.run, frame.fence = cursor.lastrowid, 1
+        return at_ms if is_entered else self._fence(frame)
 
     def _fence(self, frame: FrameWrite) -> int:
         """Enter the run, which is the first statement of each frame, and return its `created_ms`."""

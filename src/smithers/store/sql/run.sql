@@ -1,8 +1,9 @@
 -- Runs and their messages.
 
 -- name: add_run
+-- With the extent of its first frame, or 0 if that is yet to be entered. No row: its owner is no longer on record.
 INSERT INTO smithers_runs (name, workflow, state, fence, seq, frame, owner, created_ms, started_ms)
-VALUES (?, ?, 1, 1, 0, 0, ?, ?, ?);
+SELECT ?, ?, 1, 1, ?, ?, id, ?, ? FROM smithers_owners WHERE id = ?;
 
 -- name: add_input
 INSERT INTO smithers_inputs (run, source, config, input) VALUES (?, ?, ?, ?);

@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smithers.clock import Clock
-from smithers.errors import CommitUnknown, RunNotFound, plain
+from smithers.errors import RunNotFound
 from smithers.records import InboxKind, InboxRow
-from smithers.store.connection import begin, commit, patiently, roll_back
+from smithers.store.patient import Patient
 from smithers.store.queries import statements
-from smithers.store.refusal import DISK_ERRORS, refusal
 
 if TYPE_CHECKING:
     from random import Random
 
 
 class SqliteOutsider:
-    """Implements `ports.Outsider`. From one thread at a time."""
+    """Implements `ports.Outsider`. From any thread."""
 
     def __init__(
         self,
@@ -33,11 +32,8 @@ class SqliteOutsider:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """Take over a connection whose busy timeout is 0: waiting is done here."""
-        self._connection = connection
-        self._path = path
+        self._patient = Patient(connection, path, clock, random=random, pause=pause)
         self._clock = clock
-        self._random = random
-        self._pause = pause
         sql = statements("run")
         self._has_run, self._post = sql["has_run"], sql["post"]
 
@@ -50,25 +46,16 @@ class SqliteOutsider:
             RunNotFound: there is no such run.
             StoreError: the file cannot be written, or was busy for 10 s.
         """
-        connection = self._connection
-        try:
-            patiently(lambda: begin(connection), self._clock, random=self._random, pause=self._pause)
-            if connection.execute(self._has_run, (run,)).fetchone() is None:
+        with self._patient.transaction() as execute:
+            if execute(self._has_run, (run,)).fetchone() is None:
                 raise RunNotFound(f"no run with number {run}", run=run)
-            row = (run, int(kind), data, self._clock.now_ms(), by)
-            message = connection.execute(self._post, row).lastrowid
-            commit(connection, self._path)
-        except BaseException as error:
-            roll_back(connection)
-            if isinstance(error, (*DISK_ERRORS, CommitUnknown)):
-                raise plain(refusal(error, self._path)) from error
-            raise
+            message = execute(self._post, (run, int(kind), data, self._clock.now_ms(), by)).lastrowid
         assert message is not None  # an INSERT always has a rowid
         return message
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        self._patient.close()
 
 
 def open_messages(connection: sqlite3.Connection, runs: Collection[int]) -> dict[int, list[InboxRow]]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
-from threading import Lock
+from typing import TYPE_CHECKING
 
 from smithers.clock import Clock
 from smithers.errors import CommitUnknown, LeaseLost, RunNotFound, RunOwned, plain
 from smithers.records import Owner, OwnerHealth
-from smithers.store.connection import begin, commit, patiently, roll_back
 from smithers.store.identity import Identity, health, this_process
+from smithers.store.patient import Patient
 from smithers.store.queries import statements
-from smithers.store.refusal import DISK_ERRORS, refusal
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 class SqliteLeases:
@@ -38,13 +38,9 @@ class SqliteLeases:
         Args:
             here: the process that leases are for; the default is this one.
         """
-        self._connection = connection
-        self._path = path
+        self._patient = Patient(connection, path, clock, random=random, pause=pause)
         self._clock = clock
         self._here = here
-        self._random = random or Random()
-        self._pause = pause
-        self._lock = Lock()
         self._doubtful: set[int] = set()
         """Runs whose claim failed with an unknown outcome; a renewal gives them back."""
         self._sql = statements("owner")
@@ -54,7 +50,7 @@ class SqliteLeases:
         here = self._here or this_process()
         now, wall, monotonic = self._clock.now_ms(), *self._ends(ttl_ms)
         values = (here.host, here.boot, here.namespace, here.pid, here.ticks, now, wall, monotonic)
-        with self._transaction() as execute:
+        with self._patient.transaction() as execute:
             for row in execute(self._sql["idle_owners"]).fetchall():
                 # A process that was killed before it drove anything left its row for nobody to remove.
                 if health(Owner(*row), self._clock, self._here) is OwnerHealth.DEAD:
@@ -65,7 +61,7 @@ class SqliteLeases:
 
     def renew_owner(self, owner: int, ttl_ms: int) -> bool:
         """Move the lease's end; False: the row is gone, and so is everything it held."""
-        with self._transaction() as execute:
+        with self._patient.transaction() as execute:
             for run in self._doubtful:
                 execute(self._sql["disown_run"], (run, owner))
             self._doubtful.clear()
@@ -74,7 +70,7 @@ class SqliteLeases:
 
     def end_owner(self, owner: int) -> None:
         """Forget an owner that leaves cleanly; runs it still held have no owner then."""
-        with self._transaction() as execute:
+        with self._patient.transaction() as execute:
             execute(self._sql["disown_runs"], (owner,))
             execute(self._sql["remove_owner"], (owner,))
 
@@ -97,7 +93,7 @@ class SqliteLeases:
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _claim(self, run: int, owner: int) -> int:
-        with self._transaction(knows_doubt=True) as execute:
+        with self._patient.transaction(knows_doubt=True) as execute:
             found = execute(self._sql["holder"], (run,)).fetchone()
             if found is None:
                 raise RunNotFound(f"no run with number {run}", run=run)
@@ -117,32 +113,15 @@ class SqliteLeases:
 
     def release(self, run: int, fence: int) -> None:
         """Give a claimed run back, unchanged; silently nothing if a newer owner has it."""
-        with self._transaction() as execute:
+        with self._patient.transaction() as execute:
             execute(self._sql["release"], (run, fence))
 
     def close(self) -> None:
         """Close the connection; what is held stays held until its lease ends."""
-        with self._lock:
-            self._connection.close()
+        self._patient.close()
 
     def _ends(self, ttl_ms: int) -> tuple[int, int]:
         return self._clock.now_ms() + ttl_ms, self._clock.monotonic_ms() + ttl_ms
-
-    @contextmanager
-    def _transaction(self, *, knows_doubt: bool = False) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        connection = self._connection
-        with self._lock:
-            try:
-                patiently(lambda: begin(connection), self._clock, random=self._random, pause=self._pause)
-                yield connection.execute
-                commit(connection, self._path)
-            except BaseException as error:
-                roll_back(connection)
-                if isinstance(error, CommitUnknown) and knows_doubt:
-                    raise
-                if isinstance(error, (*DISK_ERRORS, CommitUnknown)):
-                    raise plain(refusal(error, self._path)) from error
-                raise
 
 
 def _owned(run: str, holder: Owner, since_ms: int, now_ms: int) -> RunOwned:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from random import Random
-from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smithers.clock import Clock
-from smithers.errors import CommitUnknown, LeaseLost, plain
+from smithers.errors import LeaseLost
 from smithers.ids import NodeKey
 from smithers.records import Owner, OwnerHealth, ProcessRow, ProcessStart
-from smithers.store.connection import begin, commit, patiently, roll_back
 from smithers.store.identity import Identity, health, this_process
+from smithers.store.patient import Patient
 from smithers.store.queries import statements
-from smithers.store.refusal import DISK_ERRORS, refusal
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 class SqliteLedger:
@@ -45,13 +44,9 @@ class SqliteLedger:
             here: the process that starts programs; the default is this one.
             store: names the store; the default is made from the file.
         """
-        self._connection = connection
-        self._path = path
+        self._patient = Patient(connection, path, clock, random=random, pause=pause)
         self._clock = clock
         self._here = here
-        self._random = random or Random()
-        self._pause = pause
-        self._lock = Lock()
         self._sql = statements("process")
         self.store_id = store or store_id(path)
         # A checkpoint syncs the disk: that is the writer's affair.
@@ -75,7 +70,7 @@ class SqliteLedger:
             "now": self._clock.now_ms(),
         }
         del values["key"]
-        with self._transaction() as execute:
+        with self._patient.transaction() as execute:
             cursor = execute(self._sql["open"], values)
             if cursor.rowcount != 1 or cursor.lastrowid is None:
                 raise LeaseLost(f"{start.key} attempt {start.attempt} is not ours to start programs for")
@@ -87,35 +82,17 @@ class SqliteLedger:
         Args:
             status: of its root; None: nobody saw it.
         """
-        with self._transaction() as execute:
+        with self._patient.transaction() as execute:
             execute(self._sql["close"], (self._clock.now_ms(), status, row))
 
     def open_rows(self, run: int | None = None) -> list[tuple[ProcessRow, OwnerHealth]]:
         """Programs that may still be there, of one run or of all, and what can be said of their owners."""
-        with self._lock:
-            try:
-                return open_rows(self._connection, self._clock, run, self._here)
-            except DISK_ERRORS as error:
-                raise refusal(error, self._path) from error
+        with self._patient.looking() as connection:
+            return open_rows(connection, self._clock, run, self._here)
 
     def close(self) -> None:
         """Close the connection."""
-        with self._lock:
-            self._connection.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        connection = self._connection
-        with self._lock:
-            try:
-                patiently(lambda: begin(connection), self._clock, random=self._random, pause=self._pause)
-                yield connection.execute
-                commit(connection, self._path)
-            except BaseException as error:
-                roll_back(connection)
-                if isinstance(error, (*DISK_ERRORS, CommitUnknown)):
-                    raise plain(refusal(error, self._path)) from error
-                raise
+        self._patient.close()
 
 
 def store_id(path: Path) -> str:

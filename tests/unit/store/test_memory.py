@@ -59,7 +59,7 @@ class CommitsFail(Sites):
 
 
 def commits_fail(leases: SqliteLeases, times: int) -> None:
-    connection = leases._connection
+    connection = leases._patient.connection
     assert isinstance(connection, FaultyConnection)
     connection.sites = CommitsFail(times)
 

@@ -50,7 +50,8 @@ class SqliteLedger:
         self._sql = statements("process")
         self.store_id = store or store_id(path)
         # A checkpoint syncs the disk: that is the writer's affair.
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        with self._patient.looking():
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
 
     def open(self, start: ProcessStart) -> int:
         """Record a program that waits for its go; returns the number of its row.

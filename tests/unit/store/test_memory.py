@@ -122,3 +122,17 @@ def test_a_claim_that_holds_is_not_given_back_by_a_renewal(store: MemoryStore, c
         assert leases.renew_owner(owner, TTL_MS)
         with pytest.raises(RunOwned):
             others.claim(run, others.register_owner(TTL_MS).id)
+
+
+def test_a_ledger_that_cannot_be_opened_says_what_is_wrong_with_the_store(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(uri: str) -> sqlite3.Connection:
+        connection = connect(uri)
+        assert isinstance(connection, FaultyConnection)
+        connection.sites = Sites((StoreFault(Kind.IOERR, 0, 100),))
+        return connection
+
+    monkeypatch.setattr(store, "_make", faulty)
+    with pytest.raises(StoreError, match="disk I/O error"):
+        store.ledger()

@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 
+from smithers.engine.dispatch import Dispatch
 from smithers.engine.fleet import Fleet
 from smithers.engine.job import Job
 from smithers.engine.timetable import Timetable
@@ -82,13 +83,13 @@ def test_different_seeds_have_different_histories() -> None:
 
 
 def test_a_planted_double_dispatch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    start = Fleet._start
+    start = Dispatch.start
 
-    def twice(self: Fleet, jobs: Sequence[Job]) -> None:
+    def twice(self: Dispatch, jobs: Sequence[Job]) -> None:
         # As if the start of a wide frame had been retried: only its last job runs twice.
         start(self, [*jobs, jobs[-1]] if len(jobs) > 2 else jobs)
 
-    monkeypatch.setattr(Fleet, "_start", twice)
+    monkeypatch.setattr(Dispatch, "start", twice)
     found = first_found()
     assert found is not None
     assert "dispatched twice" in str(found.violation)
@@ -152,7 +153,7 @@ def test_work_that_is_done_before_it_is_stored_is_found(monkeypatch: pytest.Monk
         for step in steps:
             drive = step.driven.drive  # type: ignore[attr-defined]
             if drive.run:
-                self._dispatch([drive])
+                self._dispatch.carry_out([drive])
         commit(self, steps)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Fleet, "_commit", hasty)

@@ -25,7 +25,8 @@ from smithers.records import FrameWrite
 from .author import grace_ms
 from .beats import Beats
 from .drive import Wires
-from .fleet import Effects, Fleet, as_error
+from .effects import Effects
+from .fleet import Fleet, as_error
 from .handle import Handle
 from .job import Job, Outcome, Stopped
 from .lease import LeaseKeeper
@@ -124,7 +125,7 @@ class Engine:
             self._obey(message)
         self._poll()
         self._check_time()
-        self.fleet.release_again()
+        self.fleet.releases.try_again()
         if self._beats:
             self.fleet.beat(self._beats.take())
         self.fleet.step()

@@ -7,12 +7,9 @@ runs that are started at once cost a handful of commits.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from random import Random
 
-from smithers.clock import Clock
 from smithers.errors import (
     BugError,
     CommitUnknown,
@@ -25,37 +22,33 @@ from smithers.errors import (
     plain,
 )
 from smithers.ids import short_run_id
-from smithers.ports import Leases, Writer
-from smithers.process import Processes
 from smithers.records import (
     AttemptState,
     FrameWrite,
     HeartbeatRow,
     InboxRow,
     NewRun,
-    Owner,
     RunState,
     StoredRun,
 )
 from smithers.store.refusal import machine_error
 
-from .author import Author, grace_ms
+from .dispatch import Dispatch
 from .drive import Drive, Wires
+from .effects import Effects
 from .failure import text_of
 from .handle import Handle, RunEnd
-from .job import Job, Outcome, Stopped
+from .job import Job, Outcome
 from .memory import Memory
 from .message import New, Resume
+from .release import Releases
 from .steady import SteadyClock
 from .timetable import Timetable
 
 _log = logging.getLogger("smithers")
 
-STOP_GRACE_MS = 5_000
-"""How long a cancelled coroutine may take to end before it is given up."""
 MAX_DOUBTS = 3
 """Frames of a run that may come to nothing in a row, before the run stops with the store's error."""
-RELEASE_AGAIN_MS = 1_000
 COMMIT_EVENTS = 500
 """Frames with more events than this, taken together, are stored in several commits: while one goes on, nobody
 else can write to the file."""
@@ -81,22 +74,6 @@ class Step:
     """What the frame applies: applied again if it comes to nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Effects:
-    """All that an engine reaches the world by."""
-
-    writer: Writer
-    """Its own; used from the engine's thread only."""
-    leases: Leases
-    """Of the registered `owner`."""
-    owner: Owner
-    clock: Clock
-    random: Random
-    processes: Processes
-    """What attempts start programs with; whoever made it closes it."""
-    author: Author
-
-
 class Fleet:
     """Drives runs, from the engine's thread.
 
@@ -112,27 +89,20 @@ class Fleet:
         self._effects = effects
         self._clock = clock
         self._wires = wires
-        self._report = report
         self._driven: dict[int, Driven] = {}
         self._beginning: list[Driven] = []
         self._touched: dict[int, list[tuple[Job, Outcome]]] = {}
-        self._held: list[tuple[int, int]] = []
-        """Runs that were let go and not released, with their fences."""
-        self._held_ms = 0
         self.timetable = Timetable()
+        self.releases = Releases(effects.leases, clock)
+        self._dispatch = Dispatch(effects.author, clock, self.timetable, report)
 
     # --- What the engine's loop asks -----------------------------------------------------------------
 
     def __bool__(self) -> bool:
-        return bool(self._driven or self._beginning or self._held)
+        return bool(self._driven or self._beginning or self.releases)
 
     def __iter__(self) -> Iterator[Drive]:
         return (driven.drive for driven in self._driven.values())
-
-    @property
-    def holds(self) -> bool:
-        """Something is still to be released."""
-        return bool(self._held)
 
     @property
     def runs(self) -> list[int]:
@@ -168,7 +138,7 @@ class Fleet:
         found = self._driven.get(handle.run)
         if found is not None:
             found.drive.stop(state)
-            self._dispatch([found.drive])
+            self._dispatch.carry_out([found.drive])
             self.touch(handle.run)
         return all(driven.handle is not handle for driven in self._beginning)
 
@@ -177,7 +147,7 @@ class Fleet:
         drive = self._driven[run].drive
         for message in messages:
             drive.take(message)
-        self._dispatch([drive])
+        self._dispatch.carry_out([drive])
         self.touch(run)
 
     def step(self) -> None:
@@ -210,7 +180,7 @@ class Fleet:
             return None
         if frame is None:
             self._look_ahead(drive)
-            self._dispatch([drive])
+            self._dispatch.carry_out([drive])
             return None
         return Step(driven, frame, outcomes)
 
@@ -243,7 +213,7 @@ class Fleet:
                 stored.append(step.driven.drive)
             else:
                 self._refused(step, refused)
-        self._dispatch(stored)
+        self._dispatch.carry_out(stored)
         for step in steps:
             if step.driven.drive.ended is not None and step.driven.drive.run in self._driven:
                 self._finish(step.driven)
@@ -293,43 +263,6 @@ class Fleet:
         self.timetable.wake(drive.run, drive.next_due_ms())
         if drive.wants_more:
             self.touch(drive.run)
-
-    def _dispatch(self, drives: Sequence[Drive]) -> None:
-        """Start and cancel what stored frames say; runs take turns, so that none waits behind a wide one."""
-        queues: deque[deque[Job]] = deque()
-        for drive in drives:
-            to_cancel, drive.to_cancel = drive.to_cancel, []
-            for job in to_cancel:
-                self._cancel(job)
-            # What was cancelled by the same frame, or before its commit returned, never begins.
-            jobs = deque(job for job in drive.to_start if not job.is_cancelled)
-            drive.to_start = []
-            if jobs:
-                queues.append(jobs)
-        jobs_in_turn: list[Job] = []
-        while queues:
-            jobs = queues.popleft()
-            jobs_in_turn.append(jobs.popleft())
-            if jobs:
-                queues.append(jobs)
-        if jobs_in_turn:
-            self._start(jobs_in_turn)
-
-    def _start(self, jobs: Sequence[Job]) -> None:
-        now_ms = self._clock.monotonic_ms()
-        for job in jobs:
-            job.started_ms = job.last_beat_ms = now_ms
-            self.timetable.arm(job)
-        self._effects.author.start(jobs)
-
-    def _cancel(self, job: Job) -> None:
-        """Ask an attempt to end. A thread cannot: its result will be discarded."""
-        job.is_cancelled = True
-        if not job.can_be_ended:
-            self._report(job, Stopped())
-        else:
-            self._effects.author.cancel(job)
-            self.timetable.look_at(job, self._clock.monotonic_ms() + grace_ms(job, STOP_GRACE_MS))
 
     def _finish(self, driven: Driven) -> None:
         drive, ended = driven.drive, driven.drive.ended
@@ -418,14 +351,12 @@ class Fleet:
             self._refuse(driven.begins, error)
             return
         self._driven.pop(drive.run, None)
-        for job in drive.jobs.values():
-            job.is_cancelled = True
-            self._effects.author.cancel(job)
+        self._dispatch.abandon(drive)
         # Before anybody else may drive the run: nothing of ours works on it any more.
         self._effects.processes.end_run(drive.run)
         try:
             if not isinstance(error, LeaseLost):
-                self._release(drive.run, drive.fence)
+                self.releases.release(drive.run, drive.fence)
         finally:
             driven.handle.fail(as_error(error))
 
@@ -433,25 +364,9 @@ class Fleet:
         """A run that does not begin here: it is as it was."""
         try:
             if isinstance(asked, Resume) and not isinstance(error, LeaseLost):
-                self._release(asked.row.id, asked.fence)
+                self.releases.release(asked.row.id, asked.fence)
         finally:
             asked.handle.fail(as_error(error))
-
-    def _release(self, run: int, fence: int) -> None:
-        try:
-            self._effects.leases.release(run, fence)
-        except SmithersError as refused:
-            # The store is what is wrong. As long as this process lives the run would count as driven.
-            _log.warning("the run is not released yet: %s", refused)
-            self._held.append((run, fence))
-            self._held_ms = self._clock.monotonic_ms()
-
-    def release_again(self) -> None:
-        """Give back what could not be given back when it was let go, once the store lets us."""
-        if self._held and self._clock.monotonic_ms() - self._held_ms >= RELEASE_AGAIN_MS:
-            held, self._held = self._held, []
-            for run, fence in held:
-                self._release(run, fence)
 
     def beat(self, jobs: Sequence[Job]) -> None:
         """Store the heartbeat data that has come, of attempts that still run."""

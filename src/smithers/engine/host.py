@@ -122,8 +122,8 @@ class Host:
                 self.close()  # a new owner, under a new lease
             if self._engine is None:
                 from .author import Author
+                from .effects import Effects
                 from .engine import Engine
-                from .fleet import Effects
 
                 leases, owner = self._register()
                 author = Author(self.processes)

@@ -122,12 +122,12 @@ def test_a_run_that_was_let_go_while_the_store_failed_is_given_back_later(stage:
     stage.fail(Kind.FULL, lasts=40)
     stage.go()
     assert isinstance(handle.ended.exception(0), StoreFull)
-    row = stage.process.engine.fleet
-    assert row.holds
+    releases = stage.process.engine.fleet.releases
+    assert releases
     for _ in range(40):
         stage.clock.advance(1)
         stage.go()
-    assert not row.holds
+    assert not releases
     other = stage.born(2)
     assert other.leases.claim(1, other.owner.id) == 2
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from random import Random
 
 from smithers.engine.author import Author
+from smithers.engine.effects import Effects
 from smithers.engine.engine import POLL_MS, Engine
-from smithers.engine.fleet import Effects
 from smithers.engine.lease import LEASE_MS, RENEW_EVERY_MS
 from smithers.records import Owner
 from smithers.store.identity import Identity
@@ -177,7 +177,7 @@ class SimulatedProcess:
     def _turn_due_ms(self, now_ms: int) -> int:
         wait_ms = self.engine.wait_ms(LONGEST_MS)
         due_ms = now_ms + (LONGEST_MS if wait_ms is None else wait_ms)
-        polls = self.has_mail or self.engine.fleet.holds
+        polls = self.has_mail or bool(self.engine.fleet.releases)
         return min(due_ms, max(now_ms, self._turn_ms + POLL_MS)) if polls else due_ms
 
     def _new_loop(self) -> SimulatedLoop:

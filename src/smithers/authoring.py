@@ -19,7 +19,7 @@ from typing_extensions import TypeVar
 from smithers.agents import RehearsalAgent, as_agent
 from smithers.context import Context, ambient, from_stored, running_as
 from smithers.engine.definition import Definition
-from smithers.engine.drive import Drive, Terms, Wires
+from smithers.engine.drive import Drive
 from smithers.engine.encode import encode_input
 from smithers.engine.handle import Handle, RunEnd
 from smithers.engine.host import Claim, Host, check_same_input, config_of, find_resumable
@@ -27,6 +27,7 @@ from smithers.engine.hosts import host_for, known_host
 from smithers.engine.input import input_model
 from smithers.engine.memory import Memory
 from smithers.engine.message import New, Resume
+from smithers.engine.terms import Terms, Wires
 from smithers.errors import InvalidNode, OutsideTask, Place
 from smithers.ids import check_run_id
 from smithers.nodes import Task, check_limit

@@ -7,28 +7,20 @@ given messages and the time, and returns the frame to commit; after the commit i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Any, assert_never
 
-from smithers.context import Context, View, model_of
+from smithers.context import Context
 from smithers.errors import (
-    BugError,
-    InvalidNode,
-    MissingOutput,
     RowsRefused,
     SmithersError,
     TableUnfit,
 )
 from smithers.ids import NodeKey
-from smithers.nodes import Task
 from smithers.plan import PlanNode
-from smithers.ports import Agent
 from smithers.records import (
     AttemptRow,
-    AttemptStart,
     EventType,
     FrameWrite,
     HeartbeatRow,
@@ -41,7 +33,6 @@ from smithers.records import (
     Wakeup,
 )
 from smithers.scheduler import (
-    Blocked,
     Cancel,
     Deadlock,
     Due,
@@ -49,64 +40,25 @@ from smithers.scheduler import (
     Fail,
     Finish,
     Judge,
-    Settled,
     Skip,
     Wait,
 )
-from smithers.scheduler.retry import rung
-from smithers.scheduler.vertex import Leaf
 
 from .definition import Definition
 from .draft import Draft, brief, dump
-from .encode import encode_output
-from .failure import author_place, classify, describe
-from .fingerprint import fingerprint
-from .job import Done, Failed, Job, Outcome
+from .failure import author_place
+from .job import Job, Outcome
 from .mail import Mail
 from .memory import Memory
-from .planning import Planning, standing_of
+from .planning import Planning
 from .settling import Settling
-from .table import FindTable
+from .starting import Starting
+from .terms import Ended, Terms, Wires
 
 FRAME_EVENTS = 2_000
 """A frame with more than this is stored before anything further is decided."""
 
 NOTHING_MOUNTED = "no task was mounted, so nothing was done; does the workflow function `return` its tree?"
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a run was started with."""
-
-    source: str
-    limit: int | None
-    project: Path | None
-    agents: Callable[[Task[Any]], tuple[Agent, ...]]
-    """The chain of a task; a rehearsal answers with one agent for all."""
-    linger_ms: int | None = None
-    """How long the run is kept here while it only waits for a time; None: for ever."""
-    find_table: FindTable | None = None
-    """Looks for a table of the user's in the run's database; None: there is none to look at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a run left its owner."""
-
-    state: RunState
-    error: Mapping[str, Any] | None
-    asked_by: str | None = None
-    """Whose message paused or cancelled it."""
-    waits: tuple[Wakeup, ...] = ()
-    """Of a parked run: its deadlines, the earliest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wires:
-    """How an attempt reaches the engine, from any thread."""
-
-    report: Callable[[Job, Outcome], None]
-    beat: Callable[[Job, str | None], None]
 
 
 class Drive:
@@ -119,8 +71,6 @@ class Drive:
         self.memory = memory
         memory.workflow, memory.named_outputs = definition.name, definition.outputs
         self.terms = terms
-        self.run = 0
-        self.fence = 0
         self.to_start: list[Job] = []
         """Attempts that the last frame began: to be dispatched once it is stored."""
         self.to_cancel: list[Job] = []
@@ -135,6 +85,7 @@ class Drive:
         self._ctx: Context[Any] = Context(memory)
         self._planning = Planning(definition, self._ctx, memory, terms.limit, terms.find_table)
         self._settling = Settling(memory, self._planning, random)
+        self._starting = self._make_starting()
         self._stop: RunState | None = None
         """Set by pause or cancel: nothing new starts."""
         self._is_draining = False
@@ -148,9 +99,27 @@ class Drive:
         """What the store had to say about the last frame; the next one tells it."""
         self._telling: list[str] = []
         """What the last frame told, in case it came to nothing."""
-        self._is_first = True
-        """No frame of this owner is stored yet: a mistake in the file is refused, and changes nothing."""
         self._first_event = EventType.RUN_STARTED
+
+    @property
+    def run(self) -> int:
+        """Its number; 0 until its first frame is stored."""
+        return self._starting.run
+
+    @property
+    def fence(self) -> int:
+        return self._starting.fence
+
+    def begin_under(self, run: int, fence: int) -> None:
+        """From here on it is this run, under this fence; so are the attempts that have begun."""
+        self._starting.run, self._starting.fence = run, fence
+        for job in (*self.jobs.values(), *self.to_start):
+            job.run, job.fence = run, fence
+
+    def _make_starting(self) -> Starting:
+        return Starting(
+            self.definition, self.terms, self._wires, self.memory, self._planning, self._settling, self._ctx
+        )
 
     @property
     def jobs(self) -> dict[NodeKey, Job]:
@@ -161,7 +130,7 @@ class Drive:
 
     def restore(self, stored: StoredRun) -> None:
         """Take over a stored run: what is stored as running was cut off."""
-        self.run, self.fence = stored.run.id, stored.run.fence
+        self.begin_under(stored.run.id, stored.run.fence)
         self._cut_off = self.memory.restore(stored, set())
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
@@ -177,8 +146,7 @@ class Drive:
         """
         memory = Memory(self.memory.name, stored.run.input, self.definition.input_model)
         fresh = Drive(self.definition, memory, self.terms, self._random, self._wires)
-        fresh.run, fresh.fence = stored.run.id, stored.run.fence
-        fresh._stop, fresh._is_first = self._stop, False
+        fresh._stop = self._stop
         fresh._is_draining, fresh._idle_ms = self._is_draining, self._idle_ms
         fresh.doubts = self.doubts + 1
         # Authors' closures hold this ctx: it must read the new memory from now on.
@@ -188,6 +156,9 @@ class Drive:
             self.definition, self._ctx, memory, self.terms.limit, self.terms.find_table
         )
         fresh._settling = Settling(memory, fresh._planning, self._random)
+        fresh._starting = fresh._make_starting()
+        fresh.begin_under(stored.run.id, stored.run.fence)
+        fresh._starting.is_first = False
         jobs = {job.key: job for job in in_flight}
         fresh._cut_off = memory.restore(stored, set(jobs))
         fresh._planning.restore(stored.mounts)
@@ -224,7 +195,7 @@ class Drive:
                 self._settling.apply(draft, job, outcome, is_stopping=self._is_stopping)
             self._advance(draft)
         except SmithersError as error:
-            if self._is_first:
+            if self._starting.is_first:
                 raise
             self._fail_with(error)
         if self._is_stopping and not self.jobs and self.ended is None:
@@ -236,12 +207,12 @@ class Drive:
             return None
         self.memory.seq = draft.seq
         self.memory.frame += 1
-        self._is_first = False
+        self._starting.is_first = False
         return draft.write
 
     def _begin(self, draft: Draft) -> None:
         """What stands at the head of a frame: the run's own first event, lost attempts, mail."""
-        if self._is_first:
+        if self._starting.is_first:
             draft.event(self._first_event)
             if self._first_event is EventType.RUN_RESUMED:
                 draft.write.run_change = RunChange(RunState.RUNNING)
@@ -268,7 +239,8 @@ class Drive:
             match decision:
                 case Execute(starts):
                     for key in starts:
-                        self._start(draft, key)
+                        if (job := self._starting.start(draft, key)) is not None:
+                            self.to_start.append(job)
                 case Skip(skipped):
                     for key, reason in skipped:
                         planning.skip(draft, key, reason)
@@ -312,98 +284,6 @@ class Drive:
         waits = [Wakeup(key, "retry", fact.at_ms) for key, fact in facts if isinstance(fact, Due)]
         self._end(draft, RunState.WAITING, data={"due_ms": due_ms, "tasks": len(waits)})
         self.ended = Ended(RunState.WAITING, None, None, tuple(sorted(waits, key=lambda one: one.due_ms)))
-
-    # --- Starting -------------------------------------------------------------------------------
-
-    def _start(self, draft: Draft, key: NodeKey) -> None:
-        """Begin an attempt, or settle at once what needs none."""
-        leaf = self._planning.schedule.leaf(key)
-        if leaf is None:
-            raise BugError(f"{key} is not mounted")
-        abandoned = self._settling.lingering.pop(key, None)
-        if abandoned is not None:
-            self._settling.refuse_second(draft, abandoned)
-            return
-        task: Task[Any] = leaf.plan.payload
-        if task.table is not None:
-            self._planning.tables.check((leaf,))  # the body of a function may be new in this very frame
-        view = View(self.memory, standing_of(leaf), draft.seq)
-        if task.skip_if is not False and self._skip_asked(draft, leaf, task, view):
-            return
-        job = self._begin_attempt(draft, key, task, view)
-        if task.mode == "value" and not callable(task.value):
-            outcome = self._static(job)
-            self._settling.apply(draft, job, outcome, is_stopping=False)
-        else:
-            self.to_start.append(job)
-
-    def _begin_attempt(self, draft: Draft, key: NodeKey, task: Task[Any], view: View) -> Job:
-        memory = self.memory
-        log = memory.log(key)
-        log.last += 1
-        if log.failures:
-            draft.write.woken.append(Wakeup(key, "retry", 0))
-        agents = self.terms.agents(task) if task.mode == "agent" else ()
-        chain = agents[rung(log.failures, len(agents)) :] if agents else ()
-        model = model_of(task, self.definition.outputs)
-        generation = memory.generations.get(key, 0)
-        draft.write.started.append(
-            AttemptStart(
-                key,
-                generation,
-                log.last,
-                draft.seq,
-                draft.now_ms,
-                chain[0].name if chain else None,
-                fingerprint(task, agents, model),
-            )
-        )
-        draft.event(EventType.NODE_STARTED, key, log.last)
-        job = Job(
-            run=self.run,
-            fence=self.fence,
-            task=task,
-            model=model,
-            key=key,
-            generation=generation,
-            attempt=log.last,
-            view=view,
-            ctx=self._ctx,
-            chain=chain,
-            last_heartbeat=log.heartbeat,
-            base=self.definition.base,
-            project=self.terms.project,
-            report=self._wires.report,
-            beat=self._wires.beat,
-        )
-        self.jobs[key] = job
-        return job
-
-    def _skip_asked(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
-        """Whether `skip_if` settled the task, or made it wait."""
-        key, asked = leaf.key, task.skip_if
-        try:
-            skips = asked if isinstance(asked, bool) else self._planning.holds(asked, view)
-        except MissingOutput as error:
-            target = str(error.details.get("node"))
-            draft.event(EventType.NODE_BLOCKED, key, 0, {"waits_for": target})
-            self._planning.settle(key, Blocked(target))
-            return True
-        if skips:
-            self._planning.skip(draft, key, "skip_if")
-            self._planning.settle(key, Settled.SKIPPED)
-        return skips
-
-    def _static(self, job: Job) -> Outcome:
-        try:
-            return Done(encode_output(job.task, job.model, job.task.value))
-        except BaseException as error:  # noqa: BLE001 - a model's own validators are the author's code
-            if self._is_first and isinstance(error, SmithersError):
-                # Known before anything ran: a mistake in the file, not a failure of the run.
-                raise InvalidNode(
-                    error.message, hint=error.hint, place=error.place, **error.details
-                ) from None
-            return Failed(classify(error), describe(error))
 
     def note_beat(self, job: Job) -> HeartbeatRow | None:
         """The row of an attempt's newest heartbeat data; None: it does not run any more."""

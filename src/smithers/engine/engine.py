@@ -24,7 +24,6 @@ from smithers.records import FrameWrite
 
 from .author import grace_ms
 from .beats import Beats
-from .drive import Wires
 from .effects import Effects
 from .fleet import Fleet, as_error
 from .handle import Handle
@@ -34,6 +33,7 @@ from .mailbox import Mailbox
 from .message import Beat, Close, JobEnded, Lost, Message, New, Resume, StopRun
 from .policy import out_of_time
 from .steady import SteadyClock
+from .terms import Wires
 
 _log = logging.getLogger("smithers")
 

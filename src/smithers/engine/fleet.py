@@ -34,7 +34,7 @@ from smithers.records import (
 from smithers.store.refusal import machine_error
 
 from .dispatch import Dispatch
-from .drive import Drive, Wires
+from .drive import Drive
 from .effects import Effects
 from .failure import text_of
 from .handle import Handle, RunEnd
@@ -43,6 +43,7 @@ from .memory import Memory
 from .message import New, Resume
 from .release import Releases
 from .steady import SteadyClock
+from .terms import Wires
 from .timetable import Timetable
 
 _log = logging.getLogger("smithers")
@@ -233,9 +234,8 @@ class Fleet:
     def _adopt(self, driven: Driven, run: int, fence: int) -> None:
         """A run that has begun: it is one of ours from now on."""
         drive, handle = driven.drive, driven.handle
-        drive.run, drive.fence, driven.begins = run, fence, None
-        for job in (*drive.jobs.values(), *drive.to_start):
-            job.run, job.fence = run, fence
+        drive.begin_under(run, fence)
+        driven.begins = None
         self._driven[run] = driven
         handle.run = run
         handle.started.set_result(drive.memory.name)
@@ -296,7 +296,7 @@ class Fleet:
             stored = self._effects.writer.load(message.row.id)
             self._clock.not_before(stored.last_ms)
             drive.restore(stored)
-            drive.fence = message.fence
+            drive.begin_under(message.row.id, message.fence)
         self._beginning.append(Driven(drive, message.handle, message))
 
     # --- Doubt --------------------------------------------------------------------------------------

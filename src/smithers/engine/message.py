@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from smithers.records import RunRow, RunState
 
 from .definition import Definition
-from .drive import Terms
 from .job import Job, Outcome
+from .terms import Terms
 
 if TYPE_CHECKING:
     from .handle import Handle

@@ -12,9 +12,9 @@ import pytest
 
 from smithers import Node, Parallel, Task
 from smithers.engine.definition import Definition
-from smithers.engine.drive import Terms
 from smithers.engine.handle import Handle
 from smithers.engine.message import New, Resume
+from smithers.engine.terms import Terms
 from smithers.errors import RunExists, StoreError, StoreFull
 from smithers.records import RunState
 from smithers.store.memory import MemoryStore

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from random import Random
 
-from smithers.engine.drive import Terms
 from smithers.engine.handle import Handle
 from smithers.engine.message import New, Resume
+from smithers.engine.terms import Terms
 from smithers.errors import RunNotFound, SmithersError
 from smithers.ids import NodeKey
 from smithers.records import InboxKind, RunRow, RunState

@@ -1,0 +1,140 @@
+"""Beginning attempts: what a decision to start a task comes to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smithers.context import Context, View, model_of
+from smithers.errors import BugError, InvalidNode, MissingOutput, SmithersError
+from smithers.ids import NodeKey
+from smithers.nodes import Task
+from smithers.records import AttemptStart, EventType, Wakeup
+from smithers.scheduler import Blocked, Settled
+from smithers.scheduler.retry import rung
+from smithers.scheduler.vertex import Leaf
+
+from .definition import Definition
+from .draft import Draft
+from .encode import encode_output
+from .failure import classify, describe
+from .fingerprint import fingerprint
+from .job import Done, Failed, Job, Outcome
+from .memory import Memory
+from .planning import Planning, standing_of
+from .settling import Settling
+from .terms import Terms, Wires
+
+
+class Starting:
+    """Begins the attempts of one run under one fence."""
+
+    def __init__(
+        self,
+        definition: Definition,
+        terms: Terms,
+        wires: Wires,
+        memory: Memory,
+        planning: Planning,
+        settling: Settling,
+        ctx: Context[Any],
+    ) -> None:
+        self._definition = definition
+        self._terms = terms
+        self._wires = wires
+        self._memory = memory
+        self._planning = planning
+        self._settling = settling
+        self._ctx = ctx
+        self.run = 0
+        self.fence = 0
+        self.is_first = True
+        """No frame of this owner is stored yet: a mistake in the file is refused, and changes nothing."""
+
+    def start(self, draft: Draft, key: NodeKey) -> Job | None:
+        """Begin an attempt, to be dispatched once it is stored; None: it needs none, and has settled."""
+        leaf = self._planning.schedule.leaf(key)
+        if leaf is None:
+            raise BugError(f"{key} is not mounted")
+        abandoned = self._settling.lingering.pop(key, None)
+        if abandoned is not None:
+            self._settling.refuse_second(draft, abandoned)
+            return None
+        task: Task[Any] = leaf.plan.payload
+        if task.table is not None:
+            self._planning.tables.check((leaf,))  # the body of a function may be new in this very frame
+        view = View(self._memory, standing_of(leaf), draft.seq)
+        if task.skip_if is not False and self._skip_asked(draft, leaf, task, view):
+            return None
+        job = self._begin_attempt(draft, key, task, view)
+        if task.mode == "value" and not callable(task.value):
+            self._settling.apply(draft, job, self._static(job), is_stopping=False)
+            return None
+        return job
+
+    def _begin_attempt(self, draft: Draft, key: NodeKey, task: Task[Any], view: View) -> Job:
+        memory = self._memory
+        log = memory.log(key)
+        log.last += 1
+        if log.failures:
+            draft.write.woken.append(Wakeup(key, "retry", 0))
+        agents = self._terms.agents(task) if task.mode == "agent" else ()
+        chain = agents[rung(log.failures, len(agents)) :] if agents else ()
+        model = model_of(task, self._definition.outputs)
+        generation = memory.generations.get(key, 0)
+        draft.write.started.append(
+            AttemptStart(
+                key,
+                generation,
+                log.last,
+                draft.seq,
+                draft.now_ms,
+                chain[0].name if chain else None,
+                fingerprint(task, agents, model),
+            )
+        )
+        draft.event(EventType.NODE_STARTED, key, log.last)
+        job = Job(
+            run=self.run,
+            fence=self.fence,
+            task=task,
+            model=model,
+            key=key,
+            generation=generation,
+            attempt=log.last,
+            view=view,
+            ctx=self._ctx,
+            chain=chain,
+            last_heartbeat=log.heartbeat,
+            base=self._definition.base,
+            project=self._terms.project,
+            report=self._wires.report,
+            beat=self._wires.beat,
+        )
+        self._settling.jobs[key] = job
+        return job
+
+    def _skip_asked(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
+        """Whether `skip_if` settled the task, or made it wait."""
+        key, asked = leaf.key, task.skip_if
+        try:
+            skips = asked if isinstance(asked, bool) else self._planning.holds(asked, view)
+        except MissingOutput as error:
+            target = str(error.details.get("node"))
+            draft.event(EventType.NODE_BLOCKED, key, 0, {"waits_for": target})
+            self._planning.settle(key, Blocked(target))
+            return True
+        if skips:
+            self._planning.skip(draft, key, "skip_if")
+            self._planning.settle(key, Settled.SKIPPED)
+        return skips
+
+    def _static(self, job: Job) -> Outcome:
+        try:
+            return Done(encode_output(job.task, job.model, job.task.value))
+        except BaseException as error:  # noqa: BLE001 - a model's own validators are the author's code
+            if self.is_first and isinstance(error, SmithersError):
+                # Known before anything ran: a mistake in the file, not a failure of the run.
+                raise InvalidNode(
+                    error.message, hint=error.hint, place=error.place, **error.details
+                ) from None
+            return Failed(classify(error), describe(error))

@@ -1,0 +1,50 @@
+"""What a run is driven under, how it reaches the engine, and how it left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smithers.nodes import Task
+from smithers.ports import Agent
+from smithers.records import RunState, Wakeup
+
+from .job import Job, Outcome
+from .table import FindTable
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a run was started with."""
+
+    source: str
+    limit: int | None
+    project: Path | None
+    agents: Callable[[Task[Any]], tuple[Agent, ...]]
+    """The chain of a task; a rehearsal answers with one agent for all."""
+    linger_ms: int | None = None
+    """How long the run is kept here while it only waits for a time; None: for ever."""
+    find_table: FindTable | None = None
+    """Looks for a table of the user's in the run's database; None: there is none to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run left its owner."""
+
+    state: RunState
+    error: Mapping[str, Any] | None
+    asked_by: str | None = None
+    """Whose message paused or cancelled it."""
+    waits: tuple[Wakeup, ...] = ()
+    """Of a parked run: its deadlines, the earliest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """How an attempt reaches the engine, from any thread."""
+
+    report: Callable[[Job, Outcome], None]
+    beat: Callable[[Job, str | None], None]

@@ -132,7 +132,10 @@ def test_after_any_kill_no_tree_is_joined_by_a_second_one(
         if process.returncode == 0:
             break
     if project.runs()[0].state.word != "finished":
-        assert project.run("up", "flow.py", "-r", "r1", "--resume").returncode == 0
+        done = project.run("up", "flow.py", "-r", "r1", "--resume")
+        if "cut off 3 times" in done.stderr:  # by the last three kills; a resume gives it a fresh start
+            done = project.run("up", "flow.py", "-r", "r1", "--resume")
+        assert done.returncode == 0, done.stderr
     print(f"\nprocesses: seed {seed}: {kills} kills in {starts} starts")
     check(project)
 

@@ -84,6 +84,7 @@ def _raise(place: Place, found: Graveyard, problems: list[str], is_queued: bool)
     # With the zombie still stopped: what it has started is gone before its heir runs anything.
     problems += [f"P6 process {pid} of the zombie is there" for pid in tree if is_there(pid)]
     found.trees += 1
+    _await_calm(place)
     taken, before = _look(place, problems), dump(place.database)
     if taken.run.fence != asleep.run.fence + 1:
         problems.append(f"I5 the fence went from {asleep.run.fence} to {taken.run.fence}")
@@ -127,6 +128,15 @@ def _await_tree(place: Place) -> list[int]:
     while not pids.exists() and time.monotonic() < give_up_at:
         time.sleep(0.005)
     return [int(pid) for pid in pids.read_text().split()]
+
+
+def _await_calm(place: Place) -> None:
+    """Until the heir has nothing going on but the task that holds: from then on it writes nothing either."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    with closing(sqlite3.connect(place.database, timeout=PATIENCE_S)) as connection:
+        open_attempts = "SELECT count(*) FROM smithers_attempts WHERE to_frame IS NULL"
+        while connection.execute(open_attempts).fetchone() != (1,) and time.monotonic() < give_up_at:
+            time.sleep(0.01)
 
 
 def is_there(pid: int) -> bool:

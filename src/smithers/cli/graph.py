@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from smithers.authoring import Workflow
     from smithers.plan import PlanNode, TaskPlan
 
-_KINDS = {"SequencePlan": "sequence", "ParallelPlan": "parallel", "LoopPlan": "loop", "BlockPlan": "block"}
+_KINDS = {
+    "SequencePlan": "sequence",
+    "ParallelPlan": "parallel",
+    "LoopPlan": "loop",
+    "TryPlan": "try",
+    "SagaPlan": "saga",
+}
 
 
 class Field(NamedTuple):
@@ -219,11 +225,15 @@ def _task_facts(plan: TaskPlan) -> dict[str, Any]:
 
 
 def _children(plan: PlanNode) -> tuple[PlanNode, ...]:
-    from smithers.plan import BlockPlan, LoopPlan, ParallelPlan, SequencePlan
+    from smithers.plan import LoopPlan, ParallelPlan, SagaPlan, SequencePlan, TryPlan
 
     if isinstance(plan, SequencePlan | ParallelPlan):
         return plan.children
-    return (plan.body,) if isinstance(plan, LoopPlan | BlockPlan) else ()
+    if isinstance(plan, TryPlan | SagaPlan):
+        from smithers.scheduler.block import parts_of
+
+        return tuple(part.plan for part in parts_of(plan))
+    return (plan.body,) if isinstance(plan, LoopPlan) else ()
 
 
 def _fields(model: type[Any] | None) -> Iterator[Field]:

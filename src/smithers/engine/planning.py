@@ -16,9 +16,10 @@ from smithers.errors import (
 )
 from smithers.ids import NodeKey
 from smithers.nodes import Loop, Task
-from smithers.records import EventType, MountRow, NodeState, PassEnd, Verdict
+from smithers.plan import TryPlan
+from smithers.records import BlockMove, EventType, MountRow, NodeState, PassEnd, Verdict
 from smithers.scheduler import Blocked, Deadlock, Due, Schedule, Settled
-from smithers.scheduler.vertex import HoleVertex, Leaf, LoopVertex
+from smithers.scheduler.vertex import BlockVertex, HoleVertex, Leaf, LoopVertex
 
 from .definition import Definition
 from .draft import Draft
@@ -55,6 +56,8 @@ class Planning:
         self._warned: set[tuple[NodeKey, str]] = set()
         self.reopens = False
         """The next render tries again what failed."""
+        self.is_cancelled = False
+        """The run was told to stop."""
 
     @property
     def schedule(self) -> Schedule:
@@ -115,8 +118,11 @@ class Planning:
             AuthoringError: the tree cannot be made; there is no plan any more then.
         """
         schedule = self._memory.schedule
-        if schedule is not None and (not self._renderer.stale or schedule.is_unwinding):
+        if schedule is not None and not self._renderer.stale:
             return
+        if schedule is not None and schedule.is_unwinding and not schedule.has_last_parts:
+            return
+        self.write_blocks(draft)
         draft.write.rendered = True
         try:
             if schedule is None or None in self._renderer.stale:
@@ -140,6 +146,7 @@ class Planning:
             version=version,
             running=old.running if old is not None else None,
             on_mount=self._attach,
+            is_cancelled=self.is_cancelled,
         )
         self._check_edges(schedule)
         self.tables.check(schedule.leaves())
@@ -169,22 +176,76 @@ class Planning:
 
     def _reopen_failed(self, draft: Draft, schedule: Schedule) -> None:
         """A resume tries again what failed, or was cut off, and nothing else."""
+        again = self._reopen_blocks(draft, schedule)
+        if again:
+            schedule = self._plan_anew(schedule)
+        facts = self._memory.facts.nodes
         keys = [
             leaf.key
             for leaf in schedule.leaves()
-            if self._memory.facts.nodes.get(leaf.key) in _AGAIN and not leaf.zone.is_closed
+            if (facts.get(leaf.key) in _AGAIN and not leaf.zone.is_closed)
+            or (leaf.key in again and leaf.key in facts)
         ]
         for key in keys:
             self._memory.reopen(key)
             draft.event(EventType.NODE_REOPENED, key)
         if keys:
-            Schedule(
-                schedule.tree,
-                self._memory.facts,
-                limit=self._limit,
-                version=schedule.version + 1,
-                on_mount=self._attach,
+            self._plan_anew(schedule)
+
+    def _plan_anew(self, schedule: Schedule) -> Schedule:
+        return Schedule(
+            schedule.tree,
+            self._memory.facts,
+            limit=self._limit,
+            version=schedule.version + 1,
+            on_mount=self._attach,
+        )
+
+    def _reopen_blocks(self, draft: Draft, schedule: Schedule) -> set[NodeKey]:
+        """Open again the try blocks by whose failure the run failed, or that a cancel ended.
+
+        Their finished bodies are kept; what they left out, their catch and their last part belong to the
+        block's end, and come again with it. What a saga has undone stays undone: that is a fact of the world.
+
+        Returns:
+            The tasks in them that are to be done again, whatever became of them.
+        """
+        found: set[NodeKey] = set()
+        for block in schedule.below(schedule.root):
+            if not isinstance(block, BlockVertex) or not isinstance(block.plan, TryPlan):
+                continue
+            fact = self._memory.facts.blocks.get(block.key)
+            if fact is None or block.zone.is_closed or not fact.has_ended or fact.then is Settled.FINISHED:
+                continue
+            del self._memory.facts.blocks[block.key]
+            draft.write.blocks.append(BlockMove(block.key, None, int(fact.then)))
+            draft.event(EventType.BLOCK_REOPENED, block.key)
+            found |= self._undone_in(schedule, block)
+        return found
+
+    def _undone_in(self, schedule: Schedule, block: BlockVertex) -> set[NodeKey]:
+        facts = self._memory.facts.nodes
+        return {
+            vertex.key
+            for name, part in zip(block.names, block.children, strict=True)
+            for vertex in schedule.below(part)
+            if name != "body" or facts.get(vertex.key) in (*_AGAIN, Settled.NOT_REACHED)
+        }
+
+    def write_blocks(self, draft: Draft) -> None:
+        """Write what blocks have come to remember since they were last asked."""
+        schedule = self._memory.schedule
+        for key, fact in (schedule.take_changed() if schedule is not None else {}).items():
+            # One row a frame: the newest stands.
+            draft.write.blocks = [move for move in draft.write.blocks if move.block != key]
+            draft.write.blocks.append(
+                BlockMove(key, fact.at, int(fact.then), fact.cause, fact.done, fact.broken)
             )
+            data: dict[str, Any] = {"part": fact.at} if fact.at else {"outcome": fact.then.name.lower()}
+            if fact.cause is not None:
+                data["cause"] = str(fact.cause)
+            draft.event(EventType.BLOCK_MOVED if fact.at else EventType.BLOCK_ENDED, key, 0, data)
+            self._renderer.moved(("node", key.node))
 
     def write_tree(self, draft: Draft) -> None:
         """Write how the mounted tree differs from the stored one."""

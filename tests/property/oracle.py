@@ -295,7 +295,7 @@ class View:
                 return self.loop_fact(spot).failed
             case TryPlan() | SagaPlan():
                 fact = self.block_fact(spot)
-                return not fact.at and fact.then is Settled.FAILED
+                return not fact.at and fact.then in (Settled.FAILED, Settled.CANCELLED)
             case _:
                 return False
 
@@ -311,7 +311,8 @@ class View:
         """The first failure of a region in document order; for a block, what was behind its failure."""
         for spot, where in self.failures():
             if where is region:
-                return self.block_fact(spot).cause if isinstance(spot.plan, TryPlan | SagaPlan) else spot.key
+                cause = self.block_fact(spot).cause if isinstance(spot.plan, TryPlan | SagaPlan) else None
+                return cause or spot.key
         return None
 
     def unwinding(self) -> set[Region]:
@@ -500,9 +501,19 @@ def settled_parts(view: View) -> dict[NodeKey, BlockFact]:
             continue
         if not view.has_begun(block) and view.stop_of(part if part is not None else region_of(view, block)):
             continue  # it is not begun in a region that unwinds
+        if part is not None and view.stop_of(part) and has_cancelled(view, part):
+            continue  # it was cut short by what is around it
         if part is None or view.is_settled(part):
             found[block.key] = settled(view, block)
     return found
+
+
+def has_cancelled(view: View, part: Spot) -> bool:
+    return any(
+        view.facts.nodes.get(spot.key) is Settled.CANCELLED
+        for spot in part.below()
+        if isinstance(spot.plan, TaskPlan)
+    )
 
 
 def region_of(view: View, block: Spot) -> Region:

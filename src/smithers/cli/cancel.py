@@ -27,4 +27,6 @@ def cancel(run_id: str, is_now: bool, is_json: bool, store: str | None) -> int:
 
     Exit code 1: the run was asked to end, and its owner has not answered yet.
     """
-    return halt(run_id, order(InboxKind.CANCEL, is_now=is_now), store, is_json=is_json, patience_ms=PATIENCE_MS)
+    return halt(
+        run_id, order(InboxKind.CANCEL, is_now=is_now), store, is_json=is_json, patience_ms=PATIENCE_MS
+    )

@@ -139,11 +139,16 @@ class Drive:
         for message in self._mail.sort(stored):
             self.take(message)
         # A cancel that its owner died over, when last parts had begun: they go on, and the run ends by them.
-        blocks = self.memory.facts.blocks.values()
-        self._planning.is_cancelled = stored.run.state is RunState.RUNNING and any(
-            fact.then is Settled.CANCELLED for fact in blocks
+        is_open = stored.run.state is RunState.RUNNING
+        self._planning.is_cancelled = any(
+            fact.then is Settled.CANCELLED and (is_open or not fact.has_ended)
+            for fact in self.memory.facts.blocks.values()
         )
-        self._planning.reopens = stored.run.state in (RunState.FAILED, RunState.CANCELLED, RunState.PARTIAL)
+        self._planning.reopens = not self._planning.is_cancelled and stored.run.state in (
+            RunState.FAILED,
+            RunState.CANCELLED,
+            RunState.PARTIAL,
+        )
 
     def rebuilt(self, stored: StoredRun, in_flight: Iterable[Job]) -> Drive:
         """This run from its rows, in place of a memory that cannot be trusted any more.
@@ -245,6 +250,7 @@ class Drive:
                 return
             planning.refresh(draft)
             decision = planning.schedule.decide(draft.now_ms, may_start=not self._is_draining)
+            planning.write_blocks(draft)
             match decision:
                 case Execute(starts):
                     for key in starts:

@@ -170,6 +170,7 @@ class Memory:
         for passed in sorted(stored.passes, key=lambda row: row.pass_):
             done = passed.verdict is not Verdict.NEXT
             self.facts.loops[passed.loop] = LoopFact(passed.pass_ + (0 if done else 1), done)
+        reopened = self._restore_reopened(stored)
         for moved in stored.blocks:
             if moved.at is None:
                 self.facts.blocks.pop(moved.block, None)
@@ -177,12 +178,26 @@ class Memory:
                 self.facts.blocks[moved.block] = BlockFact(
                     moved.at, Settled(moved.outcome), moved.cause, moved.done, moved.broken
                 )
-        cut_off = [row for row in stored.attempts if self._restore_attempt(row, in_flight)]
+        rows = [row for row in stored.attempts if row.key not in reopened]
+        cut_off = [row for row in rows if self._restore_attempt(row, in_flight)]
         for wakeup in stored.wakeups:
             if wakeup.kind == "retry" and wakeup.key not in self.facts.nodes:
                 self.facts.nodes[wakeup.key] = Due(wakeup.due_ms)
         self._restore_tree(stored)
         return cut_off
+
+    def _restore_reopened(self, stored: StoredRun) -> set[NodeKey]:
+        """Open again what was opened again with a block, and has no row since; the keys."""
+        last = {row.key: row.from_frame for row in stored.attempts}
+        last.update((row.key, row.frame) for row in stored.nodes)
+        found: set[NodeKey] = set()
+        for moved in stored.blocks:
+            for key in moved.again:
+                if last.get(key, 0) < moved.frame:
+                    last[key] = moved.frame
+                    self.reopen(key)
+                    found.add(key)
+        return found
 
     def _restore_attempt(self, row: AttemptRow, in_flight: set[NodeKey]) -> bool:
         log = self.log(row.key)

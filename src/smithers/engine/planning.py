@@ -183,8 +183,7 @@ class Planning:
         keys = [
             leaf.key
             for leaf in schedule.leaves()
-            if (facts.get(leaf.key) in _AGAIN and not leaf.zone.is_closed)
-            or (leaf.key in again and leaf.key in facts)
+            if (facts.get(leaf.key) in _AGAIN and not leaf.zone.is_closed) or leaf.key in again
         ]
         for key in keys:
             self._memory.reopen(key)
@@ -218,9 +217,10 @@ class Planning:
             if fact is None or block.zone.is_closed or not fact.has_ended or fact.then is Settled.FINISHED:
                 continue
             del self._memory.facts.blocks[block.key]
-            draft.write.blocks.append(BlockMove(block.key, None, int(fact.then)))
+            undone = self._undone_in(schedule, block)
+            draft.write.blocks.append(BlockMove(block.key, None, int(fact.then), again=tuple(sorted(undone))))
             draft.event(EventType.BLOCK_REOPENED, block.key)
-            found |= self._undone_in(schedule, block)
+            found |= undone
         return found
 
     def _undone_in(self, schedule: Schedule, block: BlockVertex) -> set[NodeKey]:
@@ -229,6 +229,7 @@ class Planning:
             vertex.key
             for name, part in zip(block.names, block.children, strict=True)
             for vertex in schedule.below(part)
+            if vertex.key in facts
             if name != "body" or facts.get(vertex.key) in (*_AGAIN, Settled.NOT_REACHED)
         }
 
@@ -237,9 +238,11 @@ class Planning:
         schedule = self._memory.schedule
         for key, fact in (schedule.take_changed() if schedule is not None else {}).items():
             # One row a frame: the newest stands.
+            older = [move for move in draft.write.blocks if move.block == key]
+            again = tuple(one for move in older for one in move.again)
             draft.write.blocks = [move for move in draft.write.blocks if move.block != key]
             draft.write.blocks.append(
-                BlockMove(key, fact.at, int(fact.then), fact.cause, fact.done, fact.broken)
+                BlockMove(key, fact.at, int(fact.then), fact.cause, fact.done, fact.broken, again)
             )
             data: dict[str, Any] = {"part": fact.at} if fact.at else {"outcome": fact.then.name.lower()}
             if fact.cause is not None:
@@ -318,6 +321,13 @@ class Planning:
         if isinstance(vertex, LoopVertex):
             return LoopMaxReached(
                 f"{key} made {vertex.plan.max_iterations} passes and is not done", place=place, node=key.node
+            )
+        if isinstance(vertex, BlockVertex):
+            return TaskFailed(
+                f"{key} was cut short by a cancel",
+                hint=f"a resume does it again: `smithers up --resume {self._memory.name}`",
+                place=place,
+                node=str(key),
             )
         error = dict(self._memory.failure(key) or {})
         return TaskFailed(

@@ -103,6 +103,8 @@ class BlockMove(NamedTuple):
     """Parts that settled."""
     broken: tuple[NodeKey, ...] = ()
     """Failures of its compensations."""
+    again: tuple[NodeKey, ...] = ()
+    """Tasks in it that are open again since this frame; they may have no row of their new generation yet."""
 
 
 class Mount(NamedTuple):

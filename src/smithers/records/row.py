@@ -131,6 +131,7 @@ class BlockRow(NamedTuple):
     cause: NodeKey | None
     done: tuple[str, ...]
     broken: tuple[NodeKey, ...]
+    again: tuple[NodeKey, ...]
     frame: int
 
 

@@ -85,8 +85,11 @@ class BlockFact:
 
     @property
     def has_failed(self) -> bool:
-        """Whether it has ended by a failure that nothing in it handled."""
-        return not self.at and self.then is Settled.FAILED
+        """Whether it has ended by a failure that nothing in it handled, or was cut short by a cancel.
+
+        The second is one too: should the run go on after all, what the block was for has not been done.
+        """
+        return not self.at and self.then in (Settled.FAILED, Settled.CANCELLED)
 
 
 @dataclass(slots=True)

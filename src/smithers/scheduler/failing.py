@@ -226,11 +226,20 @@ class Failing:
         stop = region.stopped_by()
         if fact is None and stop is not None:
             return None
-        if child is None or child.is_settled:
+        if child is None or (child.is_settled and (stop is None or not self._has_cancelled(child))):
             return Verdict(block, How.SETTLED, None)
         if stop is not None:
             return Verdict(block, How.STOPPED, stop.cause[1] if stop.cause is not None else None)
         return None
+
+    def _has_cancelled(self, top: AnyVertex) -> bool:
+        """Whether a task was cancelled in a part: where a region around it unwinds, it was cut short."""
+        inside = subtree(top)
+        self.visited += len(inside)
+        nodes = self._live.facts.nodes
+        return any(
+            nodes.get(vertex.key) is Settled.CANCELLED for vertex in inside if isinstance(vertex, Leaf)
+        )
 
     def _end_part(self, verdict: Verdict) -> None:
         """The part under way is over: seal what will not be reached, go on to the next, or end."""

@@ -220,9 +220,10 @@ class StoredFacts:
                 NodeKey(*json.loads(cause)) if cause else None,
                 tuple(json.loads(done)),
                 tuple(NodeKey(*one) for one in json.loads(broken)),
+                tuple(NodeKey(*one) for one in json.loads(again)),
                 frame,
             )
-            for node, scope, iteration, frame, at, outcome, cause, done, broken in rows
+            for node, scope, iteration, frame, at, outcome, cause, done, broken, again in rows
         ]
 
     def frames(self, run: int) -> list[FrameRow]:

@@ -274,8 +274,9 @@ class FrameStatements:
                     _key_text(cause),
                     json.dumps(done),
                     json.dumps(broken),
+                    json.dumps(again),
                 )
-                for key, at, outcome, cause, done, broken in frame.blocks
+                for key, at, outcome, cause, done, broken, again in frame.blocks
             ]
             self._store(self._sql["move_block"], blocks)
         if frame.unmounted:

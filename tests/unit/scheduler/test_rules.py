@@ -1266,6 +1266,28 @@ def test_a_run_that_is_told_to_stop_cancels_what_runs_and_runs_every_finally() -
     assert play.facts.blocks[NodeKey("t")].then is Settled.CANCELLED
 
 
+def test_a_body_that_a_stop_has_cut_short_has_not_settled() -> None:
+    play = Play(attempt("a", last="f"))
+    play.next()
+    play.schedule.cancel()
+    play.next()
+    play.settle("a", Settled.CANCELLED)
+    assert run(play) == ["f"]
+    assert play.facts.blocks == {NodeKey("t"): BlockFact("", Settled.CANCELLED, done=("finally",))}
+
+
+def test_a_step_that_a_stop_has_cut_short_is_not_done_and_not_undone() -> None:
+    play = Play(saga(("a", "ua"), ("b", "ub"), ("c", None)))
+    play.next()
+    play.settle("a")
+    assert play.starts() == ["b"]
+    play.schedule.cancel()
+    play.next()
+    play.settle("b", Settled.CANCELLED)
+    assert run(play) == ["ua"]
+    assert play.decide() == Stop()
+
+
 def test_blocks_in_blocks_end_from_the_inside() -> None:
     inner = attempt("a", last="f1", name="inner")
     play = Play(attempt(seq(inner, "b"), catch="c", last="f2"))

@@ -41,7 +41,7 @@ SELECT node, scope, iteration, pass, verdict, frame FROM smithers_passes WHERE r
 ORDER BY node, scope, iteration, pass;
 
 -- name: blocks
-SELECT node, scope, iteration, frame, at, outcome, cause, done, broken FROM smithers_blocks WHERE run = ?
+SELECT node, scope, iteration, frame, at, outcome, cause, done, broken, again FROM smithers_blocks WHERE run = ?
 ORDER BY frame;
 
 -- name: frames

@@ -18,5 +18,7 @@ CREATE TABLE smithers_blocks (
     done TEXT NOT NULL,
     -- JSON: failures of compensations, each as in `cause`.
     broken TEXT NOT NULL,
+    -- JSON: tasks in it that are open again since this frame, each as in `cause`; they may have no newer row yet.
+    again TEXT NOT NULL,
     PRIMARY KEY (run, node, scope, iteration, frame)
 ) WITHOUT ROWID;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from smithers.context import Context, Standing, View, ambient
@@ -176,20 +176,23 @@ class Planning:
 
     def _reopen_failed(self, draft: Draft, schedule: Schedule) -> None:
         """A resume tries again what failed, or was cut off, and nothing else."""
-        again = self._reopen_blocks(draft, schedule)
-        if again:
+        # From the outside in: what stands in a block is open again only when that is.
+        while self._reopen_blocks(draft, schedule):
             schedule = self._plan_anew(schedule)
         facts = self._memory.facts.nodes
         keys = [
             leaf.key
             for leaf in schedule.leaves()
-            if (facts.get(leaf.key) in _AGAIN and not leaf.zone.is_closed) or leaf.key in again
+            if facts.get(leaf.key) in _AGAIN and not leaf.zone.is_closed
         ]
+        if keys:
+            self._reopen(draft, keys)
+            self._plan_anew(schedule)
+
+    def _reopen(self, draft: Draft, keys: Iterable[NodeKey]) -> None:
         for key in keys:
             self._memory.reopen(key)
             draft.event(EventType.NODE_REOPENED, key)
-        if keys:
-            self._plan_anew(schedule)
 
     def _plan_anew(self, schedule: Schedule) -> Schedule:
         return Schedule(
@@ -200,38 +203,65 @@ class Planning:
             on_mount=self._attach,
         )
 
-    def _reopen_blocks(self, draft: Draft, schedule: Schedule) -> set[NodeKey]:
+    def _reopen_blocks(self, draft: Draft, schedule: Schedule) -> bool:
         """Open again the try blocks by whose failure the run failed, or that a cancel ended.
 
         Their finished bodies are kept; what they left out, their catch and their last part belong to the
         block's end, and come again with it. What a saga has undone stays undone: that is a fact of the world.
 
         Returns:
-            The tasks in them that are to be done again, whatever became of them.
+            Whether there were any.
         """
-        found: set[NodeKey] = set()
+        found = False
         for block in schedule.below(schedule.root):
-            if not isinstance(block, BlockVertex) or not isinstance(block.plan, TryPlan):
+            if not isinstance(block, BlockVertex) or block.zone.is_closed or not self._was_cut_short(block):
                 continue
-            fact = self._memory.facts.blocks.get(block.key)
-            if fact is None or block.zone.is_closed or not fact.has_ended or fact.then is Settled.FINISHED:
-                continue
-            del self._memory.facts.blocks[block.key]
-            undone = self._undone_in(schedule, block)
-            draft.write.blocks.append(BlockMove(block.key, None, int(fact.then), again=tuple(sorted(undone))))
+            inner = [
+                vertex.key
+                for name, part in zip(block.names, block.children, strict=True)
+                for vertex in schedule.below(part)
+                if name != "body" and isinstance(vertex, BlockVertex)
+            ]
+            found = True
+            undone = sorted(self._undone_in(schedule, block))
             draft.event(EventType.BLOCK_REOPENED, block.key)
-            found |= undone
+            for key in (block.key, *inner):
+                if (fact := self._memory.facts.blocks.pop(key, None)) is not None:
+                    again = tuple(undone) if key == block.key else ()
+                    draft.write.blocks.append(BlockMove(key, None, int(fact.then), again=again))
+            self._reopen(draft, undone)
         return found
 
+    def _was_cut_short(self, block: BlockVertex) -> bool:
+        """Whether it is a try block that ended without its body, or a catch, having done what it is for."""
+        fact = self._memory.facts.blocks.get(block.key)
+        if fact is None or not isinstance(block.plan, TryPlan):
+            return False
+        return fact.has_ended and fact.then is not Settled.FINISHED
+
     def _undone_in(self, schedule: Schedule, block: BlockVertex) -> set[NodeKey]:
+        """Its tasks that are to be done again; not those of blocks in its body that have ended well."""
         facts = self._memory.facts.nodes
-        return {
-            vertex.key
-            for name, part in zip(block.names, block.children, strict=True)
-            for vertex in schedule.below(part)
-            if vertex.key in facts
-            if name != "body" or facts.get(vertex.key) in (*_AGAIN, Settled.NOT_REACHED)
-        }
+        found = set()
+        for name, part in zip(block.names, block.children, strict=True):
+            for vertex in schedule.below(part):
+                if vertex.key not in facts or not isinstance(vertex, Leaf):
+                    continue
+                is_open = facts[vertex.key] in (*_AGAIN, Settled.NOT_REACHED)
+                if name != "body" or (is_open and not self._is_kept(vertex, block)):
+                    found.add(vertex.key)
+        return found
+
+    def _is_kept(self, leaf: Leaf, block: BlockVertex) -> bool:
+        """Whether a block between a task and one that is opened again stays as it has ended."""
+        above = leaf.parent
+        while above is not None and above is not block:
+            if isinstance(above, BlockVertex) and not self._was_cut_short(above):
+                fact = self._memory.facts.blocks.get(above.key)
+                if fact is not None and fact.has_ended:
+                    return True
+            above = above.parent
+        return False
 
     def write_blocks(self, draft: Draft) -> None:
         """Write what blocks have come to remember since they were last asked."""

@@ -172,6 +172,36 @@ def test_a_resume_does_not_try_again_what_a_catch_has_handled(
     assert play.seen == ["a", "c", "later", "later"]
 
 
+def test_a_resume_leaves_what_was_handled_in_a_body_and_does_all_of_a_last_part_again(
+    play: Play, make: Callable[..., Recorder]
+) -> None:
+    t = make("a", once=("b",)).task
+
+    def flow(ctx: Context) -> Node:
+        last = TryCatchFinally(t("x"), finally_=t("y"))
+        return TryCatchFinally(TryCatchFinally(t("a"), t("a2"), catch=t("c")), t("b"), finally_=last)
+
+    assert play.run(flow).status == "failed"
+    assert play.seen == ["a", "c", "b", "x", "y"]
+    assert play.resume(flow).status == "finished"
+    assert play.seen[5:] == ["b", "x", "y"]
+    assert (play.states()["a"], play.states()["a2"]) == ("failed", "skipped")
+
+
+def test_a_resume_opens_blocks_in_blocks_that_a_failure_has_left(
+    play: Play, make: Callable[..., Recorder]
+) -> None:
+    t = make(once=("b",)).task
+
+    def flow(ctx: Context) -> Node:
+        inner = TryCatchFinally(t("a"), t("b"), finally_=t("f1"))
+        return TryCatchFinally(inner, t("c"), finally_=t("f2"))
+
+    assert play.run(flow).status == "failed"
+    assert play.resume(flow).status == "finished"
+    assert play.seen == ["a", "b", "f1", "f2", "b", "f1", "c", "f2"]
+
+
 def test_a_resume_does_not_do_again_what_a_saga_has_undone(play: Play, make: Callable[..., Recorder]) -> None:
     t = make(once=("b",)).task
     saga = Saga(SagaStep(t("a"), t("ua")), SagaStep(t("b")), on_failure="compensate-and-fail")

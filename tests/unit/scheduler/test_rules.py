@@ -1294,6 +1294,22 @@ def test_blocks_in_blocks_end_from_the_inside() -> None:
     assert run(play, "a") == ["a", "f1", "c", "f2"]
 
 
+def test_a_part_is_not_over_while_a_block_in_it_has_a_last_part_to_come() -> None:
+    inner = attempt("a", last="f1", name="inner")
+    play = Play(attempt(par(inner, "x"), last="f2"))
+    play.next()
+    play.settle("x", Settled.FAILED)
+    play.settle("a")
+    assert play.starts() == ["f1"]
+    play.settle("f1", Due(5))
+    assert play.next() == Wait(5, has_running=False)
+    play.now_ms = 5
+    assert play.starts() == ["f1"]
+    play.settle("f1")
+    assert run(play) == ["f2"]
+    assert play.decide() == Fail(NodeKey("x"))
+
+
 def test_a_block_that_has_begun_is_carried_through_when_it_is_loaded_again() -> None:
     tree = attempt(seq("a", "b"), catch=seq("c", "d"), last="f")
     play = Play(tree)

@@ -248,9 +248,10 @@ class Failing:
         names = self._names(verdict.cause) if verdict.may_catch else None
         fact = after(block.plan, before, verdict.how, verdict.cause, names)
         self.set_fact(block, fact)
-        for child, name in zip(block.children, block.names, strict=True):
-            if name not in fact.done and turn_of(before.at) <= turn_of(name) < turn_of(fact.at):
-                self._seal(child)
+        settled = before.at if verdict.how is How.SETTLED else None
+        for name in self._passed(block, before.at, fact.at):
+            if name != settled:
+                self._seal(block.children[block.numbers[name]])
         if not fact.has_ended:
             self.count(block, 1)
             self._live.reach_part(block)
@@ -260,6 +261,14 @@ class Failing:
             self.fail(block)
         else:
             self._live.settle_up(block)
+
+    def _passed(self, block: BlockVertex, before: str, now: str) -> list[str]:
+        """Parts whose turn ends with that of `before`, when that of `now` comes."""
+        first, last = block.index(before), block.index(now) if now else len(block.names)
+        if first is not None and last is not None:
+            return block.names[first:last]
+        # An edit has taken one of them away.
+        return [name for name in block.names if turn_of(before) <= turn_of(name) < turn_of(now)]
 
     def _names(self, cause: NodeKey | None) -> tuple[str, ...]:
         if cause is None:

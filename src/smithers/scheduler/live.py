@@ -157,6 +157,11 @@ class Live:
                 if vertex.children[0].is_settled:
                     self._end_pass(vertex)
             case BlockVertex():
+                self._reached.extend(
+                    vertex.children[vertex.numbers[name]]
+                    for name in vertex.done_at_mount
+                    if name in vertex.numbers
+                )
                 self.reach_part(vertex)
             case HoleVertex():
                 self._fill(vertex)
@@ -206,11 +211,11 @@ class Live:
         self._reached.append(block)
 
     def reach_part(self, block: BlockVertex) -> None:
-        """Reach the part of a block whose turn it is; those that are done stay reached."""
+        """Reach the part of a block whose turn it is; those that were done are reached with the block."""
         fact = self.facts.blocks.get(block.key) or first_fact(block.plan)
-        for child, name in zip(block.children, block.names, strict=True):
-            if name == fact.at or name in fact.done:
-                self._reached.append(child)
+        index = block.index(fact.at)
+        if index is not None:
+            self._reached.append(block.children[index])
         self.failing.look.add(block)
 
     def begin_pass(self, loop: LoopVertex) -> None:

@@ -144,6 +144,7 @@ class Mounted:
         vertex.loop = loop
         vertex.zone = self._zone_below(parent, path)
         if isinstance(vertex, BlockVertex) and (memory := self.facts.blocks.get(key)) is not None:
+            vertex.done_at_mount = frozenset(memory.done)
             if memory.has_failed:
                 self._failed.append(vertex)
             if not vertex.zone.is_closed:
@@ -170,7 +171,7 @@ class Mounted:
     def _zone_of_part(self, block: BlockVertex, index: int) -> Zone:
         """A part's turn is over when it settled, or when that of a later one has come."""
         fact = self.facts.blocks.get(block.key) or first_fact(block.plan)
-        if block.names[index] in fact.done:
+        if block.names[index] in block.done_at_mount:
             return block.zone._replace(is_closed=True, is_ended=True)
         return FALLEN if turn_of(block.names[index]) < turn_of(fact.at) else block.zone
 

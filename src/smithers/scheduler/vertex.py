@@ -263,7 +263,7 @@ class LoopVertex(Group):
 class BlockVertex(Group):
     """An error boundary: each of its parts, that is, its children, is a region."""
 
-    __slots__ = ("is_counted", "names", "plan", "regions", "shields")
+    __slots__ = ("done_at_mount", "is_counted", "names", "numbers", "plan", "regions", "shields")
 
     def __init__(
         self, plan: BlockPlan, key: NodeKey, path: Path, parent: Group | None, region: Region
@@ -271,18 +271,21 @@ class BlockVertex(Group):
         super().__init__(key, path, parent, region)
         self.plan = plan
         self.names: list[str] = []
+        self.numbers: dict[str, int] = {}
+        self.done_at_mount: frozenset[str] = frozenset()
         self.shields: list[bool] = []
         self.regions: list[Region] = []
         self.is_counted = False
         """It counts as begun in what is above it."""
         for part in parts_of(plan):
+            self.numbers[part.name] = len(self.names)
             self.names.append(part.name)
             self.shields.append(part.is_shielded)
             self.regions.append(Region(None if part.is_shielded else region))
 
     def index(self, part: str) -> int | None:
         """Which child a part is; None: the plan has no such part."""
-        return self.names.index(part) if part in self.names else None
+        return self.numbers.get(part)
 
 
 class HoleVertex(Group):

@@ -24,14 +24,18 @@ if TYPE_CHECKING:
     from smithers.errors import Place as Place
     from smithers.errors import SmithersError as SmithersError
     from smithers.nodes import Branch as Branch
+    from smithers.nodes import Caught as Caught
     from smithers.nodes import Loop as Loop
     from smithers.nodes import Node as Node
     from smithers.nodes import Parallel as Parallel
     from smithers.nodes import Pass as Pass
     from smithers.nodes import RetryPolicy as RetryPolicy
+    from smithers.nodes import Saga as Saga
+    from smithers.nodes import SagaStep as SagaStep
     from smithers.nodes import Sequence as Sequence
     from smithers.nodes import SqlTable as SqlTable
     from smithers.nodes import Task as Task
+    from smithers.nodes import TryCatchFinally as TryCatchFinally
     from smithers.ports import Agent as Agent
     from smithers.ports import AgentEvent as AgentEvent
     from smithers.ports import AgentReply as AgentReply
@@ -44,6 +48,7 @@ _HOMES = {
     "AgentReply": "smithers.ports",
     "AgentRequest": "smithers.ports",
     "Branch": "smithers.nodes",
+    "Caught": "smithers.nodes",
     "Context": "smithers.context",
     "Current": "smithers.context",
     "Loop": "smithers.nodes",
@@ -54,10 +59,13 @@ _HOMES = {
     "Prompt": "smithers.prompt",
     "RetryPolicy": "smithers.nodes",
     "RunResult": "smithers.authoring",
+    "Saga": "smithers.nodes",
+    "SagaStep": "smithers.nodes",
     "Sequence": "smithers.nodes",
     "SmithersError": "smithers.errors",
     "SqlTable": "smithers.nodes",
     "Task": "smithers.nodes",
+    "TryCatchFinally": "smithers.nodes",
     "Workflow": "smithers.authoring",
     "current": "smithers.context",
     "workflow": "smithers.authoring",
@@ -70,6 +78,7 @@ __all__ = [
     "AgentReply",
     "AgentRequest",
     "Branch",
+    "Caught",
     "Context",
     "Current",
     "Loop",
@@ -80,10 +89,13 @@ __all__ = [
     "Prompt",
     "RetryPolicy",
     "RunResult",
+    "Saga",
+    "SagaStep",
     "Sequence",
     "SmithersError",
     "SqlTable",
     "Task",
+    "TryCatchFinally",
     "Workflow",
     "current",
     "workflow",

@@ -33,6 +33,7 @@ from smithers.records import (
     AttemptEnd,
     AttemptStart,
     AttemptState,
+    BlockMove,
     EventRow,
     EventType,
     FailureClass,
@@ -406,6 +407,31 @@ class StoreContract(ABC):
         assert look.frames(run)[-1] == (3, 2, frame.seq + 2, now, True)
         assert look.events(run, after=frame.seq) == frame.events
         assert look.events(run, limit=1)[0].type is EventType.RUN_STARTED
+
+    def test_the_newest_row_of_a_block_comes_last_and_says_all_of_it(self, world: World) -> None:
+        drive = world.create(ids=("b", "a"))
+        block, task = NodeKey("b", "outer=2", 3), NodeKey("a", "outer=2", 3)
+        moves = [
+            BlockMove(block, "body", 1),
+            BlockMove(block, "", 5, task, ("body", "finally"), (task, block)),
+            BlockMove(block, None, 5, again=(task,)),
+        ]
+        for move in moves:
+            drive.commit(blocks=[move])
+        loaded = world.writer.load(drive.run)
+        assert [BlockMove(*row[:-1]) for row in loaded.blocks] == moves
+        assert [row.frame for row in loaded.blocks] == [2, 3, 4]
+
+    def test_the_last_attempt_of_a_failed_node_is_loaded(self, world: World) -> None:
+        drive = world.create()
+        key = NodeKey("plan")
+        drive.commit(started=[drive.start(key)])
+        end = AttemptEnd(
+            key, 0, 1, AttemptState.FAILED, world.clock.now_ms(), FailureClass.CRASH, True, '{"code":"X"}'
+        )
+        drive.commit(ended=[end], settled=[NodeEnd(key, 0, NodeState.FAILED, 1)])
+        (row,) = world.writer.load(drive.run).attempts
+        assert (row.key, row.error) == (key, {"code": "X"})
 
     def test_a_failed_attempt_keeps_its_class_and_its_error(self, world: World) -> None:
         drive = world.create()

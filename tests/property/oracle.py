@@ -14,14 +14,15 @@ from typing import TypeAlias, assert_never
 
 from smithers.ids import NodeKey
 from smithers.plan import (
-    BlockPlan,
     Edge,
     HolePlan,
     LoopPlan,
     ParallelPlan,
     PlanNode,
+    SagaPlan,
     SequencePlan,
     TaskPlan,
+    TryPlan,
 )
 from smithers.scheduler.decision import (
     Cancel,
@@ -32,9 +33,10 @@ from smithers.scheduler.decision import (
     Finish,
     Judge,
     Skip,
+    Stop,
     Wait,
 )
-from smithers.scheduler.facts import Blocked, Due, Facts, LoopFact, Running, Settled
+from smithers.scheduler.facts import Blocked, BlockFact, Due, Facts, LoopFact, Running, Settled
 
 NOT_REACHED = "not reached"
 
@@ -42,7 +44,7 @@ LOST = (Settled.TOLERATED, Settled.FAILED, Settled.UPSTREAM)
 """Outcomes with a failure behind them."""
 
 Region: TypeAlias = "Spot | None"
-"""A block, or None for the run itself."""
+"""The top of a block's part, or None for the run itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Spot:
     loops: tuple[tuple[str, int], ...]
     """Loops around it and the pass each is in, outermost first."""
     reached: bool
+    part: str = ""
+    """Which part of a block it is the top of."""
     children: list[Spot] = field(default_factory=list)
 
     @property
@@ -110,6 +114,35 @@ def key_at(node: str, loops: tuple[tuple[str, int], ...]) -> NodeKey:
     return NodeKey(node, scope, loops[-1][1] if loops else 0)
 
 
+def parts_of(plan: TryPlan | SagaPlan) -> dict[str, PlanNode]:
+    """Parts by name, in the order in which their turn may come."""
+    if isinstance(plan, TryPlan):
+        found = {"body": plan.body, "catch": plan.catch, "finally": plan.finally_}
+    else:
+        found = {f"action:{n + 1}": step.action for n, step in enumerate(plan.steps)}
+        for n in reversed(range(len(plan.steps))):
+            found[f"undo:{n + 1}"] = plan.steps[n].compensation
+    return {name: part for name, part in found.items() if part is not None}
+
+
+def is_shielded(part: str) -> bool:
+    return part == "finally" or part.startswith("undo:")
+
+
+def comes_before(part: str, other: str) -> bool:
+    """Whether the turn of `part` is over when it is that of `other`; nothing comes after the end."""
+    if not other:
+        return True
+    if not part:
+        return False
+    if part.startswith("action:"):
+        return not other.startswith("action:") or int(part[7:]) < int(other[7:])
+    if part.startswith("undo:"):
+        return other.startswith("undo:") and int(part[5:]) > int(other[5:])
+    names = ["body", "catch", "finally"]
+    return names.index(part) < names.index(other)
+
+
 class View:
     """One tree over one set of facts, mounted whole.
 
@@ -117,8 +150,9 @@ class View:
         bodies: what holes expanded to so far; grows with the holes that are reached for the first time.
     """
 
-    def __init__(self, tree: PlanNode, facts: Facts, bodies: Bodies) -> None:
+    def __init__(self, tree: PlanNode, facts: Facts, bodies: Bodies, *, is_cancelled: bool = False) -> None:
         self.facts = facts
+        self.is_cancelled = is_cancelled
         self.bodies = bodies
         self.root = self._mount(tree, (), (), (), reached=True)
         self.spots = list(self.root.below())
@@ -133,8 +167,9 @@ class View:
         loops: tuple[tuple[str, int], ...],
         *,
         reached: bool,
+        part: str = "",
     ) -> Spot:
-        spot = Spot(plan, path, above, loops, reached)
+        spot = Spot(plan, path, above, loops, reached, part)
         inner = (*above, spot)
         match plan:
             case TaskPlan():
@@ -149,9 +184,16 @@ class View:
             case LoopPlan(body=body):
                 around = (*loops, (plan.id, self.loop_fact(spot).pass_))
                 spot.children.append(self._mount(body, (*path, 0), inner, around, reached=reached))
-            case BlockPlan(body=body):
-                reached = reached and self.facts.blocks.get(spot.key) is not Settled.FAILED
-                spot.children.append(self._mount(body, (*path, 0), inner, loops, reached=reached))
+            case TryPlan() | SagaPlan():
+                # What has begun is carried through, wherever an edit has put it.
+                has_memory = spot.key in self.facts.blocks
+                spot.reached = reached = reached or (has_memory and not self.is_closed(spot))
+                fact = self.block_fact(spot)
+                for index, (name, inner_plan) in enumerate(parts_of(plan).items()):
+                    its_turn = reached and (name == fact.at or name in fact.done)
+                    spot.children.append(
+                        self._mount(inner_plan, (*path, index), inner, loops, reached=its_turn, part=name)
+                    )
             case HolePlan():
                 if reached:
                     body = self._body(spot, plan)
@@ -171,6 +213,18 @@ class View:
     def loop_fact(self, loop: Spot) -> LoopFact:
         return self.facts.loops.get(loop.key, LoopFact())
 
+    def block_fact(self, block: Spot) -> BlockFact:
+        first = "body" if isinstance(block.plan, TryPlan) else "action:1"
+        return self.facts.blocks.get(block.key, BlockFact(first))
+
+    def has_begun(self, block: Spot) -> bool:
+        """Begun, and not ended."""
+        return bool(block.key in self.facts.blocks and self.block_fact(block).at)
+
+    def part(self, block: Spot) -> Spot | None:
+        """The part whose turn it is, unless an edit has taken it away."""
+        return next((child for child in block.children if child.part == self.block_fact(block).at), None)
+
     def is_settled(self, spot: Spot) -> bool:
         """Whether what comes after it has its turn, and an edge that waits for it is met."""
         match spot.plan:
@@ -183,8 +237,8 @@ class View:
                 return all(map(self.is_settled, spot.children))
             case LoopPlan():
                 return self.loop_fact(spot).done and (not self.has_failed(spot) or self.is_handled(spot))
-            case BlockPlan():
-                return self.has_ended(spot)
+            case TryPlan() | SagaPlan():
+                return not self.block_fact(spot).at and (not self.has_failed(spot) or self.is_handled(spot))
             case HolePlan():
                 return bool(spot.children) and self.is_settled(spot.children[0])
             case _:
@@ -199,36 +253,51 @@ class View:
         )
 
     def is_closed(self, spot: Spot) -> bool:
-        """Whether it stands in a loop that is done or a block that has ended: nothing there happens again."""
-        return any(
-            isinstance(around.plan, LoopPlan | BlockPlan) and self.has_ended(around) for around in spot.above
-        )
+        """Whether it stands in a done loop or a part that is over: nothing there happens again."""
+        loops = [around for around in spot.above if isinstance(around.plan, LoopPlan)]
+        return any(self.loop_fact(loop).done for loop in loops) or self.is_handled(spot)
 
-    def has_ended(self, spot: Spot) -> bool:
-        """Whether a loop is done, or a block has ended."""
-        return self.loop_fact(spot).done if isinstance(spot.plan, LoopPlan) else spot.key in self.facts.blocks
+    def parts_around(self, spot: Spot) -> list[tuple[Spot, str]]:
+        """The blocks strictly around it, outermost first, each with the part it stands in."""
+        line = (*spot.above, spot)
+        return [(block, child.part) for block, child in pairwise(line) if child.part]
 
     def is_handled(self, spot: Spot) -> bool:
-        """Whether a block around it has ended: a failure there is an outcome, and unwinds nothing."""
-        return any(map(self.has_ended, self.blocks_around(spot)))
+        """Whether a part around it is over: a failure there is an outcome, and unwinds nothing."""
+        return any(self.is_over(block, part) for block, part in self.parts_around(spot))
+
+    def is_over(self, block: Spot, part: str) -> bool:
+        fact = self.block_fact(block)
+        return part in fact.done or comes_before(part, fact.at)
 
     def is_sealed(self, spot: Spot) -> bool:
-        """Whether a block around it has ended by a failure: nothing in it is reached any more."""
-        return any(self.facts.blocks.get(block.key) is Settled.FAILED for block in self.blocks_around(spot))
+        """Whether a part around it failed or was passed over: nothing in it is reached any more."""
+        return any(
+            self.is_over(block, part) and part not in self.block_fact(block).done
+            for block, part in self.parts_around(spot)
+        )
 
     # --- Regions --------------------------------------------------------------------------------
 
     def regions(self, spot: Spot) -> list[Region]:
-        """The run and the blocks strictly around `spot`, outermost first."""
-        return [None, *self.blocks_around(spot)]
-
-    def blocks_around(self, spot: Spot) -> list[Spot]:
-        return [around for around in spot.above if isinstance(around.plan, BlockPlan)]
+        """Regions around `spot`, outermost first, as far as what stops them stops it: shields end that."""
+        found: list[Region] = [None]
+        for inner in (*spot.above, spot)[1:]:
+            if inner.part:
+                found = [*([] if is_shielded(inner.part) else found), inner]
+        return found
 
     def has_failed(self, spot: Spot) -> bool:
-        if isinstance(spot.plan, TaskPlan):
-            return self.facts.nodes.get(spot.key) is Settled.FAILED
-        return isinstance(spot.plan, LoopPlan) and self.loop_fact(spot).failed
+        match spot.plan:
+            case TaskPlan():
+                return self.facts.nodes.get(spot.key) is Settled.FAILED
+            case LoopPlan():
+                return self.loop_fact(spot).failed
+            case TryPlan() | SagaPlan():
+                fact = self.block_fact(spot)
+                return not fact.at and fact.then in (Settled.FAILED, Settled.CANCELLED)
+            case _:
+                return False
 
     def failures(self) -> list[tuple[Spot, Region]]:
         """Each unhandled failure with the region it unwinds; what an ended block holds is handled."""
@@ -238,12 +307,26 @@ class View:
             if self.has_failed(spot) and not self.is_handled(spot)
         ]
 
+    def cause_in(self, region: Region) -> NodeKey | None:
+        """The first failure of a region in document order; for a block, what was behind its failure."""
+        for spot, where in self.failures():
+            if where is region:
+                cause = self.block_fact(spot).cause if isinstance(spot.plan, TryPlan | SagaPlan) else None
+                return cause or spot.key
+        return None
+
     def unwinding(self) -> set[Region]:
-        return {region for _, region in self.failures()}
+        found = {region for _, region in self.failures()}
+        return found | {None} if self.is_cancelled else found
 
     def is_unwinding(self, spot: Spot) -> bool:
         """Whether a region around `spot` unwinds."""
         return not self.unwinding().isdisjoint(self.regions(spot))
+
+    def stop_of(self, region: Region) -> list[Region]:
+        """It, and the regions around it, innermost first, as far as they unwind."""
+        around: list[Region] = [None] if region is None else self.regions(region)
+        return [one for one in reversed(around) if one in self.unwinding()]
 
     def may_act(self, spot: Spot) -> bool:
         """Reached, nothing around it has ended, and no region around it unwinds."""
@@ -274,6 +357,8 @@ class View:
             fact = self.facts.nodes.get(spot.key)
             # A loop can be done with a task that never ran in it: an edit put it there.
             return fact if isinstance(fact, Settled) else Settled.SKIPPED
+        if isinstance(spot.plan, TryPlan | SagaPlan):
+            return self.block_fact(spot).then
         return Settled.FAILED if self.has_failed(spot) else Settled.FINISHED
 
     def outcome_left(self, task: Spot, target: str) -> Settled | None:
@@ -348,17 +433,19 @@ def missing_output(outcomes: Iterable[tuple[Edge, Settled | None]]) -> Doom | No
 # --- The answers ------------------------------------------------------------------------------------
 
 
-def settle_without_running(tree: PlanNode, facts: Facts, bodies: Bodies) -> list[tuple[NodeKey, str]]:
-    """End blocks and skip tasks until nothing more can be known; `facts` is changed."""
+def settle_without_running(
+    tree: PlanNode, facts: Facts, bodies: Bodies, *, is_cancelled: bool
+) -> list[tuple[NodeKey, str]]:
+    """Go on with blocks and skip tasks until nothing more can be known; `facts` is changed."""
     skipped: dict[NodeKey, tuple[tuple[int, ...], str]] = {}
     while True:
-        view = View(tree, facts, bodies)
-        # What settled comes before what failed: a block whose body has settled is never taken down with the
-        # region around it. And a block ends whole before anyone is skipped because of it.
-        if ended := finished_blocks(view):
-            facts.blocks.update(dict.fromkeys(ended, Settled.FINISHED))
-        elif ended := unwound_blocks(view):
-            facts.blocks.update(dict.fromkeys(ended, Settled.FAILED))
+        view = View(tree, facts, bodies, is_cancelled=is_cancelled)
+        # What settled comes before what failed, and that before what it stops. And all blocks go as far as
+        # they can before anyone is skipped because of them.
+        if begun := begins(view):
+            facts.blocks.update({block.key: view.block_fact(block) for block in begun})
+        elif moves := settled_parts(view) or failed_parts(view) or stopped_parts(view):
+            facts.blocks.update(moves)
         elif left := unreached(view):
             facts.nodes.update({task.key: Settled.NOT_REACHED for task in left})
             skipped.update({task.key: (task.path, NOT_REACHED) for task in left})
@@ -373,21 +460,152 @@ def open_blocks(view: View) -> list[Spot]:
     return [
         spot
         for spot in view.spots
-        if isinstance(spot.plan, BlockPlan) and not view.has_ended(spot) and not view.is_closed(spot)
+        if isinstance(spot.plan, TryPlan | SagaPlan) and view.block_fact(spot).at and not view.is_closed(spot)
     ]
 
 
-def finished_blocks(view: View) -> list[NodeKey]:
-    return [block.key for block in open_blocks(view) if block.reached and view.is_settled(block.children[0])]
-
-
-def unwound_blocks(view: View) -> list[NodeKey]:
-    unwinding = view.unwinding()
+def begins(view: View) -> list[Spot]:
+    """Blocks that an attempt runs in, or that have a part with an unhandled failure."""
+    failing = view.unwinding()
     return [
-        block.key
+        block
         for block in open_blocks(view)
-        if block in unwinding and not view.is_running(block) and not view.is_unwinding(block)
+        if not view.has_begun(block)
+        and (view.is_running(block) or any(child in failing for child in block.children))
     ]
+
+
+def quiet_blocks(view: View) -> list[Spot]:
+    """Blocks in whose part nothing runs, and no block has begun that has not ended."""
+    found = []
+    for block in open_blocks(view):
+        part = view.part(block)
+        inside = list(part.below()) if part is not None else []
+        if block.reached and not any(
+            (isinstance(spot.plan, TaskPlan) and view.is_running(spot)) or is_under_way(view, spot)
+            for spot in inside
+        ):
+            found.append(block)
+    return found
+
+
+def is_under_way(view: View, spot: Spot) -> bool:
+    return isinstance(spot.plan, TryPlan | SagaPlan) and view.has_begun(spot) and not view.is_closed(spot)
+
+
+def settled_parts(view: View) -> dict[NodeKey, BlockFact]:
+    found = {}
+    for block in quiet_blocks(view):
+        part = view.part(block)
+        if part is not None and view.cause_in(part) is not None:
+            continue
+        if not view.has_begun(block) and view.stop_of(part if part is not None else region_of(view, block)):
+            continue  # it is not begun in a region that unwinds
+        if part is not None and view.stop_of(part) and has_cancelled(view, part):
+            continue  # it was cut short by what is around it
+        if part is None or view.is_settled(part):
+            found[block.key] = settled(view, block)
+    return found
+
+
+def has_cancelled(view: View, part: Spot) -> bool:
+    return any(
+        view.facts.nodes.get(spot.key) is Settled.CANCELLED
+        for spot in part.below()
+        if isinstance(spot.plan, TaskPlan)
+    )
+
+
+def region_of(view: View, block: Spot) -> Region:
+    return view.regions(block)[-1]
+
+
+def failed_parts(view: View) -> dict[NodeKey, BlockFact]:
+    return {
+        block.key: failed(view, block, cause)
+        for block in quiet_blocks(view)
+        if (part := view.part(block)) is not None and (cause := view.cause_in(part)) is not None
+    }
+
+
+def stopped_parts(view: View) -> dict[NodeKey, BlockFact]:
+    found = {}
+    for block in quiet_blocks(view):
+        part = view.part(block)
+        stops = view.stop_of(part if part is not None else region_of(view, block))
+        if view.has_begun(block) and stops:
+            found[block.key] = stopped(view, block, view.cause_in(stops[0]))
+    return found
+
+
+def settled(view: View, block: Spot) -> BlockFact:
+    fact = view.block_fact(block)
+    done = (*fact.done, fact.at)
+    if isinstance(block.plan, TryPlan):
+        if fact.at == "finally" or block.plan.finally_ is None:
+            return BlockFact("", fact.then, fact.cause, done)
+        return BlockFact("finally", Settled.FINISHED, fact.cause, done)
+    assert isinstance(block.plan, SagaPlan)
+    kind, number = fact.at.split(":")
+    if kind == "undo":
+        return undo(block.plan, fact, int(number) - 1, done)
+    if int(number) < len(block.plan.steps):
+        return BlockFact(f"action:{int(number) + 1}", done=done)
+    return BlockFact("", done=done)
+
+
+def failed(view: View, block: Spot, cause: NodeKey) -> BlockFact:
+    fact, plan = view.block_fact(block), block.plan
+    if isinstance(plan, TryPlan):
+        if fact.at == "body" and plan.catch is not None and takes(view, block, plan, cause):
+            return BlockFact("catch", cause=cause, done=fact.done)
+        then = Settled.TOLERATED if plan.tolerates else Settled.FAILED
+        at = "finally" if fact.at != "finally" and plan.finally_ is not None else ""
+        return BlockFact(at, then, cause, fact.done)
+    assert isinstance(plan, SagaPlan)
+    if fact.at.startswith("undo:"):
+        broken = BlockFact(fact.at, fact.then, fact.cause, fact.done, (*fact.broken, cause))
+        return undo(plan, broken, int(fact.at[5:]) - 1, fact.done)
+    then = Settled.TOLERATED if plan.tolerates and plan.compensates else Settled.FAILED
+    return give_up(plan, fact, then, cause)
+
+
+def stopped(view: View, block: Spot, cause: NodeKey | None) -> BlockFact:
+    """What happens to a block that has begun, in a region that unwinds."""
+    fact, plan = view.block_fact(block), block.plan
+    then = Settled.CANCELLED if cause is None else Settled.FAILED
+    if isinstance(plan, TryPlan):
+        return BlockFact("finally" if plan.finally_ is not None else "", then, cause, fact.done)
+    assert isinstance(plan, SagaPlan)
+    return give_up(plan, fact, then, cause)
+
+
+def takes(view: View, block: Spot, plan: TryPlan, cause: NodeKey) -> bool:
+    if view.stop_of(region_of(view, block)):
+        return False  # in a region that unwinds a catch is skipped
+    loop = view.facts.loops.get(cause)
+    names = ("LOOP_MAX_REACHED",) if loop is not None and loop.failed else view.facts.names.get(cause, ())
+    return not plan.catch_errors or any(name in plan.catch_errors for name in names)
+
+
+def give_up(plan: SagaPlan, fact: BlockFact, then: Settled, cause: NodeKey | None) -> BlockFact:
+    if not plan.compensates:
+        return BlockFact("", then, cause, fact.done)
+    failing = BlockFact(fact.at, then, cause, fact.done)
+    return undo(plan, failing, int(fact.at[7:]) - 1, fact.done)
+
+
+def undo(plan: SagaPlan, fact: BlockFact, most: int, done: tuple[str, ...]) -> BlockFact:
+    """Compensate the last step up to `most` that is done; without one the saga has ended."""
+    can = [
+        n
+        for n, step in enumerate(plan.steps, 1)
+        if n <= most and f"action:{n}" in done and step.compensation is not None
+    ]
+    if can:
+        return BlockFact(f"undo:{can[-1]}", fact.then, fact.cause, done, fact.broken)
+    then = Settled.FAILED if fact.broken and fact.then is Settled.TOLERATED else fact.then
+    return BlockFact("", then, fact.cause, done, fact.broken)
 
 
 def unreached(view: View) -> list[Spot]:
@@ -406,17 +624,25 @@ def dooms(view: View) -> list[tuple[Spot, Doom]]:
 
 def cancels(view: View, asked: set[NodeKey]) -> list[NodeKey]:
     """Running tasks below a parallel that cancels, between a failure and the edge of its region."""
-    cancelling = {
-        around
-        for failed, region in view.failures()
-        for around in failed.above[0 if region is None else failed.above.index(region) + 1 :]
-        if isinstance(around.plan, ParallelPlan) and around.plan.cancel_on_failure
-    }
-    return [
-        task.key
-        for task in view.tasks
-        if view.is_running(task) and task.key not in asked and not cancelling.isdisjoint(task.above)
-    ]
+    cancelling: set[Spot] = set()
+    for spot, region in view.failures():
+        line = (*spot.above, spot)
+        for around in line[0 if region is None else line.index(region) :]:
+            if isinstance(around.plan, ParallelPlan) and around.plan.cancel_on_failure:
+                cancelling.add(around)
+    found = []
+    for task in view.tasks:
+        if not view.is_running(task) or task.key in asked:
+            continue
+        way = [*task.above, task]
+        shields = [index for index, spot in enumerate(way) if is_shielded(spot.part)]
+        exposed = way[shields[-1] if shields else 0 :]
+        if not cancelling.isdisjoint(exposed) or (view.is_cancelled and not shields):
+            found.append(task.key)
+    if view.is_cancelled:
+        mounted = {task.key for task in view.tasks}
+        found = sorted(key for key in view.facts.running() if key not in mounted and key not in asked) + found
+    return found
 
 
 def ended_passes(view: View) -> list[NodeKey]:
@@ -462,6 +688,10 @@ def earliest_due(view: View, candidates: list[Spot], now_ms: int) -> int | None:
 
 def is_partial(view: View) -> bool:
     mounted = {task.id for task in view.tasks}
+    blocks = {spot.id for spot in view.spots if isinstance(spot.plan, TryPlan | SagaPlan)}
+    ends = view.facts.blocks.items()
+    if any(key.node in blocks and not fact.at and fact.then is Settled.TOLERATED for key, fact in ends):
+        return True
     return any(
         key.node in mounted and fact in (Settled.TOLERATED, Settled.UPSTREAM)
         for key, fact in view.facts.nodes.items()
@@ -469,7 +699,14 @@ def is_partial(view: View) -> bool:
 
 
 def decide(
-    tree: PlanNode, facts: Facts, bodies: Bodies, *, now_ms: int, limit: int | None, asked: set[NodeKey]
+    tree: PlanNode,
+    facts: Facts,
+    bodies: Bodies,
+    *,
+    now_ms: int,
+    limit: int | None,
+    asked: set[NodeKey],
+    is_cancelled: bool = False,
 ) -> Decision:
     """What to do now. `facts` receives what the answer itself settles or starts.
 
@@ -477,20 +714,20 @@ def decide(
         bodies: what holes expanded to so far; grows with the answer.
         asked: running tasks whose cancel was already asked for; grows with the answer.
     """
-    if skipped := settle_without_running(tree, facts, bodies):
+    if skipped := settle_without_running(tree, facts, bodies, is_cancelled=is_cancelled):
         return Skip(tuple(skipped))
-    view = View(tree, facts, bodies)
+    view = View(tree, facts, bodies, is_cancelled=is_cancelled)
     if found := cancels(view, asked):
         asked.update(found)
         return Cancel(tuple(found))
     has_running = any(True for _ in facts.running())
-    causes = [spot for spot, region in view.failures() if region is None]
-    if causes:
-        return Wait(None, has_running=True) if has_running else Fail(causes[0].key)
+    if None in view.unwinding() and not has_running and not any(is_under_way(view, s) for s in view.spots):
+        cause = view.cause_in(None)
+        return Stop() if is_cancelled or cause is None else Fail(cause)
     if loops := ended_passes(view):
         return Judge(tuple(loops))
     if found := starts(view, view.startable(), limit, now_ms):
-        return execute(facts, found)
+        return execute(view, found)
     if view.is_settled(view.root) and not has_running:
         return Finish(is_partial(view))
     due_ms = earliest_due(view, view.startable(), now_ms)
@@ -511,15 +748,16 @@ def last_resort(view: View, limit: int | None, now_ms: int) -> Decision:
         if all(view.outcome_left(task, target) is not None for target in view.unmet(task))
     ]
     if found := starts(view, freed, limit, now_ms):
-        return execute(view.facts, found)
+        return execute(view, found)
     # A back-off is obeyed here as anywhere: to call it a deadlock would fail a run that only has to wait.
     if (due_ms := earliest_due(view, freed, now_ms)) is not None:
         return Wait(due_ms, has_running=False)
     return Deadlock(tuple((task.key, tuple(view.unmet(task))) for task in blocked))
 
 
-def execute(facts: Facts, starts: list[NodeKey]) -> Execute:
-    facts.nodes.update({key: Running() for key in starts})
+def execute(view: View, starts: list[NodeKey]) -> Execute:
+    view.facts.nodes.update({key: Running() for key in starts})
+    view.facts.blocks.update({block.key: view.block_fact(block) for block in begins(view)})
     return Execute(tuple(starts))
 
 
@@ -545,6 +783,7 @@ class OracleSchedule:
         self.facts = facts
         self.limit = limit
         self._asked: set[NodeKey] = set()
+        self.is_cancelled = False
         self._bodies: Bodies = {}
 
     def settle(self, key: NodeKey, outcome: Settled | Due | Blocked | None) -> None:
@@ -563,11 +802,19 @@ class OracleSchedule:
         }
 
     def decide(self, now_ms: int) -> Decision:
-        return decide(self.tree, self.facts, self._bodies, now_ms=now_ms, limit=self.limit, asked=self._asked)
+        return decide(
+            self.tree,
+            self.facts,
+            self._bodies,
+            now_ms=now_ms,
+            limit=self.limit,
+            asked=self._asked,
+            is_cancelled=self.is_cancelled,
+        )
 
     def snapshot(self) -> dict[NodeKey, str]:
         view = self.view()
         return {task.key: view.state(task) for task in view.tasks}
 
     def view(self) -> View:
-        return View(self.tree, self.facts, self._bodies)
+        return View(self.tree, self.facts, self._bodies, is_cancelled=self.is_cancelled)

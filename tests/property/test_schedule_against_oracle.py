@@ -15,7 +15,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smithers.ids import NodeKey
-from smithers.plan import BlockPlan, Edge, HolePlan, LoopPlan, ParallelPlan, PlanNode, SequencePlan, TaskPlan
+from smithers.plan import (
+    Edge,
+    HolePlan,
+    LoopPlan,
+    ParallelPlan,
+    PlanNode,
+    SagaPlan,
+    SequencePlan,
+    StepPlan,
+    TaskPlan,
+    TryPlan,
+)
 from smithers.scheduler import (
     Blocked,
     Cancel,
@@ -31,10 +42,11 @@ from smithers.scheduler import (
     Schedule,
     Settled,
     Skip,
+    Stop,
     Wait,
 )
 from tests.property.oracle import OracleSchedule, View
-from tests.property.trees import Events, Grower, Grown, grow, ids_of, nodes_of, outline, trees
+from tests.property.trees import CODES, Events, Grower, Grown, grow, ids_of, nodes_of, outline, trees
 
 SEEDS = int(os.environ.get("SMITHERS_PROPERTY_TREES", "1000"))
 FIRST_SEED = int(os.environ.get("SMITHERS_PROPERTY_SEED", "0"))
@@ -68,6 +80,7 @@ class Lockstep:
     def __init__(self, grown: Grown) -> None:
         self.memory = grown.memory
         self.limit = grown.limit
+        self.is_cancelled = False
         self.story: list[str] = []
         """What happened since the last mount, for a failure to tell."""
         self.mount(grown.tree, Facts())
@@ -78,10 +91,11 @@ class Lockstep:
         self.ids = ids_of(tree)
         self.tasks = {node.id: node for node in nodes_of(tree) if isinstance(node, TaskPlan)}
         self.oracle = OracleSchedule(tree, facts.copy(), limit=self.limit)
+        self.oracle.is_cancelled = self.is_cancelled
         self.expansions: Counter[NodeKey] = Counter()
         self.expansions_of_schedule: Counter[NodeKey] = Counter()
         with self.schedules_turn():
-            self.schedule = Schedule(tree, facts.copy(), limit=self.limit)
+            self.schedule = Schedule(tree, facts.copy(), limit=self.limit, is_cancelled=self.is_cancelled)
 
     @contextmanager
     def schedules_turn(self) -> Iterator[None]:
@@ -106,6 +120,9 @@ class Lockstep:
 
     def settle(self, key: NodeKey, outcome: Settled | Due | Blocked | None) -> None:
         self.story.append(f"settle({key}, {outcome!r})")
+        if outcome is Settled.FAILED:
+            names = (CODES[len(self.story) % 2],)
+            self.schedule.facts.names[key] = self.oracle.facts.names[key] = names
         with self.schedules_turn():
             self.schedule.settle(key, outcome)
         self.oracle.settle(key, outcome)
@@ -123,6 +140,12 @@ class Lockstep:
             self.schedule.refill(hole)
         self.oracle.refill(hole)
 
+    def cancel(self) -> None:
+        self.story.append("cancel()")
+        self.is_cancelled = self.oracle.is_cancelled = True
+        with self.schedules_turn():
+            self.schedule.cancel()
+
     def running(self) -> tuple[NodeKey, ...]:
         return tuple(self.oracle.facts.running())
 
@@ -139,6 +162,8 @@ class Lockstep:
         """Try again what failed, as a resume does."""
         facts = self.oracle.facts.copy()
         facts.nodes = {key: fact for key, fact in facts.nodes.items() if fact is not Settled.FAILED}
+        facts.blocks = {key: fact for key, fact in facts.blocks.items() if not fact.has_failed}
+        self.is_cancelled = False
         self.mount(self.tree, facts)
 
 
@@ -179,7 +204,7 @@ def live(run: Lockstep, events: Events) -> Decision:
                 assert due_ms is not None
                 assert due_ms > now_ms
                 now_ms = due_ms
-            case Finish() | Fail() | Deadlock():
+            case Finish() | Fail() | Stop() | Deadlock():
                 if not events.happens(0.5):
                     return decision
                 run.resume()
@@ -200,6 +225,8 @@ def disturb(run: Lockstep, events: Events) -> bool:
         run.reload()
     elif events.happens(0.1) and (holes := run.holes()):
         run.refill(events.random.choice(holes))
+    elif events.happens(0.01):
+        run.cancel()
     elif events.happens(0.03):
         run.mount(Grower(events.random, run.memory).tree(), run.oracle.facts)
     else:
@@ -223,7 +250,7 @@ def test_seeded_runs_agree_with_the_oracle_at_every_step() -> None:
         except Exception as error:
             error.add_note(f"SMITHERS_PROPERTY_SEED={seed} SMITHERS_PROPERTY_TREES=1 repeats it")
             raise
-    assert ends == {Finish, Fail, Deadlock} or SEEDS < 100
+    assert ends == {Finish, Fail, Stop, Deadlock} or SEEDS < 100
 
 
 # --- What a settlement costs ------------------------------------------------------------------------
@@ -237,8 +264,8 @@ class Picture:
     states: dict[NodeKey, str]
     edges: dict[tuple[NodeKey, str], Settled | None]
     """How the target of each mounted task's edge has settled, as the task sees it."""
-    failed_blocks: dict[NodeKey, int]
-    """Blocks that ended by a failure, with the nodes below each."""
+    blocks: dict[NodeKey, tuple[object, int]]
+    """What blocks remember, with the nodes below each."""
 
     @classmethod
     def of(cls, view: View) -> Picture:
@@ -251,9 +278,9 @@ class Picture:
                 for edge in view.edges(task)
             },
             {
-                spot.key: len(list(spot.below()))
+                spot.key: (view.facts.blocks.get(spot.key), len(list(spot.below())))
                 for spot in view.spots
-                if isinstance(spot.plan, BlockPlan) and view.facts.blocks.get(spot.key) is Settled.FAILED
+                if isinstance(spot.plan, TryPlan | SagaPlan)
             },
         )
 
@@ -261,8 +288,10 @@ class Picture:
         """How much changed from this picture to `other`."""
         states = [key for key, state in other.states.items() if self.states.get(key) != state]
         woken = [edge for edge, outcome in other.edges.items() if self.edges.get(edge) != outcome]
-        unwound = sum(size for key, size in other.failed_blocks.items() if key not in self.failed_blocks)
-        return len(states) + len(woken) + len(self.mounted ^ other.mounted) + unwound
+        moved = sum(
+            size for key, (fact, size) in other.blocks.items() if self.blocks.get(key) != (fact, size)
+        )
+        return len(states) + len(woken) + len(self.mounted ^ other.mounted) + moved
 
 
 def depth_of(view: View) -> int:
@@ -287,7 +316,7 @@ def test_a_settlement_visits_what_it_changes_and_the_way_up(grown: Grown, seed: 
                 settle(run, events, random.choice(run.running()), now_ms)
             case Wait(due_ms=int(due_ms)):
                 now_ms = due_ms
-            case Finish() | Fail() | Deadlock():
+            case Finish() | Fail() | Stop() | Deadlock():
                 return
             case Execute() | Cancel() | Wait() | Skip():
                 pass  # more may start, end or fall due at once
@@ -321,7 +350,13 @@ SHAPES: dict[str, Callable[[int], PlanNode]] = {
     "fan-in": lambda count: ParallelPlan(
         (*tasks(count), TaskPlan("end", tuple(Edge(f"t{n}") for n in range(count))))
     ),
-    "blocks": lambda count: SequencePlan(tuple(BlockPlan(f"b-{task.id}", task) for task in tasks(count))),
+    "blocks": lambda count: SequencePlan(tuple(TryPlan(f"b-{task.id}", task) for task in tasks(count))),
+    "blocks side by side": lambda count: ParallelPlan(
+        tuple(TryPlan(f"b-{task.id}", task, finally_=TaskPlan(f"f-{task.id}")) for task in tasks(count))
+    ),
+    "saga": lambda count: SagaPlan(
+        "s", tuple(StepPlan(task, TaskPlan(f"u-{task.id}")) for task in tasks(count))
+    ),
     "loops": lambda count: SequencePlan(tuple(LoopPlan(f"l-{task.id}", task) for task in tasks(count))),
     "holes": lambda count: SequencePlan(
         tuple(HolePlan(f"h-{task.id}", lambda key, task=task: task) for task in tasks(count))  # type: ignore[misc]
@@ -339,7 +374,7 @@ def visits_to_finish(schedule: Schedule) -> int:
                     schedule.judge(loop, True)
             case Wait(has_running=True):
                 schedule.settle(next(iter(schedule.running)), Settled.FINISHED)
-            case Execute():
+            case Execute() | Skip():
                 pass
             case other:
                 raise AssertionError(f"unexpected {other}")

@@ -15,21 +15,25 @@ from hypothesis import strategies as st
 
 from smithers.ids import NodeKey
 from smithers.plan import (
-    BlockPlan,
     Edge,
     HolePlan,
     LoopPlan,
     ParallelPlan,
     PlanNode,
+    SagaPlan,
     SequencePlan,
+    StepPlan,
     TaskPlan,
+    TryPlan,
 )
 from smithers.scheduler.facts import Blocked, Due, Settled
 
 MAX_LOOPS = 3
 """Loops inside one another."""
 LIMITS = (None, 1, 2, 16)
-CONTAINERS = ("group", "loop", "block", "hole", "pair")
+CONTAINERS = ("group", "loop", "block", "saga", "hole", "pair")
+CODES = ("one", "two")
+"""What failures go by."""
 
 # One value at several places: a scheduler that tells nodes apart by identity mixes them up.
 NOTHING = SequencePlan()
@@ -106,7 +110,7 @@ class Grower:
     def node(self, depth: int) -> PlanNode:
         kinds = ["task"] * 9
         if depth < 6 and self.counts.get("t", 0) < self.size:
-            kinds += ["group"] * 6 + ["block"] * 2 + ["hole"] * 2 + ["pair"] + ["loop"] * 3
+            kinds += ["group"] * 6 + ["block"] * 2 + ["saga"] * 2 + ["hole"] * 2 + ["pair"] + ["loop"] * 3
             kinds += self.favourites * 4
         if self.loops == MAX_LOOPS:
             kinds = [kind for kind in kinds if kind != "loop"]
@@ -116,7 +120,9 @@ class Grower:
             case "loop":
                 return self.loop(depth)
             case "block":
-                return self.made(BlockPlan(self.new_id("b"), self.node(depth + 1)))
+                return self.block(depth)
+            case "saga":
+                return self.saga(depth)
             case "hole":
                 return self.hole(depth)
             case "pair":
@@ -133,7 +139,7 @@ class Grower:
         """Mostly something written before; now and then anything, also what is nowhere."""
         if self.ids and not self.chance(0.03):
             return self.random.choice(self.ids)
-        return f"{self.random.choice('ttttlghb')}{self.random.randrange(self.size)}"
+        return f"{self.random.choice('ttttlghbs')}{self.random.randrange(self.size)}"
 
     def group(self, depth: int) -> PlanNode:
         children = tuple(self.node(depth + 1) for _ in range(self.random.choice((1, 2, 2, 3, 3, 4))))
@@ -151,6 +157,23 @@ class Grower:
         self.loops -= 1
         most = self.random.choice((None, 1, 2, 3))
         return self.made(LoopPlan(name, body, most, fail_on_max=self.chance(0.2)))
+
+    def block(self, depth: int) -> PlanNode:
+        name, body = self.new_id("b"), self.node(depth + 1)
+        catch = self.node(depth + 1) if self.chance(0.5) else None
+        finally_ = self.node(depth + 1) if self.chance(0.5) else None
+        codes = self.random.choice(((), (), ("one",), ("one", "LOOP_MAX_REACHED")))
+        return self.made(TryPlan(name, body, catch, finally_, codes, tolerates=self.chance(0.2)))
+
+    def saga(self, depth: int) -> PlanNode:
+        name = self.new_id("s")
+        steps = []
+        for _ in range(self.random.choice((0, 1, 2, 2, 3, 3))):
+            action = self.node(depth + 1)
+            steps.append(StepPlan(action, self.node(depth + 1) if self.chance(0.8) else None))
+        return self.made(
+            SagaPlan(name, tuple(steps), compensates=self.chance(0.8), tolerates=self.chance(0.5))
+        )
 
     def hole(self, depth: int) -> PlanNode:
         """Bodies of one hole share ids: a refill unmounts some of them and brings others back."""
@@ -189,8 +212,20 @@ def renamed(plan: PlanNode, suffix: str) -> PlanNode:
             case SequencePlan() | ParallelPlan():
                 children = tuple(map(rename, node.children))
                 return replace(node, id=node.id and node.id + suffix, children=children)
-            case LoopPlan() | BlockPlan():
+            case LoopPlan():
                 return replace(node, id=node.id + suffix, body=rename(node.body))
+            case TryPlan():
+                catch = node.catch and rename(node.catch)
+                finally_ = node.finally_ and rename(node.finally_)
+                return replace(
+                    node, id=node.id + suffix, body=rename(node.body), catch=catch, finally_=finally_
+                )
+            case SagaPlan():
+                steps = tuple(
+                    StepPlan(rename(step.action), step.compensation and rename(step.compensation))
+                    for step in node.steps
+                )
+                return replace(node, id=node.id + suffix, steps=steps)
             case HolePlan(expand=Variants() as variants):
                 bodies = tuple(map(rename, variants.bodies))
                 return replace(node, id=node.id + suffix, expand=replace(variants, bodies=bodies))
@@ -213,8 +248,13 @@ def inside(plan: PlanNode) -> tuple[PlanNode, ...]:
             return ()
         case SequencePlan(children=children) | ParallelPlan(children=children):
             return children
-        case LoopPlan(body=body) | BlockPlan(body=body):
+        case LoopPlan(body=body):
             return (body,)
+        case TryPlan(body=body, catch=catch, finally_=finally_):
+            return tuple(part for part in (body, catch, finally_) if part is not None)
+        case SagaPlan(steps=steps):
+            parts = [step.action for step in steps] + [step.compensation for step in reversed(steps)]
+            return tuple(part for part in parts if part is not None)
         case HolePlan(expand=Variants(bodies=bodies)):
             return bodies
         case HolePlan():
@@ -229,9 +269,23 @@ def outline(plan: PlanNode, depth: int = 0) -> str:
     """The tree as an indented list, for a failing test to show."""
     facts = {
         name: value
-        for name in ("edges", "cap", "cancel_on_failure", "max_iterations", "fail_on_max", "continue_on_fail")
+        for name in (
+            "edges",
+            "cap",
+            "cancel_on_failure",
+            "max_iterations",
+            "fail_on_max",
+            "continue_on_fail",
+            "catch_errors",
+            "compensates",
+            "tolerates",
+        )
         if (value := getattr(plan, name, None)) not in (None, (), False)
     }
+    if isinstance(plan, TryPlan):
+        facts["has"] = [name for name in ("catch", "finally_") if getattr(plan, name) is not None]
+    if isinstance(plan, SagaPlan):
+        facts["undo"] = [step.compensation is not None for step in plan.steps]
     line = f"{'  ' * depth}{type(plan).__name__} {plan.id or '-'} {facts or ''}".rstrip()
     return "\n".join([line, *(outline(child, depth + 1) for child in inside(plan))])
 

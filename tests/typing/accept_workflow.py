@@ -7,7 +7,20 @@ from typing import Any, assert_type
 
 from pydantic import BaseModel
 
-from smithers import Context, Node, RunResult, Sequence, Task, Workflow, workflow
+from smithers import (
+    Caught,
+    Context,
+    Node,
+    Parallel,
+    RunResult,
+    Saga,
+    SagaStep,
+    Sequence,
+    Task,
+    TryCatchFinally,
+    Workflow,
+    workflow,
+)
 
 
 class Ticket(BaseModel):
@@ -52,6 +65,25 @@ def generator(ctx: Context) -> Iterator[Node]:
 @workflow
 def nothing(ctx: Context) -> None:
     return None
+
+
+def told(error: Caught) -> Node:
+    return Task("told", str, value=f"{error.code} {error.message} {error.node} {error.place or ''}")
+
+
+@workflow
+def guarded(ctx: Context[Ticket]) -> Node:
+    task = Task("a", Report, value={"text": ""})
+    return TryCatchFinally(
+        Saga(SagaStep(task, [task, None]), None, (SagaStep(task) for _ in range(2)), on_failure="fail"),
+        TryCatchFinally(task, catch=[task], finally_=False),
+        TryCatchFinally(task, catch=lambda error: Task("c", str, value=error.message)),
+        Parallel(task, failure_policy="quarantine"),
+        catch=told,
+        catch_errors=("timeout", "ValueError"),
+        finally_=task,
+        id="guard",
+    )
 
 
 assert_type(plain, Workflow[Ticket, Any])

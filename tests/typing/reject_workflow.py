@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from smithers import Context, Node, RetryPolicy, Task, Workflow, workflow
+from smithers import (
+    Context,
+    Node,
+    Parallel,
+    RetryPolicy,
+    Saga,
+    SagaStep,
+    Task,
+    TryCatchFinally,
+    Workflow,
+    workflow,
+)
 
 
 class Ticket(BaseModel):
@@ -28,6 +39,14 @@ def of_ticket(ticket: Ticket) -> Node:
     return Task("a", Report, value={"text": ticket.goal})
 
 
+step = Task("a", Report, value={"text": ""})
+Saga(step)  # expect-error
+Saga(SagaStep(step), on_failure="undo")  # expect-error
+SagaStep()  # expect-error
+TryCatchFinally(step, catch_errors=[1])  # expect-error
+TryCatchFinally(step, catch=3)  # expect-error
+TryCatchFinally(step, finally_=lambda: step)  # expect-error
+Parallel(step, failure_policy="tolerate")  # expect-error
 workflow(without_ctx)  # expect-error
 workflow(of_ticket)  # expect-error
 workflow(durability="none")  # expect-error

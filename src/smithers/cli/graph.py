@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from smithers.authoring import Workflow
     from smithers.plan import PlanNode, TaskPlan
 
-_KINDS = {"SequencePlan": "sequence", "ParallelPlan": "parallel", "LoopPlan": "loop", "BlockPlan": "block"}
+_KINDS = {
+    "SequencePlan": "sequence",
+    "ParallelPlan": "parallel",
+    "LoopPlan": "loop",
+    "TryPlan": "try",
+    "SagaPlan": "saga",
+}
 
 
 class Field(NamedTuple):
@@ -51,7 +57,8 @@ def graph(file: str, given: str | None, is_json: bool, store: str | None) -> Non
     "description"}]}}; a NODE has "id", "kind", "place" and, by its kind,
     "children", "made_when_reached", "mode", "output", "agents", "label",
     "meta", "deps", "after", "continue_on_fail", "max_iterations",
-    "on_max_reached", "max_concurrency", "on_failure".
+    "on_max_reached", "max_concurrency", "on_failure", "catch_errors",
+    "parts": what each of the children of a try block or a saga is.
     """
     target = locate(file)
     value = read_input(given)
@@ -69,8 +76,8 @@ def graph(file: str, given: str | None, is_json: bool, store: str | None) -> Non
         print(json.dumps(_document(workflow, fields, tree, _source(workflow, target, store)), default=str))
         return
     table = Table([Column("NODE", is_text=True), Column("KIND")], note_title="DETAIL")
-    for plan, depth in _walk(tree):
-        _add(table, plan, depth)
+    for plan, depth, part in _walk(tree):
+        _add(table, plan, depth, part)
     print()
     print("\n".join(table.lines(terminal.width())))
 
@@ -100,7 +107,7 @@ def _field_text(field: Field) -> str:
     return f"  {field.name}: {field.type}{default}{about}"
 
 
-def _add(table: Table, plan: PlanNode, depth: int) -> None:
+def _add(table: Table, plan: PlanNode, depth: int, part: str) -> None:
     facts = _facts(plan)
     details: list[str] = [facts[name] for name in ("output", "mode") if facts.get(name)]
     if facts.get("agents"):
@@ -112,6 +119,8 @@ def _add(table: Table, plan: PlanNode, depth: int) -> None:
     details += _limits(facts)
     if "made_when_reached" in facts:
         details.append("made when reached")
+    if part:
+        details.insert(0, part)
     table.add("  " * depth + (plan.id or ""), facts["kind"], note=" · ".join(details))
 
 
@@ -162,39 +171,48 @@ def _tree(plan: PlanNode) -> dict[str, Any]:
     """A plan as nested objects. At most as deep as a plan may be, which an interpreter's stack can hold."""
     found = {"id": plan.id, **_facts(plan), "place": str(plan.place) if plan.place else None}
     if found["kind"] != "task" and "made_when_reached" not in found:
-        found["children"] = [_tree(child) for child in _children(plan)]
+        children = _children(plan)
+        if any(part for part, _ in children):
+            found["parts"] = [part for part, _ in children]
+        found["children"] = [_tree(child) for _, child in children]
     return found
 
 
 # --- Facts ----------------------------------------------------------------------------------------
 
 
-def _walk(tree: PlanNode) -> Iterator[tuple[PlanNode, int]]:
-    """Every plan node in document order, with its depth."""
-    todo = [(tree, 0)]
+def _walk(tree: PlanNode) -> Iterator[tuple[PlanNode, int, str]]:
+    """Every plan node in document order, with its depth, and which part of a block it is."""
+    todo = [(tree, 0, "")]
     while todo:
-        plan, depth = todo.pop()
-        yield plan, depth
-        todo.extend((child, depth + 1) for child in reversed(_children(plan)))
+        plan, depth, part = todo.pop()
+        yield plan, depth, part
+        todo.extend((child, depth + 1, name) for name, child in reversed(_children(plan)))
 
 
 def _facts(plan: PlanNode) -> dict[str, Any]:
     """What is known of a node besides its id and place."""
-    from smithers.nodes import Loop, Parallel
-    from smithers.plan import HolePlan, LoopPlan, ParallelPlan, TaskPlan
+    from smithers.nodes import Loop, Parallel, Saga, TryCatchFinally
+    from smithers.plan import HolePlan, LoopPlan, ParallelPlan, TaskPlan, TryPlan
 
     if isinstance(plan, TaskPlan):
         return _task_facts(plan)
     payload = plan.payload
     if isinstance(plan, HolePlan):
         # A loop's body has the loop itself as its payload; a parallel or a branch stands for itself.
-        kind = "body" if isinstance(payload, Loop) else type(payload).__name__.lower()
+        kinds: dict[type, str] = {Loop: "body", TryCatchFinally: "catch"}
+        kind = kinds.get(type(payload)) or type(payload).__name__.lower()
         found: dict[str, Any] = {"kind": kind, "made_when_reached": True}
     else:
-        found = {"kind": _KINDS[type(plan).__name__]}
+        is_quarantine = isinstance(plan, TryPlan) and isinstance(payload, Parallel)
+        found = {"kind": "quarantine" if is_quarantine else _KINDS[type(plan).__name__]}
     if isinstance(plan, LoopPlan):
         found["max_iterations"] = plan.max_iterations
         found["on_max_reached"] = "fail" if plan.fail_on_max else "return-last"
+    if isinstance(payload, Saga):
+        found["on_failure"] = payload.on_failure
+    if isinstance(payload, TryCatchFinally) and payload.catch_errors and not isinstance(plan, HolePlan):
+        found["catch_errors"] = list(payload.catch_errors)
     if isinstance(payload, Parallel) and isinstance(plan, ParallelPlan | HolePlan):
         found["max_concurrency"] = payload.max_concurrency
         found["on_failure"] = payload.on_failure
@@ -218,12 +236,17 @@ def _task_facts(plan: TaskPlan) -> dict[str, Any]:
     }
 
 
-def _children(plan: PlanNode) -> tuple[PlanNode, ...]:
-    from smithers.plan import BlockPlan, LoopPlan, ParallelPlan, SequencePlan
+def _children(plan: PlanNode) -> tuple[tuple[str, PlanNode], ...]:
+    """The children of a node, each with the part of a block that it is, if it is one."""
+    from smithers.plan import LoopPlan, ParallelPlan, SagaPlan, SequencePlan, TryPlan
 
     if isinstance(plan, SequencePlan | ParallelPlan):
-        return plan.children
-    return (plan.body,) if isinstance(plan, LoopPlan | BlockPlan) else ()
+        return tuple(("", child) for child in plan.children)
+    if isinstance(plan, TryPlan | SagaPlan):
+        from smithers.scheduler.block import parts_of
+
+        return tuple((part.name, part.plan) for part in parts_of(plan))
+    return (("", plan.body),) if isinstance(plan, LoopPlan) else ()
 
 
 def _fields(model: type[Any] | None) -> Iterator[Field]:

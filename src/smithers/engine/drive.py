@@ -40,7 +40,9 @@ from smithers.scheduler import (
     Fail,
     Finish,
     Judge,
+    Settled,
     Skip,
+    Stop,
     Wait,
 )
 
@@ -136,7 +138,17 @@ class Drive:
         self._first_event = EventType.RUN_RESUMED
         for message in self._mail.sort(stored):
             self.take(message)
-        self._planning.reopens = stored.run.state in (RunState.FAILED, RunState.CANCELLED, RunState.PARTIAL)
+        # A cancel that its owner died over, when last parts had begun: they go on, and the run ends by them.
+        is_open = stored.run.state is RunState.RUNNING
+        self._planning.is_cancelled = any(
+            fact.then is Settled.CANCELLED and (is_open or not fact.has_ended)
+            for fact in self.memory.facts.blocks.values()
+        )
+        self._planning.reopens = not self._planning.is_cancelled and stored.run.state in (
+            RunState.FAILED,
+            RunState.CANCELLED,
+            RunState.PARTIAL,
+        )
 
     def rebuilt(self, stored: StoredRun, in_flight: Iterable[Job]) -> Drive:
         """This run from its rows, in place of a memory that cannot be trusted any more.
@@ -156,6 +168,7 @@ class Drive:
             self.definition, self._ctx, memory, self.terms.limit, self.terms.find_table
         )
         fresh._settling = Settling(memory, fresh._planning, self._random)
+        fresh._planning.is_cancelled = self._planning.is_cancelled
         fresh._starting = fresh._make_starting()
         fresh.begin_under(stored.run.id, stored.run.fence)
         fresh._starting.is_first = False
@@ -202,6 +215,7 @@ class Drive:
             self._end(draft, self._stop or RunState.FAILED, None if self._stop else self._failure)
         if self.ended is not None:
             self._mail.close(draft)
+        self._planning.write_blocks(draft)
         self._planning.write_tree(draft)
         if not draft.write.used:
             return None
@@ -236,6 +250,7 @@ class Drive:
                 return
             planning.refresh(draft)
             decision = planning.schedule.decide(draft.now_ms, may_start=not self._is_draining)
+            planning.write_blocks(draft)
             match decision:
                 case Execute(starts):
                     for key in starts:
@@ -259,6 +274,9 @@ class Drive:
                     return
                 case Fail(cause):
                     self._failure = planning.cause(cause)
+                case Stop():
+                    self._end(draft, RunState.CANCELLED)
+                    return
                 case Deadlock():
                     raise planning.deadlock(decision)
                 case _:
@@ -309,10 +327,24 @@ class Drive:
         order = self._mail.open(message)
         if order is None:
             return
-        if order.kind is InboxKind.CANCEL or order.is_now:
+        if order.kind is InboxKind.CANCEL and not order.is_now and self._has_last_parts:
+            self._cancel()
+        elif order.kind is InboxKind.CANCEL or order.is_now:
             self.stop(order.state)
         else:
             self._is_draining = True
+
+    @property
+    def _has_last_parts(self) -> bool:
+        schedule = self.memory.schedule
+        return schedule is not None and schedule.has_last_parts and not self._is_stopping
+
+    def _cancel(self) -> None:
+        """End the run when what has begun in it has run its last parts: `finally`, compensations."""
+        self._is_draining = False
+        self._planning.is_cancelled = True
+        if self.memory.schedule is not None:
+            self.memory.schedule.cancel()
 
     def note(self, notes: Sequence[str]) -> bool:
         """Have the next frame tell these; False: there will be none."""

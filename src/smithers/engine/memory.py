@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smithers.context import OutputText, Record, Rows, Standing, from_stored, wrap
+from smithers.errors import BugError
 from smithers.ids import NodeKey
+from smithers.nodes import Caught
 from smithers.records import TOLERATED as TOLERATED  # noqa: PLC0414 - `settling` takes it from here
 from smithers.records import (
     AttemptRow,
@@ -20,7 +22,8 @@ from smithers.records import (
     StoredRun,
     Verdict,
 )
-from smithers.scheduler import Due, Facts, LoopFact, Running, Schedule, Settled
+from smithers.scheduler import BlockFact, Due, Facts, LoopFact, Running, Schedule, Settled
+from smithers.scheduler.block import LOOP_FAILED
 from smithers.scheduler.edges import UPSTREAM_FAILED
 from smithers.scheduler.failing import NOT_REACHED
 from smithers.scheduler.retry import PastFailure, signature
@@ -167,12 +170,34 @@ class Memory:
         for passed in sorted(stored.passes, key=lambda row: row.pass_):
             done = passed.verdict is not Verdict.NEXT
             self.facts.loops[passed.loop] = LoopFact(passed.pass_ + (0 if done else 1), done)
-        cut_off = [row for row in stored.attempts if self._restore_attempt(row, in_flight)]
+        reopened = self._restore_reopened(stored)
+        for moved in stored.blocks:
+            if moved.at is None:
+                self.facts.blocks.pop(moved.block, None)
+            else:
+                self.facts.blocks[moved.block] = BlockFact(
+                    moved.at, Settled(moved.outcome), moved.cause, moved.done, moved.broken
+                )
+        rows = [row for row in stored.attempts if row.key not in reopened]
+        cut_off = [row for row in rows if self._restore_attempt(row, in_flight)]
         for wakeup in stored.wakeups:
             if wakeup.kind == "retry" and wakeup.key not in self.facts.nodes:
                 self.facts.nodes[wakeup.key] = Due(wakeup.due_ms)
         self._restore_tree(stored)
         return cut_off
+
+    def _restore_reopened(self, stored: StoredRun) -> set[NodeKey]:
+        """Open again what was opened again with a block, and has no row since; the keys."""
+        last = {row.key: row.from_frame for row in stored.attempts}
+        last.update((row.key, row.frame) for row in stored.nodes)
+        found: set[NodeKey] = set()
+        for moved in stored.blocks:
+            for key in moved.again:
+                if last.get(key, 0) < moved.frame:
+                    last[key] = moved.frame
+                    self.reopen(key)
+                    found.add(key)
+        return found
 
     def _restore_attempt(self, row: AttemptRow, in_flight: set[NodeKey]) -> bool:
         log = self.log(row.key)
@@ -188,7 +213,31 @@ class Memory:
             failure = row.failure if row.failure is not None else FailureClass.LOST
             log.failures.append(PastFailure(failure, signature(message_of(row.error or {}))))
             log.error = row.error
+            if self.facts.nodes.get(row.key) is Settled.FAILED:
+                self.name_failure(row.key)
         return False
+
+    def name_failure(self, key: NodeKey) -> None:
+        """Note what a node's last failure goes by: its code and its class."""
+        log = self.log(key)
+        words = [str((log.error or {}).get("code", ""))]
+        if log.failures:
+            words.append(log.failures[-1].failure.word)
+        self.facts.names[key] = tuple(words)
+
+    def caught(self, block: NodeKey) -> Caught:
+        """The failure that the catch of a block is about."""
+        fact = self.facts.blocks.get(block)
+        cause = fact.cause if fact is not None else None
+        if cause is None:
+            raise BugError(f"{block} has no failure to catch")
+        error = self.failure(cause)
+        if error is None:
+            return Caught(LOOP_FAILED, f"{cause} made its last pass and is not done", cause.node)
+        place = error.get("place")
+        return Caught(
+            str(error.get("code", "")), message_of(error), cause.node, str(place) if place else None
+        )
 
     def _restore_tree(self, stored: StoredRun) -> None:
         parents = {mount.node: mount.parent for mount in stored.mounts}
@@ -222,6 +271,7 @@ class Memory:
         """Begin a new generation of a settled node."""
         self.generations[key] = self.generations.get(key, 0) + 1
         self.facts.nodes.pop(key, None)
+        self.facts.names.pop(key, None)
         self.logs.pop(key, None)
         self.reasons.pop(key, None)
         self.rows.drop(key)

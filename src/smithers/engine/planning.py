@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from smithers.context import Context, Standing, View, ambient
@@ -16,9 +16,10 @@ from smithers.errors import (
 )
 from smithers.ids import NodeKey
 from smithers.nodes import Loop, Task
-from smithers.records import EventType, MountRow, NodeState, PassEnd, Verdict
+from smithers.plan import TryPlan
+from smithers.records import BlockMove, EventType, MountRow, NodeState, PassEnd, Verdict
 from smithers.scheduler import Blocked, Deadlock, Due, Schedule, Settled
-from smithers.scheduler.vertex import HoleVertex, Leaf, LoopVertex
+from smithers.scheduler.vertex import BlockVertex, HoleVertex, Leaf, LoopVertex
 
 from .definition import Definition
 from .draft import Draft
@@ -55,6 +56,8 @@ class Planning:
         self._warned: set[tuple[NodeKey, str]] = set()
         self.reopens = False
         """The next render tries again what failed."""
+        self.is_cancelled = False
+        """The run was told to stop."""
 
     @property
     def schedule(self) -> Schedule:
@@ -115,8 +118,11 @@ class Planning:
             AuthoringError: the tree cannot be made; there is no plan any more then.
         """
         schedule = self._memory.schedule
-        if schedule is not None and (not self._renderer.stale or schedule.is_unwinding):
+        if schedule is not None and not self._renderer.stale:
             return
+        if schedule is not None and schedule.is_unwinding and not schedule.has_last_parts:
+            return
+        self.write_blocks(draft)
         draft.write.rendered = True
         try:
             if schedule is None or None in self._renderer.stale:
@@ -140,6 +146,7 @@ class Planning:
             version=version,
             running=old.running if old is not None else None,
             on_mount=self._attach,
+            is_cancelled=self.is_cancelled,
         )
         self._check_edges(schedule)
         self.tables.check(schedule.leaves())
@@ -169,22 +176,109 @@ class Planning:
 
     def _reopen_failed(self, draft: Draft, schedule: Schedule) -> None:
         """A resume tries again what failed, or was cut off, and nothing else."""
+        # From the outside in: what stands in a block is open again only when that is.
+        while self._reopen_blocks(draft, schedule):
+            schedule = self._plan_anew(schedule)
+        facts = self._memory.facts.nodes
         keys = [
             leaf.key
             for leaf in schedule.leaves()
-            if self._memory.facts.nodes.get(leaf.key) in _AGAIN and not leaf.zone.is_closed
+            if facts.get(leaf.key) in _AGAIN and not leaf.zone.is_closed
         ]
+        if keys:
+            self._reopen(draft, keys)
+            self._plan_anew(schedule)
+
+    def _reopen(self, draft: Draft, keys: Iterable[NodeKey]) -> None:
         for key in keys:
             self._memory.reopen(key)
             draft.event(EventType.NODE_REOPENED, key)
-        if keys:
-            Schedule(
-                schedule.tree,
-                self._memory.facts,
-                limit=self._limit,
-                version=schedule.version + 1,
-                on_mount=self._attach,
+
+    def _plan_anew(self, schedule: Schedule) -> Schedule:
+        return Schedule(
+            schedule.tree,
+            self._memory.facts,
+            limit=self._limit,
+            version=schedule.version + 1,
+            on_mount=self._attach,
+        )
+
+    def _reopen_blocks(self, draft: Draft, schedule: Schedule) -> bool:
+        """Open again the try blocks by whose failure the run failed, or that a cancel ended.
+
+        Their finished bodies are kept; what they left out, their catch and their last part belong to the
+        block's end, and come again with it. What a saga has undone stays undone: that is a fact of the world.
+
+        Returns:
+            Whether there were any.
+        """
+        found = False
+        for block in schedule.below(schedule.root):
+            if not isinstance(block, BlockVertex) or block.zone.is_closed or not self._was_cut_short(block):
+                continue
+            inner = [
+                vertex.key
+                for name, part in zip(block.names, block.children, strict=True)
+                for vertex in schedule.below(part)
+                if name != "body" and isinstance(vertex, BlockVertex)
+            ]
+            found = True
+            undone = sorted(self._undone_in(schedule, block))
+            draft.event(EventType.BLOCK_REOPENED, block.key)
+            for key in (block.key, *inner):
+                if (fact := self._memory.facts.blocks.pop(key, None)) is not None:
+                    again = tuple(undone) if key == block.key else ()
+                    draft.write.blocks.append(BlockMove(key, None, int(fact.then), again=again))
+            self._reopen(draft, undone)
+        return found
+
+    def _was_cut_short(self, block: BlockVertex) -> bool:
+        """Whether it is a try block that ended without its body, or a catch, having done what it is for."""
+        fact = self._memory.facts.blocks.get(block.key)
+        if fact is None or not isinstance(block.plan, TryPlan):
+            return False
+        return fact.has_ended and fact.then is not Settled.FINISHED
+
+    def _undone_in(self, schedule: Schedule, block: BlockVertex) -> set[NodeKey]:
+        """Its tasks that are to be done again; not those of blocks in its body that have ended well."""
+        facts = self._memory.facts.nodes
+        found = set()
+        for name, part in zip(block.names, block.children, strict=True):
+            for vertex in schedule.below(part):
+                if vertex.key not in facts or not isinstance(vertex, Leaf):
+                    continue
+                is_open = facts[vertex.key] in (*_AGAIN, Settled.NOT_REACHED)
+                if name != "body" or (is_open and not self._is_kept(vertex, block)):
+                    found.add(vertex.key)
+        return found
+
+    def _is_kept(self, leaf: Leaf, block: BlockVertex) -> bool:
+        """Whether a block between a task and one that is opened again stays as it has ended."""
+        above = leaf.parent
+        while above is not None and above is not block:
+            if isinstance(above, BlockVertex) and not self._was_cut_short(above):
+                fact = self._memory.facts.blocks.get(above.key)
+                if fact is not None and fact.has_ended:
+                    return True
+            above = above.parent
+        return False
+
+    def write_blocks(self, draft: Draft) -> None:
+        """Write what blocks have come to remember since they were last asked."""
+        schedule = self._memory.schedule
+        for key, fact in (schedule.take_changed() if schedule is not None else {}).items():
+            # One row a frame: the newest stands.
+            older = [move for move in draft.write.blocks if move.block == key]
+            again = tuple(one for move in older for one in move.again)
+            draft.write.blocks = [move for move in draft.write.blocks if move.block != key]
+            draft.write.blocks.append(
+                BlockMove(key, fact.at, int(fact.then), fact.cause, fact.done, fact.broken, again)
             )
+            data: dict[str, Any] = {"part": fact.at} if fact.at else {"outcome": fact.then.name.lower()}
+            if fact.cause is not None:
+                data["cause"] = str(fact.cause)
+            draft.event(EventType.BLOCK_MOVED if fact.at else EventType.BLOCK_ENDED, key, 0, data)
+            self._renderer.moved(("node", key.node))
 
     def write_tree(self, draft: Draft) -> None:
         """Write how the mounted tree differs from the stored one."""
@@ -257,6 +351,13 @@ class Planning:
         if isinstance(vertex, LoopVertex):
             return LoopMaxReached(
                 f"{key} made {vertex.plan.max_iterations} passes and is not done", place=place, node=key.node
+            )
+        if isinstance(vertex, BlockVertex):
+            return TaskFailed(
+                f"{key} was cut short by a cancel",
+                hint=f"a resume does it again: `smithers up --resume {self._memory.name}`",
+                place=place,
+                node=str(key),
             )
         error = dict(self._memory.failure(key) or {})
         return TaskFailed(

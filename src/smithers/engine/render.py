@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from smithers.context import Context, LoopPass, Standing, State, Subject, View, ambient, passes_of
+from smithers.context import Context, LoopPass, Standing, Subject, View, ambient, passes_of
 from smithers.errors import AuthoringError, Place, RenderFailed, SmithersError
 from smithers.ids import NodeKey
-from smithers.nodes import Lowering, Node, children_of
+from smithers.nodes import Caught, Lowering, Node, children_of
 from smithers.plan import PlanNode
 
 from .definition import Definition
 from .failure import author_place, text_of
+from .memory import Memory
 
 
 @dataclass(slots=True)
@@ -27,7 +28,7 @@ class Unit:
 class Renderer:
     """The renders of one run and what each of them read."""
 
-    def __init__(self, workflow: Definition, ctx: Context[Any], state: State) -> None:
+    def __init__(self, workflow: Definition, ctx: Context[Any], state: Memory) -> None:
         self._workflow = workflow
         self._ctx = ctx
         self._state = state
@@ -63,6 +64,10 @@ class Renderer:
     def pass_at(self, key: NodeKey) -> LoopPass:
         """What a loop's body function at `key` is given."""
         return LoopPass(self._state, self._standing(key))
+
+    def caught(self, key: NodeKey) -> Caught:
+        """The failure that the catch of the block at `key` is about."""
+        return self._state.caught(key)
 
     def _standing(self, key: NodeKey) -> Standing:
         found = self._state.standing(key.node)

@@ -151,6 +151,7 @@ class Settling:
         tolerated = (leaf.plan if leaf is not None else job.task).continue_on_fail
         draft.event(EventType.NODE_FAILED, job.key, job.attempt, brief(error))
         draft.settle_node(job.key, NodeState.FAILED, job.attempt, TOLERATED if tolerated else None)
+        self._memory.name_failure(job.key)
         self._planning.settle(job.key, Settled.TOLERATED if tolerated else Settled.FAILED)
 
     def refuse_second(self, draft: Draft, job: Job) -> None:
@@ -203,5 +204,6 @@ class Settling:
             error = CrashLoop(f"{row.key}: {verdict.reason}, always while this task ran").payload()
             log.error = error
             self._memory.facts.nodes[row.key] = Settled.FAILED
+            self._memory.name_failure(row.key)
             draft.settle_node(row.key, NodeState.FAILED, row.attempt)
             draft.event(EventType.NODE_FAILED, row.key, row.attempt, brief(error))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from smithers.agents import as_agent
-from smithers.nodes import Loop, Parallel, Task
+from smithers.nodes import Loop, Parallel, Saga, Task
+from smithers.plan import TryPlan
 from smithers.records import FrameWrite, Mount, MountRow
 from smithers.scheduler.vertex import AnyVertex, Group, Leaf
 
@@ -16,7 +17,7 @@ _WORDS = {
     "SequenceVertex": "sequence",
     "ParallelVertex": "parallel",
     "LoopVertex": "loop",
-    "BlockVertex": "block",
+    "BlockVertex": "try",
     "HoleVertex": "body",
 }
 
@@ -69,6 +70,8 @@ class MountedRows:
                 key = (type(vertex), payload.max_iterations)
             case Parallel():
                 key = (type(vertex), payload.max_concurrency)
+            case Saga():
+                key = (type(vertex), payload.on_failure)
             case _:
                 key = (type(vertex),)
         try:
@@ -91,6 +94,10 @@ def _facts(vertex: AnyVertex) -> dict[str, Any]:
     if isinstance(payload, Task):
         return _task_facts(payload)
     found: dict[str, Any] = {"kind": _WORDS[type(vertex).__name__]}
+    if isinstance(payload, Saga):
+        return {"kind": "saga", "on_failure": payload.on_failure}
+    if isinstance(vertex.plan, TryPlan) and isinstance(payload, Parallel):
+        return {"kind": "quarantine"}
     if isinstance(payload, Loop) and found["kind"] == "loop":
         found["max_iterations"] = payload.max_iterations
     if isinstance(payload, Parallel) and payload.max_concurrency is not None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from .boundary import Caught as Caught
+from .boundary import Saga as Saga
+from .boundary import SagaStep as SagaStep
+from .boundary import TryCatchFinally as TryCatchFinally
 from .branch import Branch as Branch
 from .importable import Reference as Reference
 from .importable import reference as reference
@@ -30,6 +34,7 @@ __all__ = [
     "AgentLike",
     "Bodies",
     "Branch",
+    "Caught",
     "Child",
     "Loop",
     "Lowering",
@@ -39,11 +44,14 @@ __all__ = [
     "Pass",
     "Reference",
     "RetryPolicy",
+    "Saga",
+    "SagaStep",
     "Sequence",
     "Span",
     "SqlTable",
     "Task",
     "TaskOptions",
+    "TryCatchFinally",
     "check_limit",
     "children_of",
     "reference",

@@ -13,6 +13,8 @@ from smithers.plan import MAX_DEPTH, PlanNode, SequencePlan
 if TYPE_CHECKING:
     from smithers.ids import NodeKey
 
+    from .boundary import Caught
+
 _OWN = "smithers."
 
 
@@ -57,6 +59,10 @@ class Bodies(Protocol):
 
     def pass_at(self, key: NodeKey) -> Any:
         """The pass that a loop's body at `key` makes."""
+        ...
+
+    def caught(self, key: NodeKey) -> Caught:
+        """The failure that the catch of the block at `key` is about."""
         ...
 
 

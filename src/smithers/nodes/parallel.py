@@ -7,7 +7,7 @@ from typing import Literal
 
 from smithers.errors import InvalidNode
 from smithers.ids import NodeKey, check_node_id
-from smithers.plan import HolePlan, ParallelPlan, PlanNode
+from smithers.plan import HolePlan, ParallelPlan, PlanNode, TryPlan
 
 from .node import Child, Lowering, Node, children_of, first_of, here, targets_of
 from .option import check_limit
@@ -23,16 +23,19 @@ class Parallel(Node):
             is in flight while an attempt runs in it; waits and back-off hold no slot.
         on_failure: what an unhandled failure below does to the others: `"wait"` lets what runs end by itself,
             `"cancel"` cancels it.
+        failure_policy: whom a failure below concerns: `"fail"` all that stands around it, `"quarantine"` only
+            the child it is in: who needs its outputs is skipped, the rest goes on, the run ends partial.
         id: shown to people; default: `parallel:` and the first task inside.
     """
 
-    __slots__ = ("body", "children", "id", "max_concurrency", "on_failure")
+    __slots__ = ("body", "children", "failure_policy", "id", "max_concurrency", "on_failure")
 
     def __init__(
         self,
         *children: Child | Callable[[], Child],
         max_concurrency: int | None = None,
         on_failure: Literal["wait", "cancel"] = "wait",
+        failure_policy: Literal["fail", "quarantine"] = "fail",
         id: str | None = None,
     ) -> None:
         self.place = here()
@@ -44,6 +47,17 @@ class Parallel(Node):
         check_limit(max_concurrency, "max_concurrency", self.place)
         if on_failure not in ("wait", "cancel"):
             raise InvalidNode(f'on_failure={on_failure!r} is not "wait" or "cancel"', place=self.place)
+        if failure_policy not in ("fail", "quarantine"):
+            raise InvalidNode(
+                f'failure_policy={failure_policy!r} is not "fail" or "quarantine"', place=self.place
+            )
+        if failure_policy == "quarantine" and on_failure == "cancel":
+            raise InvalidNode(
+                'on_failure="cancel" has nothing to cancel with failure_policy="quarantine"',
+                hint="choose one of them",
+                place=self.place,
+            )
+        self.failure_policy = failure_policy
         self.max_concurrency = max_concurrency
         self.on_failure = on_failure
         self.id = id if id is None else check_node_id(id, self.place)
@@ -62,6 +76,11 @@ class Parallel(Node):
         return HolePlan(name, expand, self, self.place)
 
     def _plan(self, children: tuple[PlanNode, ...], name: str) -> PlanNode:
+        if self.failure_policy == "quarantine":
+            children = tuple(
+                TryPlan(f"{name}/{child.id or index}", child, tolerates=True, payload=self, place=child.place)
+                for index, child in enumerate(children)
+            )
         return ParallelPlan(
             children, self.max_concurrency, self.on_failure == "cancel", name, self, self.place
         )

@@ -298,7 +298,7 @@ def _partial(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
     blockers += [Blocker("skipped", f"{view.shown} was skipped: {view.reason}", view) for view in skipped]
     return _answer(
         run,
-        f"{run.name} finished in part{_when(run, now_ms)}: the workflow tolerated that {names} failed.",
+        f"{run.name} finished in part{_when(run, now_ms)}: the workflow went on although {names} failed.",
         blockers,
         [next_step.inspect(run.name), next_step.resume(run.name)],
     )

@@ -9,8 +9,11 @@ from .kinds import HolePlan as HolePlan
 from .kinds import LoopPlan as LoopPlan
 from .kinds import ParallelPlan as ParallelPlan
 from .kinds import PlanNode as PlanNode
+from .kinds import SagaPlan as SagaPlan
 from .kinds import SequencePlan as SequencePlan
+from .kinds import StepPlan as StepPlan
 from .kinds import TaskPlan as TaskPlan
+from .kinds import TryPlan as TryPlan
 
 __all__ = [
     "MAX_DEPTH",
@@ -20,6 +23,9 @@ __all__ = [
     "LoopPlan",
     "ParallelPlan",
     "PlanNode",
+    "SagaPlan",
     "SequencePlan",
+    "StepPlan",
     "TaskPlan",
+    "TryPlan",
 ]

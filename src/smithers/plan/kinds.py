@@ -77,17 +77,51 @@ class LoopPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class BlockPlan:
-    """An error boundary: a region of its own around `body`.
+class TryPlan:
+    """A body whose failure stops nothing but itself.
 
-    A failure inside unwinds only this region; the block then settles as failed-and-handled and what stands
-    after it goes on. What try, saga and finally need; no node lowers itself to it yet.
+    Its parts are regions: `body`; `catch`, when the body has failed; `finally_`, however it ended.
     """
 
     id: str
     body: PlanNode
+    catch: PlanNode | None = None
+    finally_: PlanNode | None = None
+    catch_errors: tuple[str, ...] = ()
+    """Which failures the catch takes, by a name that they go by; none: all."""
+    tolerates: bool = False
+    """A failure that leaves the block is tolerated: what needs its outputs is skipped, the rest goes on."""
     payload: Any = None
     place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """One step of a saga, and what undoes it."""
+
+    action: PlanNode
+    compensation: PlanNode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SagaPlan:
+    """Steps one after another; when one fails, those that are done are undone, last first.
+
+    Each action and each compensation is a region. After the compensations the failure leaves the saga.
+    """
+
+    id: str
+    steps: tuple[StepPlan, ...] = ()
+    compensates: bool = True
+    """False: a failure undoes nothing."""
+    tolerates: bool = False
+    """What was undone without a fault counts as tolerated; otherwise the failure is unhandled."""
+    payload: Any = None
+    place: Place | None = None
+
+
+BlockPlan: TypeAlias = TryPlan | SagaPlan
+"""What makes regions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +138,4 @@ class HolePlan:
     place: Place | None = None
 
 
-PlanNode: TypeAlias = TaskPlan | SequencePlan | ParallelPlan | LoopPlan | BlockPlan | HolePlan
+PlanNode: TypeAlias = TaskPlan | SequencePlan | ParallelPlan | LoopPlan | TryPlan | SagaPlan | HolePlan

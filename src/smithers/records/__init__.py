@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .frame import AttemptEnd as AttemptEnd
 from .frame import AttemptStart as AttemptStart
+from .frame import BlockMove as BlockMove
 from .frame import EventRow as EventRow
 from .frame import FrameWrite as FrameWrite
 from .frame import HeartbeatRow as HeartbeatRow
@@ -17,6 +18,7 @@ from .frame import Wakeup as Wakeup
 from .process import ProcessRow as ProcessRow
 from .process import ProcessStart as ProcessStart
 from .row import AttemptRow as AttemptRow
+from .row import BlockRow as BlockRow
 from .row import FrameRow as FrameRow
 from .row import InboxRow as InboxRow
 from .row import MountRow as MountRow
@@ -52,6 +54,8 @@ __all__ = [
     "AttemptRow",
     "AttemptStart",
     "AttemptState",
+    "BlockMove",
+    "BlockRow",
     "EventRow",
     "EventType",
     "FailureClass",

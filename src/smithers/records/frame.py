@@ -88,6 +88,25 @@ class PassEnd(NamedTuple):
     verdict: Verdict
 
 
+class BlockMove(NamedTuple):
+    """A try block or a saga that goes on to another part, ends, or begins anew, in this frame."""
+
+    block: NodeKey
+    at: str | None
+    """Part under way: `body`, `catch`, `finally`, `action:2`, `undo:1`; empty: it has ended; None: it is open
+    again, from its beginning."""
+    outcome: int
+    """How it ends once that part has run: a `Settled`."""
+    cause: NodeKey | None = None
+    """The failure behind that."""
+    done: tuple[str, ...] = ()
+    """Parts that settled."""
+    broken: tuple[NodeKey, ...] = ()
+    """Failures of its compensations."""
+    again: tuple[NodeKey, ...] = ()
+    """Tasks in it that are open again since this frame; they may have no row of their new generation yet."""
+
+
 class Mount(NamedTuple):
     """A node that stands in the tree from this frame on."""
 
@@ -164,6 +183,7 @@ class FrameWrite:
     settled: list[NodeEnd] = field(default_factory=list)
     outputs: list[OutputRow] = field(default_factory=list)
     passes: list[PassEnd] = field(default_factory=list)
+    blocks: list[BlockMove] = field(default_factory=list)
     mounted: list[Mount] = field(default_factory=list)
     unmounted: list[str] = field(default_factory=list)
     """Ids of nodes whose open mount row ends with the frame before this one.

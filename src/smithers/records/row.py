@@ -122,6 +122,19 @@ class PassRow(NamedTuple):
     frame: int
 
 
+class BlockRow(NamedTuple):
+    """What a block remembered from one frame on; fields as in `BlockMove`."""
+
+    block: NodeKey
+    at: str | None
+    outcome: int
+    cause: NodeKey | None
+    done: tuple[str, ...]
+    broken: tuple[NodeKey, ...]
+    again: tuple[NodeKey, ...]
+    frame: int
+
+
 class MountRow(NamedTuple):
     """A node's stay in the tree."""
 
@@ -149,6 +162,8 @@ class StoredRun:
     generations: dict[NodeKey, int]
     """Newest generation of each node that has any row, where it is not 0."""
     passes: list[PassRow]
+    blocks: list[BlockRow]
+    """Oldest first."""
     mounts: list[MountRow]
     """Open mounts."""
     wakeups: list[Wakeup]

@@ -103,6 +103,9 @@ class EventType(IntEnum):
     NODE_REOPENED = 28
     PASS_ENDED = 40
     LOOP_DONE = 41
+    BLOCK_MOVED = 50
+    BLOCK_ENDED = 51
+    BLOCK_REOPENED = 52
 
     @property
     def word(self) -> str:

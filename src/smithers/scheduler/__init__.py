@@ -10,8 +10,10 @@ from .decision import Fail as Fail
 from .decision import Finish as Finish
 from .decision import Judge as Judge
 from .decision import Skip as Skip
+from .decision import Stop as Stop
 from .decision import Wait as Wait
 from .facts import Blocked as Blocked
+from .facts import BlockFact as BlockFact
 from .facts import Due as Due
 from .facts import Facts as Facts
 from .facts import LoopFact as LoopFact

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from smithers.errors import DependencyCycle
 from smithers.plan import Edge
 
-from .vertex import AnyVertex, Group, Leaf, SequenceVertex, subtree
+from .vertex import AnyVertex, BlockVertex, Group, Leaf, SequenceVertex, subtree
 
 Moment: TypeAlias = int
 """A vertex's beginning (twice its number) or its end (one more)."""
@@ -56,7 +56,7 @@ def _order(
             for child in children:
                 before(begin, child)
                 before(child + 1, end)
-            if isinstance(vertex, SequenceVertex):
+            if isinstance(vertex, SequenceVertex | BlockVertex):
                 for one, next_ in pairwise(children):
                     before(one + 1, next_)
     return after, waits

@@ -65,10 +65,15 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """The run was told to stop (`Schedule.cancel`), and has unwound."""
+
+
+@dataclass(frozen=True, slots=True)
 class Deadlock:
     """Nothing runs and nothing can: each blocked node with the ids it waits for."""
 
     blocked: tuple[tuple[NodeKey, tuple[str, ...]], ...]
 
 
-Decision: TypeAlias = Execute | Skip | Cancel | Judge | Wait | Finish | Fail | Deadlock
+Decision: TypeAlias = Execute | Skip | Cancel | Judge | Wait | Finish | Fail | Stop | Deadlock

@@ -10,7 +10,7 @@ from smithers.ids import NodeKey
 from smithers.plan import Edge
 
 from .facts import Blocked, Facts, Settled
-from .vertex import AnyVertex, Leaf, LoopVertex, Waiting
+from .vertex import AnyVertex, BlockVertex, Leaf, LoopVertex, Waiting
 
 UPSTREAM_FAILED = "upstream failed"
 """Reasons that begin so: skipped, because what it needs failed. Stored, and read back by it."""
@@ -88,10 +88,16 @@ class Edges:
     def _lacks_output(self, source: AnyVertex) -> bool:
         if isinstance(source, LoopVertex):
             return source.fact.failed
+        if isinstance(source, BlockVertex):
+            return self._has_failed(source)
         if not isinstance(source, Leaf):
             return False
         fact = self._facts.nodes.get(source.key)
         return not (isinstance(fact, Settled) and fact.has_output)
+
+    def _has_failed(self, block: BlockVertex) -> bool:
+        fact = self._facts.blocks.get(block.key)
+        return fact is not None and fact.has_ended and fact.then is not Settled.FINISHED
 
     def _doom(self, leaf: Leaf) -> None:
         if not leaf.is_doomed:
@@ -162,9 +168,16 @@ class Edges:
             if not edge.needs_output or source is None:
                 continue
             if self.target(leaf, source).is_settled and self._lacks_output(source):
-                failed = isinstance(source, LoopVertex)
-                return _doom_of(edge.target, Settled.FAILED if failed else self._facts.nodes.get(source.key))
+                return _doom_of(edge.target, self._outcome(source))
         return None
+
+    def _outcome(self, source: AnyVertex) -> object:
+        """How what has settled without an output has settled."""
+        if isinstance(source, LoopVertex):
+            return Settled.FAILED
+        if isinstance(source, BlockVertex):
+            return self._facts.blocks[source.key].then
+        return self._facts.nodes.get(source.key)
 
     def missing(self) -> list[tuple[NodeKey, str]]:
         """Reached tasks with an edge to an id that is not mounted (yet): (task, id)."""

@@ -63,14 +63,44 @@ class LoopFact:
     """Ended by `fail_on_max`."""
 
 
+@dataclass(frozen=True, slots=True)
+class BlockFact:
+    """A block's own memory: no fact before it has begun. It never steps back because the tree changed."""
+
+    at: str
+    """Name of the part under way: `body`, `catch`, `finally`, `action:2`, `undo:1`; empty: it has ended."""
+    then: Settled = Settled.FINISHED
+    """How it ends, or has ended, once that part has run."""
+    cause: NodeKey | None = None
+    """The failure behind that, or the one that its catch is about."""
+    done: tuple[str, ...] = ()
+    """Parts that settled."""
+    broken: tuple[NodeKey, ...] = ()
+    """Failures of its compensations."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing in it happens any more."""
+        return not self.at
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has ended by a failure that nothing in it handled, or was cut short by a cancel.
+
+        The second is one too: should the run go on after all, what the block was for has not been done.
+        """
+        return not self.at and self.then in (Settled.FAILED, Settled.CANCELLED)
+
+
 @dataclass(slots=True)
 class Facts:
     """The facts of one run. The schedule writes what it is told; nothing else does."""
 
     nodes: dict[NodeKey, NodeFact] = field(default_factory=dict)
     loops: dict[NodeKey, LoopFact] = field(default_factory=dict)
-    blocks: dict[NodeKey, Settled] = field(default_factory=dict)
-    """Error boundaries that have ended, and how."""
+    blocks: dict[NodeKey, BlockFact] = field(default_factory=dict)
+    names: dict[NodeKey, tuple[str, ...]] = field(default_factory=dict)
+    """What a failure goes by: its code, its class."""
 
     def copy(self) -> Facts:
         """An independent copy: what a reload from the store would give."""
@@ -78,6 +108,7 @@ class Facts:
             dict(self.nodes),
             {key: LoopFact(fact.pass_, fact.done, fact.failed) for key, fact in self.loops.items()},
             dict(self.blocks),
+            dict(self.names),
         )
 
     def running(self) -> Iterable[NodeKey]:

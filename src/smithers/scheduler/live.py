@@ -10,8 +10,9 @@ from smithers.ids import NodeKey
 from smithers.plan import PlanNode
 
 from .admission import Admission
+from .block import first_fact
 from .edges import Edges
-from .facts import Facts, Running, Settled
+from .facts import BlockFact, Facts, Running, Settled
 from .failing import Failing
 from .mount import Mounted
 from .vertex import (
@@ -36,12 +37,16 @@ class Keep:
     """Every running attempt of the run, mounted or not."""
     version: int = 0
     """Rises whenever other ids stand in the tree than before."""
+    is_cancelled: bool = False
+    """The run was told to stop."""
     cancelled: set[NodeKey] = field(default_factory=set)
     """Attempts that `Cancel` has named already."""
     bodies: dict[NodeKey, PlanNode] = field(default_factory=dict)
     """What each hole was filled with."""
     skipped: list[tuple[Path, NodeKey, str]] = field(default_factory=list)
     """Settled as skipped, and not reported yet."""
+    changed: dict[NodeKey, BlockFact] = field(default_factory=dict)
+    """What blocks have come to remember, and nobody has taken yet."""
     visited: int = 0
 
 
@@ -58,6 +63,7 @@ class Live:
         self.ended: set[LoopVertex] = set()
         """Loops whose pass has ended and waits to be judged."""
         self.region = Region(None)
+        self.region.is_cancelled = keep.is_cancelled
         self._visited = 0
         self._reached: list[AnyVertex] = []
         """Worklist: vertices whose turn has come."""
@@ -68,6 +74,9 @@ class Live:
         """Reach the root, and all that this reaches."""
         self._reached.append(self.root)
         self.work()
+        if self.keep.is_cancelled:
+            # Not before: what runs in a shielded body is known by where it stands.
+            self.failing.cancel_run()
 
     @property
     def visited(self) -> int:
@@ -87,6 +96,7 @@ class Live:
                 if isinstance(fact, Running):
                     self.admission.count(leaf, 1)
                     self.failing.cancel_late(leaf)
+                    self.failing.begin_around(leaf)
                 elif fact is Settled.FAILED:
                     failed.append(leaf)
         if self.facts.blocks:
@@ -95,8 +105,12 @@ class Live:
                     self.failing.leave_unreached(leaf)
         for leaf in failed:
             self.failing.fail(leaf)
-        for loop in self.mounted.take_failed_loops():
-            self.failing.fail(loop)
+        for vertex in self.mounted.take_failed():
+            self.failing.fail(vertex)
+        for block in self.mounted.take_begun():
+            if not self.facts.blocks[block.key].has_ended:
+                self.failing.count(block, 1)
+            self.go_on(block)
         if self.edges.is_awaiting:
             self.edges.welcome(subtree(top))
 
@@ -143,11 +157,12 @@ class Live:
                 if vertex.children[0].is_settled:
                     self._end_pass(vertex)
             case BlockVertex():
-                if self.facts.blocks.get(vertex.key) is Settled.FAILED:
-                    return
-                self._reached.append(vertex.children[0])
-                if vertex.children[0].is_settled:
-                    self._finish_block(vertex)
+                self._reached.extend(
+                    vertex.children[vertex.numbers[name]]
+                    for name in vertex.done_at_mount
+                    if name in vertex.numbers
+                )
+                self.reach_part(vertex)
             case HoleVertex():
                 self._fill(vertex)
                 self._reached.append(vertex.children[0])
@@ -181,7 +196,7 @@ class Live:
                 case LoopVertex():
                     self._end_pass(parent)
                 case BlockVertex():
-                    self._finish_block(parent)
+                    self.failing.look.add(parent)
                 case HoleVertex():
                     top = parent
                 case _:
@@ -191,12 +206,17 @@ class Live:
         if loop.is_active and not loop.fact.done and not loop.zone.is_closed:
             self.ended.add(loop)
 
-    def _finish_block(self, block: BlockVertex) -> None:
-        if block.is_active and not block.zone.is_closed and block.key not in self.facts.blocks:
-            self.facts.blocks[block.key] = Settled.FINISHED
-            if block in self.failing.unwinding:
-                self.failing.hand_over(block)
-            self.settle_up(block)
+    def go_on(self, block: BlockVertex) -> None:
+        """Reach a block that has begun, whatever stands before it by now."""
+        self._reached.append(block)
+
+    def reach_part(self, block: BlockVertex) -> None:
+        """Reach the part of a block whose turn it is; those that were done are reached with the block."""
+        fact = self.facts.blocks.get(block.key) or first_fact(block.plan)
+        index = block.index(fact.at)
+        if index is not None:
+            self._reached.append(block.children[index])
+        self.failing.look.add(block)
 
     def begin_pass(self, loop: LoopVertex) -> None:
         """Mount the body again, in the pass that has begun."""
@@ -208,6 +228,8 @@ class Live:
         for vertex in gone:
             if vertex.running and isinstance(vertex, Leaf):
                 self.admission.count(vertex, -1)
+            elif isinstance(vertex, BlockVertex):
+                self.failing.count(vertex, -1)
         self.mounted.unmount(gone)
         self.edges.orphan(gone)
         top, leaves = self.mounted.mount(loop.plan.body, (*loop.path, 0), loop, loop.region)

@@ -8,17 +8,20 @@ from smithers.errors import DuplicateId, Place, TooDeep
 from smithers.ids import NodeKey
 from smithers.plan import (
     MAX_DEPTH,
-    BlockPlan,
     HolePlan,
     LoopPlan,
     ParallelPlan,
     PlanNode,
+    SagaPlan,
     SequencePlan,
     TaskPlan,
+    TryPlan,
 )
 
+from .block import first_fact, parts_of, turn_of
 from .facts import Facts, LoopFact, Running, Settled
 from .vertex import (
+    FALLEN,
     OPEN,
     AnyVertex,
     BlockVertex,
@@ -41,7 +44,8 @@ class Mounted:
         self.facts = facts
         self.by_id: dict[str, AnyVertex] = {}
         self.visited = 0
-        self._failed_loops: list[LoopVertex] = []
+        self._failed: list[LoopVertex | BlockVertex] = []
+        self._begun: list[BlockVertex] = []
 
     def mount(
         self, plan: PlanNode, path: Path, parent: Group | None, region: Region
@@ -67,9 +71,14 @@ class Mounted:
             self._settle_by_facts(vertex)
         return top, leaves
 
-    def take_failed_loops(self) -> list[LoopVertex]:
-        """Loops mounted since the last call that have failed already."""
-        found, self._failed_loops = self._failed_loops, []
+    def take_failed(self) -> list[LoopVertex | BlockVertex]:
+        """Loops and blocks mounted since the last call that have failed already."""
+        found, self._failed = self._failed, []
+        return found
+
+    def take_begun(self) -> list[BlockVertex]:
+        """Blocks mounted since the last call that have begun: these are reached wherever they are."""
+        found, self._begun = self._begun, []
         return found
 
     def unmount(self, vertices: list[AnyVertex]) -> None:
@@ -92,8 +101,11 @@ class Mounted:
                 ]
             case LoopVertex(plan=loop):
                 group.children = [self._make(loop.body, (*path, 0), group, group.region)]
-            case BlockVertex(plan=block, inside=inside):
-                group.children = [self._make(block.body, (*path, 0), group, inside)]
+            case BlockVertex(plan=block, regions=regions):
+                group.children = [
+                    self._make(part.plan, (*path, index), group, regions[index])
+                    for index, part in enumerate(parts_of(block))
+                ]
             case _:
                 return []
         return group.children[::-1]
@@ -122,15 +134,21 @@ class Mounted:
                 fact = self.facts.loops.setdefault(key, LoopFact())
                 vertex = LoopVertex(plan, key, path, parent, region, fact)
                 if fact.failed:
-                    self._failed_loops.append(vertex)
-            case BlockPlan():
+                    self._failed.append(vertex)
+            case TryPlan() | SagaPlan():
                 vertex = BlockVertex(plan, key, path, parent, region)
             case HolePlan():
                 vertex = HoleVertex(plan, key, path, parent, region)
             case _:
                 assert_never(plan)
         vertex.loop = loop
-        vertex.zone = self._zone_below(parent)
+        vertex.zone = self._zone_below(parent, path)
+        if isinstance(vertex, BlockVertex) and (memory := self.facts.blocks.get(key)) is not None:
+            vertex.done_at_mount = frozenset(memory.done)
+            if memory.has_failed:
+                self._failed.append(vertex)
+            if not vertex.zone.is_closed:
+                self._begun.append(vertex)
         if parent is not None:
             vertex.caps = parent.caps
             if isinstance(parent, ParallelVertex) and parent.plan.cap is not None:
@@ -139,16 +157,23 @@ class Mounted:
             self._register(vertex)
         return vertex
 
-    def _zone_below(self, parent: Group | None) -> Zone:
+    def _zone_below(self, parent: Group | None, path: Path) -> Zone:
         match parent:
             case None:
                 return OPEN
             case LoopVertex() if parent.fact.done:
                 return parent.zone._replace(is_closed=True)
-            case BlockVertex() if (end := self.facts.blocks.get(parent.key)) is not None:
-                return Zone(True, True, parent.zone.is_fallen or end is Settled.FAILED)
+            case BlockVertex():
+                return self._zone_of_part(parent, path[-1])
             case _:
                 return parent.zone
+
+    def _zone_of_part(self, block: BlockVertex, index: int) -> Zone:
+        """A part's turn is over when it settled, or when that of a later one has come."""
+        fact = self.facts.blocks.get(block.key) or first_fact(block.plan)
+        if block.names[index] in block.done_at_mount:
+            return block.zone._replace(is_closed=True, is_ended=True)
+        return FALLEN if turn_of(block.names[index]) < turn_of(fact.at) else block.zone
 
     def _register(self, vertex: AnyVertex) -> None:
         other = self.by_id.setdefault(vertex.key.node, vertex)
@@ -175,7 +200,9 @@ class Mounted:
                 ended = fact.done and (zone.is_ended or not fact.failed)
                 vertex.is_settled = ended or zone.is_fallen
             case BlockVertex():
-                vertex.is_settled = vertex.key in self.facts.blocks or zone.is_fallen
+                end = self.facts.blocks.get(vertex.key)
+                settled = end is not None and end.has_ended and (zone.is_ended or not end.has_failed)
+                vertex.is_settled = settled or zone.is_fallen
             case HoleVertex():
                 vertex.is_settled = zone.is_fallen
             case SequenceVertex() | ParallelVertex():

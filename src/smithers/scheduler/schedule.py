@@ -16,9 +16,9 @@ from smithers.ids import NodeKey
 from smithers.plan import Edge, PlanNode
 
 from .check import check_cycles
-from .decision import Cancel, Deadlock, Decision, Execute, Fail, Finish, Judge, Skip, Wait
+from .decision import Cancel, Deadlock, Decision, Execute, Fail, Finish, Judge, Skip, Stop, Wait
 from .edges import Doom
-from .facts import Blocked, Due, Facts, Running, Settled
+from .facts import Blocked, BlockFact, Due, Facts, Running, Settled
 from .live import Keep, Live
 from .vertex import AnyVertex, HoleVertex, Leaf, LoopVertex, subtree
 
@@ -31,6 +31,7 @@ class Schedule:
         facts: what has happened; written by `settle`, `judge` and `decide`, and by nobody else meanwhile.
         limit: running attempts the whole run may have; None: no limit.
         version: what `version` counts from.
+        is_cancelled: the run was told to stop.
         running: keys with a running attempt, where they are known; default: looked for in the facts.
         on_mount: called with this schedule when the tree is mounted and nothing is reached yet: before the
             first body is expanded.
@@ -45,12 +46,13 @@ class Schedule:
         version: int = 0,
         running: Iterable[NodeKey] | None = None,
         on_mount: Callable[[Schedule], None] | None = None,
+        is_cancelled: bool = False,
     ) -> None:
         self.facts = facts
         self.tree = tree
         self._limit = limit
         self._on_mount = on_mount
-        self._keep = Keep(set(facts.running() if running is None else running), version)
+        self._keep = Keep(set(facts.running() if running is None else running), version, is_cancelled)
         self._plan()
 
     def _plan(self) -> None:
@@ -84,6 +86,7 @@ class Schedule:
             self._keep.running.discard(key)
             if leaf is not None and leaf.running:
                 self._live.admission.count(leaf, -1)
+                self._live.failing.look_around(leaf)
         self._live.failing.to_cancel.discard(key)
         self._keep.cancelled.discard(key)
         if outcome is None:
@@ -127,6 +130,16 @@ class Schedule:
             self._live.begin_pass(vertex)
         self._live.work()
 
+    def cancel(self) -> None:
+        """The run is to stop: what runs is cancelled, what has begun is carried through its last parts."""
+        self._keep.is_cancelled = True
+        self._live.failing.cancel_run()
+
+    def take_changed(self) -> dict[NodeKey, BlockFact]:
+        """What blocks have come to remember since the last call: to be stored."""
+        found, self._keep.changed = self._keep.changed, {}
+        return found
+
     def refill(self, hole: NodeKey) -> None:
         """What a hole's body was made from has changed: make it anew, and plan again.
 
@@ -153,14 +166,14 @@ class Schedule:
             return skip
         if self._live.failing.to_cancel:
             return Cancel(self._live.failing.take_cancels())
-        if self._live.region.cause is not None:
-            return Wait(None, has_running=True) if self._keep.running else Fail(self._live.region.cause[1])
+        if self._live.region.unwinds and not self._keep.running and not self._live.root.begun:
+            return self._unwound()
         if self._live.ended:
             ended = sorted(loop for loop in self._live.ended if not loop.region.is_stopped)
             if ended:
                 return Judge(tuple(loop.key for loop in ended))
         if may_start and (starts := self._live.admission.admit(now_ms)):
-            return Execute(tuple(starts))
+            return self._begin(starts)
         if self._live.root.is_settled and not self._keep.running:
             return Finish(self._is_partial())
         if not may_start:
@@ -170,10 +183,23 @@ class Schedule:
             return Wait(due, has_running=bool(self._keep.running))
         return self._decide_stuck(now_ms)
 
+    def _begin(self, starts: list[NodeKey]) -> Execute:
+        for key in starts:
+            if (leaf := self._live.leaf(key)) is not None:
+                self._live.failing.begin_around(leaf)
+        self._live.work()
+        return Execute(tuple(starts))
+
+    def _unwound(self) -> Fail | Stop:
+        """The run's own region has unwound: a failure says more than that it was told to stop."""
+        cause = self._live.region.cause
+        return Stop() if cause is None or self._keep.is_cancelled else Fail(cause[1])
+
     def _settle_known(self) -> Skip | None:
         """Settle what can be known without running anything."""
-        while self._live.failing.unwinding and self._live.failing.end_quiet_blocks():
+        while self._live.failing.look and self._live.failing.end_parts():
             pass  # the end of one may be what another waited for
+        self._live.failing.leave_sealed()
         if self._live.edges.doomed:
             self._skip_doomed()
         return self._report_skipped() if self._keep.skipped else None
@@ -212,8 +238,6 @@ class Schedule:
         blocked = [leaf for leaf in self.leaves() if self._is_blocked(leaf)]
         waived: set[Leaf] = set()
         for leaf in blocked:
-            if leaf.region.is_stopped:
-                continue
             answer = self._live.edges.waive(leaf)
             if isinstance(answer, Doom):
                 self._skip(leaf, answer)
@@ -223,7 +247,7 @@ class Schedule:
         if self._keep.skipped:
             return self._report_skipped()
         if waived and (starts := self._live.admission.admit(now_ms, waived)):
-            return Execute(tuple(starts))
+            return self._begin(starts)
         later = [fact.at_ms for leaf in waived if isinstance(fact := self.facts.nodes.get(leaf.key), Due)]
         if later:
             return Wait(min(later), has_running=False)
@@ -232,10 +256,17 @@ class Schedule:
     def _is_blocked(self, leaf: Leaf) -> bool:
         if not leaf.is_active or leaf.is_settled or not leaf.unmet or leaf.zone.is_closed:
             return False
+        if leaf.region.is_stopped:
+            return False
         return not isinstance(self.facts.nodes.get(leaf.key), Settled)
 
     def _is_partial(self) -> bool:
         by_id = self._live.mounted.by_id
+        blocks = self.facts.blocks.items()
+        if any(
+            fact.has_ended and fact.then is Settled.TOLERATED and key.node in by_id for key, fact in blocks
+        ):
+            return True
         return any(
             fact is Settled.TOLERATED or fact is Settled.UPSTREAM
             for key, fact in self.facts.nodes.items()
@@ -277,8 +308,13 @@ class Schedule:
 
     @property
     def is_unwinding(self) -> bool:
-        """Whether the run itself has failed: nothing new starts."""
-        return self._live.region.cause is not None
+        """Whether the run itself has failed, or was told to stop: nothing new starts, but last parts."""
+        return self._live.region.unwinds
+
+    @property
+    def has_last_parts(self) -> bool:
+        """Whether blocks have begun that have not ended: `finally` and compensations may be to come."""
+        return self._live.root.begun > 0
 
     def leaf(self, key: NodeKey) -> Leaf | None:
         """The mounted task with this key."""

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 from smithers.ids import NodeKey
 from smithers.plan import BlockPlan, Edge, HolePlan, LoopPlan, ParallelPlan, SequencePlan, TaskPlan
 
+from .block import parts_of
 from .facts import LoopFact
 
 Path: TypeAlias = tuple[int, ...]
@@ -18,11 +19,11 @@ class Zone(NamedTuple):
     """What has already been decided about the surroundings of a vertex when it was mounted."""
 
     is_closed: bool = False
-    """In a done loop or an ended block: nothing here starts, ends or is judged any more."""
+    """In a done loop or a part of a block that is over: nothing here starts, ends or is judged any more."""
     is_ended: bool = False
-    """In an ended block: failures here have been handled."""
+    """In a part that is over: failures here have been handled."""
     is_fallen: bool = False
-    """In a block that ended by a failure: it is sealed, and nothing in it is reached any more."""
+    """In a part that failed, or whose turn never came: sealed, and nothing in it is reached any more."""
 
 
 OPEN = Zone()
@@ -30,14 +31,20 @@ FALLEN = Zone(True, True, True)
 
 
 class Region:
-    """The smallest part of a plan that a failure stops: the run, or the body of a block."""
+    """The smallest part of a plan that a failure stops: the run, or one part of a block.
 
-    __slots__ = ("cause", "parent")
+    Args:
+        parent: the region around it, if what stops that stops this one.
+    """
+
+    __slots__ = ("cause", "is_cancelled", "parent")
 
     def __init__(self, parent: Region | None) -> None:
         self.parent = parent
         self.cause: tuple[Path, NodeKey] | None = None
         """First unhandled failure in document order; set once the region unwinds."""
+        self.is_cancelled = False
+        """Of the run: it unwinds because it was told to."""
 
     def fail(self, path: Path, key: NodeKey) -> None:
         """Note an unhandled failure in it: from now on the region unwinds."""
@@ -45,20 +52,28 @@ class Region:
             self.cause = (path, key)
 
     @property
+    def unwinds(self) -> bool:
+        """Whether this very region unwinds."""
+        return self.cause is not None or self.is_cancelled
+
+    def stopped_by(self) -> Region | None:
+        """This region, or the nearest one around it, that unwinds."""
+        region: Region | None = self
+        while region is not None and not region.unwinds:
+            region = region.parent
+        return region
+
+    @property
     def is_stopped(self) -> bool:
         """Whether this region, or one around it, unwinds: nothing new starts here."""
-        region: Region | None = self
-        while region is not None:
-            if region.cause is not None:
-                return True
-            region = region.parent
-        return False
+        return self.stopped_by() is not None
 
 
 class Vertex:
     """What all vertices have."""
 
     __slots__ = (
+        "begun",
         "caps",
         "is_active",
         "is_mounted",
@@ -89,6 +104,8 @@ class Vertex:
         self.is_mounted = True
         self.running = 0
         """Running attempts at or below it."""
+        self.begun = 0
+        """Blocks at or below it that have begun and not ended."""
         self.waiters: list[Waiting] | None = None
         """Tasks with an edge here, from the moment they are reached until this settles."""
 
@@ -244,16 +261,31 @@ class LoopVertex(Group):
 
 
 class BlockVertex(Group):
-    """An error boundary: its body is a region of its own."""
+    """An error boundary: each of its parts, that is, its children, is a region."""
 
-    __slots__ = ("inside", "plan")
+    __slots__ = ("done_at_mount", "is_counted", "names", "numbers", "plan", "regions", "shields")
 
     def __init__(
         self, plan: BlockPlan, key: NodeKey, path: Path, parent: Group | None, region: Region
     ) -> None:
         super().__init__(key, path, parent, region)
         self.plan = plan
-        self.inside = Region(region)
+        self.names: list[str] = []
+        self.numbers: dict[str, int] = {}
+        self.done_at_mount: frozenset[str] = frozenset()
+        self.shields: list[bool] = []
+        self.regions: list[Region] = []
+        self.is_counted = False
+        """It counts as begun in what is above it."""
+        for part in parts_of(plan):
+            self.numbers[part.name] = len(self.names)
+            self.names.append(part.name)
+            self.shields.append(part.is_shielded)
+            self.regions.append(Region(None if part.is_shielded else region))
+
+    def index(self, part: str) -> int | None:
+        """Which child a part is; None: the plan has no such part."""
+        return self.numbers.get(part)
 
 
 class HoleVertex(Group):

@@ -13,6 +13,7 @@ from smithers.ids import NodeKey
 from smithers.records import (
     AttemptRow,
     AttemptState,
+    BlockRow,
     EventRow,
     EventType,
     FailureClass,
@@ -77,6 +78,7 @@ class StoredFacts:
                 ],
                 generations=raised,
                 passes=self.passes(run),
+                blocks=self.blocks(run),
                 mounts=self.mounts(self._rows("open_mounts", run)),
                 wakeups=self.wakeups(run),
                 inbox=open_messages(self._connection, [run]).get(run, []),
@@ -204,6 +206,24 @@ class StoredFacts:
         return [
             PassRow(NodeKey(names[node], names[scope], iteration), pass_, Verdict(verdict), frame)
             for node, scope, iteration, pass_, verdict, frame in rows
+        ]
+
+    def blocks(self, run: int) -> list[BlockRow]:
+        """What blocks remember, oldest first."""
+        rows = self._rows("blocks", run)
+        names = self._words(rows)
+        return [
+            BlockRow(
+                NodeKey(names[node], names[scope], iteration),
+                at,
+                outcome,
+                NodeKey(*json.loads(cause)) if cause else None,
+                tuple(json.loads(done)),
+                tuple(NodeKey(*one) for one in json.loads(broken)),
+                tuple(NodeKey(*one) for one in json.loads(again)),
+                frame,
+            )
+            for node, scope, iteration, frame, at, outcome, cause, done, broken, again in rows
         ]
 
     def frames(self, run: int) -> list[FrameRow]:

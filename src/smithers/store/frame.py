@@ -25,6 +25,10 @@ _MANY_MOUNTS = 8
 """From here on, looking words up together is quicker than one by one."""
 
 
+def _key_text(key: NodeKey | None) -> str | None:
+    return json.dumps(key) if key is not None else None
+
+
 class FrameStatements:
     """Writes frames within a transaction that somebody else begins and ends.
 
@@ -257,6 +261,24 @@ class FrameStatements:
                 for loop, pass_, verdict in frame.passes
             ]
             self._store(self._sql["end_pass"], passes)
+        if frame.blocks:
+            blocks: list[Row] = [
+                (
+                    run,
+                    name(key.node),
+                    name(key.scope),
+                    key.iteration,
+                    number,
+                    at,
+                    outcome,
+                    _key_text(cause),
+                    json.dumps(done),
+                    json.dumps(broken),
+                    json.dumps(again),
+                )
+                for key, at, outcome, cause, done, broken, again in frame.blocks
+            ]
+            self._store(self._sql["move_block"], blocks)
         if frame.unmounted:
             self._store(self._sql["unmount"], [(number - 1, run, name(node)) for node in frame.unmounted])
         if frame.mounted:

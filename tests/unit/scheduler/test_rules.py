@@ -10,17 +10,20 @@ from smithers.errors import TooDeep
 from smithers.ids import NodeKey
 from smithers.plan import (
     MAX_DEPTH,
-    BlockPlan,
     Edge,
     HolePlan,
     LoopPlan,
     ParallelPlan,
     PlanNode,
+    SagaPlan,
     SequencePlan,
+    StepPlan,
     TaskPlan,
+    TryPlan,
 )
 from smithers.scheduler import (
     Blocked,
+    BlockFact,
     Cancel,
     Deadlock,
     Decision,
@@ -36,6 +39,7 @@ from smithers.scheduler import (
     Schedule,
     Settled,
     Skip,
+    Stop,
     Wait,
 )
 
@@ -64,8 +68,39 @@ def loop(name: str, body: PlanNode | str, most: int | None = None, *, fails: boo
     return LoopPlan(name, node(body), most, fail_on_max=fails)
 
 
-def block(name: str, body: PlanNode | str) -> BlockPlan:
-    return BlockPlan(name, node(body))
+def block(name: str, body: PlanNode | str) -> TryPlan:
+    """A boundary that handles whatever fails in it."""
+    return TryPlan(name, node(body), catch=SequencePlan())
+
+
+def ended_by(how: Settled) -> BlockFact:
+    """The memory of such a block that has ended by how its body did."""
+    return BlockFact("", done=("body",) if how is Settled.FINISHED else ("catch",))
+
+
+def ends(play: Play) -> dict[NodeKey, Settled]:
+    """The blocks that have ended, by how their bodies did."""
+    return {
+        key: Settled.FINISHED if "body" in fact.done else Settled.FAILED
+        for key, fact in play.facts.blocks.items()
+        if fact.has_ended
+    }
+
+
+def attempt(
+    body: PlanNode | str,
+    *,
+    catch: PlanNode | str | None = None,
+    last: PlanNode | str | None = None,
+    codes: tuple[str, ...] = (),
+    name: str = "t",
+) -> TryPlan:
+    return TryPlan(name, node(body), catch and node(catch), last and node(last), codes)
+
+
+def saga(*steps: tuple[PlanNode | str, PlanNode | str | None], how: str = "compensate") -> SagaPlan:
+    plans = tuple(StepPlan(node(action), undo and node(undo)) for action, undo in steps)
+    return SagaPlan("s", plans, compensates=how != "fail", tolerates=how == "compensate")
 
 
 def facts(**nodes: NodeFact) -> Facts:
@@ -157,12 +192,12 @@ def test_a_loop_never_steps_backwards_because_the_tree_changed() -> None:
 
 def test_a_block_that_has_ended_stays_ended_when_the_tree_changes() -> None:
     known = facts(a=Settled.FAILED)
-    known.blocks[NodeKey("b")] = Settled.FAILED
+    known.blocks[NodeKey("b")] = ended_by(Settled.FAILED)
     play = Play(seq(block("b", seq("new", "a")), "after"), known)
     assert play.starts() == ["after"]
     play.settle("after")
     assert play.next() == Finish(is_partial=False)
-    assert play.facts.blocks == {NodeKey("b"): Settled.FAILED}
+    assert ends(play) == {NodeKey("b"): Settled.FAILED}
 
 
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
@@ -408,10 +443,10 @@ def test_a_region_is_judged_when_nothing_in_it_runs() -> None:
     play.next()
     play.settle("a", Settled.FAILED)
     play.next()
-    assert NodeKey("b") not in play.facts.blocks
+    assert NodeKey("b") not in ends(play)
     play.settle("slow")
     play.next()
-    assert play.facts.blocks == {NodeKey("b"): Settled.FAILED}
+    assert ends(play) == {NodeKey("b"): Settled.FAILED}
 
 
 def test_a_failure_in_a_block_unwinds_only_the_block() -> None:
@@ -428,16 +463,16 @@ def test_a_block_whose_body_settles_ends_finished() -> None:
     play.next()
     play.settle("a")
     assert play.starts() == ["after"]
-    assert play.facts.blocks == {NodeKey("b"): Settled.FINISHED}
+    assert ends(play) == {NodeKey("b"): Settled.FINISHED}
 
 
-def test_a_block_inside_an_unwinding_region_does_not_end_by_its_own_failure() -> None:
+def test_a_block_inside_an_unwinding_region_skips_its_catch() -> None:
     play = Play(par("a", block("b", "c")))
     play.next()
     play.settle("c", Settled.FAILED)
     play.settle("a", Settled.FAILED)
     assert play.next() == Fail(NodeKey("a"))
-    assert play.facts.blocks == {}
+    assert play.facts.blocks == {NodeKey("b"): BlockFact("", Settled.FAILED, NodeKey("c"))}
 
 
 def test_no_loop_in_an_unwinding_region_is_judged() -> None:
@@ -464,7 +499,8 @@ def test_the_cause_is_the_first_failure_of_the_run_in_document_order() -> None:
         play.settle(name, Settled.FAILED)
     assert waits(play.next())
     play.settle("slow")
-    assert play.next() == Fail(NodeKey("first"))
+    # Its catch is skipped, because the run unwinds: this failure is one of the run's as well.
+    assert play.next() == Fail(NodeKey("inner"))
 
 
 def test_a_handled_failure_stays_handled_when_the_run_is_loaded_again() -> None:
@@ -661,7 +697,7 @@ def test_a_deadlock_does_not_list_what_can_never_start_where_all_is_over(how: st
 
 def test_a_deadlock_does_not_list_a_failure_that_a_block_has_handled() -> None:
     known = facts(a=Settled.FAILED)
-    known.blocks[NodeKey("b")] = Settled.FAILED
+    known.blocks[NodeKey("b")] = ended_by(Settled.FAILED)
     play = Play(par(block("b", task("a", "nowhere")), task("c", "nowhere")), known)
     assert play.next() == Deadlock(((NodeKey("c"), ("nowhere",)),))
 
@@ -799,7 +835,7 @@ def test_a_callable_that_reads_what_is_not_there_waits_for_it() -> None:
 def ended(how: Settled = Settled.FAILED, **nodes: NodeFact) -> Facts:
     """Facts of a run in which the block `b` has ended."""
     known = facts(**nodes)
-    known.blocks[NodeKey("b")] = how
+    known.blocks[NodeKey("b")] = ended_by(how)
     return known
 
 
@@ -841,7 +877,7 @@ def test_a_failure_in_an_ended_block_unwinds_nothing(how: Settled) -> None:
     assert play.starts() == ["c"]
     play.settle("c")
     assert play.next() == Finish(is_partial=False)
-    assert play.facts.blocks[NodeKey("outer")] is Settled.FINISHED
+    assert ends(play)[NodeKey("outer")] is Settled.FINISHED
 
 
 def test_what_a_failed_block_did_not_reach_makes_no_run_partial() -> None:
@@ -884,7 +920,7 @@ def test_the_end_of_a_failed_block_reaches_nothing_more_in_it() -> None:
     assert asked == []
 
 
-def block_with_holes(asked: list[NodeKey]) -> BlockPlan:
+def block_with_holes(asked: list[NodeKey]) -> TryPlan:
     """`a` beside a hole with `c` and, in a hole of its own, `d`; expansions are noted in `asked`."""
 
     def inner(place: NodeKey) -> PlanNode:
@@ -931,7 +967,7 @@ def test_a_failure_that_the_end_of_its_block_unmounts_is_handled() -> None:
     play.settle("c", Settled.FAILED)
     play.settle("a")
     assert play.starts() == ["after"]
-    assert play.facts.blocks == {NodeKey("b"): Settled.FAILED}
+    assert ends(play) == {NodeKey("b"): Settled.FAILED}
     play.settle("after")
     assert play.next() == Finish(is_partial=False)
 
@@ -1022,7 +1058,7 @@ def test_an_attempt_in_a_failed_block_is_waited_for_by_those_who_need_it() -> No
 def test_a_failed_block_is_sealed_even_where_all_is_over(how: str) -> None:
     known = ended(Settled.FINISHED, a=Settled.FAILED)
     known.loops[NodeKey("b")] = LoopFact(done=True)
-    known.blocks[NodeKey("inner")] = Settled.FAILED
+    known.blocks[NodeKey("inner")] = ended_by(Settled.FAILED)
     over = block("inner", seq("a", "new"))
     play = Play(block("b", over) if how == "block" else loop("b", over), known)
     assert play.skips() == {"new": "not reached"}
@@ -1032,35 +1068,35 @@ def test_a_failed_block_is_sealed_even_where_all_is_over(how: str) -> None:
 def test_what_is_over_in_a_failed_block_is_sealed_with_it() -> None:
     known = ended(a=Settled.FINISHED)
     known.loops[NodeKey("l")] = LoopFact(done=True)
-    known.blocks[NodeKey("inner")] = Settled.FINISHED
+    known.blocks[NodeKey("inner")] = ended_by(Settled.FINISHED)
     hole = HolePlan("h", lambda _: task("never"))
     play = Play(block("b", par("a", loop("l", par("x", hole)), block("inner", "y"))), known)
     assert play.skips() == {"x": "not reached", "y": "not reached"}
     assert NodeKey("never") not in play.schedule.snapshot()
 
 
-def test_a_block_whose_body_settles_while_it_unwinds_ends_finished_and_once() -> None:
+def test_a_failure_in_a_done_loop_unwinds_the_part_around_it_all_the_same() -> None:
     known = facts(a=Running(), c=Running())
     known.loops[NodeKey("l")] = LoopFact(done=True)
     play = Play(block("b", par(loop("l", "a"), "c")), known)
     play.next()
     play.settle("a", Settled.FAILED)
     assert waits(play.next())
-    assert play.facts.blocks == {}
+    assert ends(play) == {}
     play.settle("c")
     assert play.next() == Finish(is_partial=False)
-    assert play.facts.blocks == {NodeKey("b"): Settled.FINISHED}
+    assert ends(play) == {NodeKey("b"): Settled.FAILED}
 
 
-def test_a_block_that_finishes_around_a_running_task_stays_finished_when_that_fails() -> None:
+def test_a_part_whose_body_has_settled_is_not_over_while_anything_in_it_runs() -> None:
     known = facts(a=Running())
     known.loops[NodeKey("l")] = LoopFact(done=True)
     play = Play(block("b", loop("l", "a")), known)
     assert waits(play.next())
-    assert play.facts.blocks == {NodeKey("b"): Settled.FINISHED}
+    assert ends(play) == {}
     play.settle("a", Settled.FAILED)
     assert play.next() == Finish(is_partial=False)
-    assert play.facts.blocks == {NodeKey("b"): Settled.FINISHED}
+    assert ends(play) == {NodeKey("b"): Settled.FAILED}
 
 
 def unwinding_round_a_done_loop(body: PlanNode, **running: NodeFact) -> Play:
@@ -1074,16 +1110,304 @@ def unwinding_round_a_done_loop(body: PlanNode, **running: NodeFact) -> Play:
     return play
 
 
-def test_what_had_failed_in_a_block_has_settled_there_once_it_finishes() -> None:
+def test_what_stands_after_a_failure_in_a_done_loop_is_gone_with_the_part() -> None:
     play = unwinding_round_a_done_loop(seq("a", HolePlan("h", lambda _: task("x"))))
     assert play.next() == Finish(is_partial=False)
-    assert play.state("x") == "idle"
+    assert NodeKey("x") not in play.schedule.snapshot()
 
 
-def test_nothing_is_cancelled_for_a_failure_that_its_block_has_handled() -> None:
+def test_what_runs_beside_a_failure_in_a_done_loop_is_cancelled_there() -> None:
     play = unwinding_round_a_done_loop(par("a", "d", cancel=True), d=Running())
+    assert play.next() == Cancel((NodeKey("d"),))
+    play.settle("d", Settled.CANCELLED)
+    assert play.next() == Finish(is_partial=False)
+
+
+# --- Try blocks -------------------------------------------------------------------------------------
+
+
+def run(play: Play, *failing: str, stop_before: str | None = None) -> list[str]:
+    """Run to the end, one task at a time; what started, in order. Those in `failing` fail."""
+    order: list[str] = []
+    while not isinstance(decision := play.next(), Finish | Fail | Stop | Deadlock):
+        match decision:
+            case Execute(starts=starts):
+                for started in starts:
+                    if str(started) == stop_before:
+                        return order
+                    order.append(started.node)
+                    play.settle(started, Settled.FAILED if started.node in failing else Settled.FINISHED)
+            case Cancel(keys=keys):
+                for cancelled in keys:
+                    play.settle(cancelled, Settled.CANCELLED)
+            case Judge(loops=loops):
+                for one in loops:
+                    play.schedule.judge(one, True)
+            case other:
+                raise AssertionError(f"unexpected {other}")
+    return order
+
+
+def test_a_body_that_settles_skips_its_catch_and_runs_its_finally() -> None:
+    play = Play(seq(attempt("a", catch="c", last="f"), "after"))
+    assert play.starts() == ["a"]
+    play.settle("a")
+    assert play.skips() == {"c": "not reached"}
+    assert play.state("f") == "running"
+    play.settle("f")
+    assert run(play) == ["after"]
+
+
+def test_a_body_that_fails_goes_on_with_its_catch_its_finally_and_what_stands_after() -> None:
+    play = Play(seq(attempt(seq("a", "b"), catch="c", last="f"), "after"))
+    assert run(play, "a") == ["a", "c", "f", "after"]
+    assert play.decide() == Finish(is_partial=False)
+    assert play.state("b") == "not_reached"
+
+
+def test_a_body_that_fails_without_a_catch_runs_its_finally_and_fails_its_block() -> None:
+    play = Play(seq(attempt("a", last="f"), "after"))
+    assert run(play, "a") == ["a", "f"]
+    assert play.decide() == Fail(NodeKey("a"))
+
+
+@pytest.mark.parametrize(("codes", "order"), [(("ONE", "X"), ["a", "c", "f"]), (("TWO",), ["a", "f"])])
+def test_a_catch_takes_the_failures_it_names(codes: tuple[str, ...], order: list[str]) -> None:
+    known = Facts(names={NodeKey("a"): ("ONE", "crash")})
+    assert run(Play(attempt("a", catch="c", last="f", codes=codes), known), "a") == order
+
+
+def test_a_loop_that_must_not_reach_its_last_pass_can_be_caught_by_its_code() -> None:
+    play = Play(attempt(loop("l", "a", most=1, fails=True), catch="c", codes=("LOOP_MAX_REACHED",)))
+    assert play.starts() == ["a"]
+    play.settle("a")
+    play.next()
+    play.judge("l", until=False)
+    assert play.starts() == ["c"]
+
+
+@pytest.mark.parametrize("failing", ["c", "f"])
+def test_a_catch_or_a_finally_that_fails_fails_its_block(failing: str) -> None:
+    play = Play(seq(attempt("a", catch="c", last="f"), "after"))
+    assert run(play, "a", failing) == ["a", "c", "f"]
+    assert play.decide() == Fail(NodeKey(failing))
+
+
+def test_a_finally_that_fails_fails_a_body_that_had_settled() -> None:
+    play = Play(attempt("a", last="f"))
+    assert run(play, "f") == ["a", "f"]
+    assert play.decide() == Fail(NodeKey("f"))
+
+
+def test_a_failure_around_a_block_that_has_begun_skips_its_catch_and_runs_its_finally() -> None:
+    play = Play(par("x", attempt(seq("a", "b"), catch="c", last=seq("f", "g"))))
+    assert play.starts() == ["x", "a"]
+    play.settle("x", Settled.FAILED)
+    play.settle("a")
+    assert run(play) == ["f", "g"]
+    assert play.decide() == Fail(NodeKey("x"))
+
+
+def test_a_failure_around_a_block_that_has_not_begun_runs_nothing_of_it() -> None:
+    play = Play(par("x", attempt("a", catch="c", last="f")), limit=1)
+    assert run(play, "x") == ["x"]
+    assert play.decide() == Fail(NodeKey("x"))
+
+
+def test_a_failure_around_a_block_waits_for_its_catch_and_does_not_go_on_with_it() -> None:
+    play = Play(par("x", attempt("a", catch=seq("c", "d"), last="f")))
+    play.next()
+    play.settle("a", Settled.FAILED)
+    assert play.starts() == ["c"]
+    play.settle("x", Settled.FAILED)
     assert waits(play.next())
-    assert play.facts.blocks == {NodeKey("b"): Settled.FINISHED}
+    play.settle("c")
+    assert run(play) == ["f"]
+
+
+def test_a_finally_is_shielded_from_what_cancels_around_it() -> None:
+    play = Play(par("x", attempt("a", last="f"), "y", cancel=True))
+    play.next()
+    play.settle("a")
+    assert play.starts() == ["f"]
+    play.settle("x", Settled.FAILED)
+    assert play.next() == Cancel((NodeKey("y"),))
+    play.settle("y", Settled.CANCELLED)
+    assert waits(play.next())
+    play.settle("f")
+    assert play.next() == Fail(NodeKey("x"))
+
+
+def test_loops_and_retries_go_on_in_a_shielded_part() -> None:
+    play = Play(par("x", attempt("a", last=seq(loop("l", "f"), "g"))))
+    play.next()
+    play.settle("x", Settled.FAILED)
+    play.settle("a")
+    assert play.starts() == ["f"]
+    play.settle("f", Due(5))
+    assert play.next() == Wait(5, has_running=False)
+    play.now_ms = 5
+    assert play.starts() == ["f"]
+    play.settle("f")
+    assert play.next() == Judge((NodeKey("l"),))
+    play.judge("l", until=True)
+    assert run(play) == ["g"]
+
+
+def test_a_run_that_is_told_to_stop_cancels_what_runs_and_runs_every_finally() -> None:
+    play = Play(par(attempt(seq("a", "b"), catch="c", last="f"), seq("x", "y")))
+    assert play.starts() == ["a", "x"]
+    play.schedule.cancel()
+    assert play.next() == Cancel((NodeKey("a"), NodeKey("x")))
+    play.settle("a", Settled.CANCELLED)
+    play.settle("x", Settled.CANCELLED)
+    assert run(play) == ["f"]
+    assert play.decide() == Stop()
+    assert play.facts.blocks[NodeKey("t")].then is Settled.CANCELLED
+
+
+def test_a_body_that_a_stop_has_cut_short_has_not_settled() -> None:
+    play = Play(attempt("a", last="f"))
+    play.next()
+    play.schedule.cancel()
+    play.next()
+    play.settle("a", Settled.CANCELLED)
+    assert run(play) == ["f"]
+    assert play.facts.blocks == {NodeKey("t"): BlockFact("", Settled.CANCELLED, done=("finally",))}
+
+
+def test_a_step_that_a_stop_has_cut_short_is_not_done_and_not_undone() -> None:
+    play = Play(saga(("a", "ua"), ("b", "ub"), ("c", None)))
+    play.next()
+    play.settle("a")
+    assert play.starts() == ["b"]
+    play.schedule.cancel()
+    play.next()
+    play.settle("b", Settled.CANCELLED)
+    assert run(play) == ["ua"]
+    assert play.decide() == Stop()
+
+
+def test_blocks_in_blocks_end_from_the_inside() -> None:
+    inner = attempt("a", last="f1", name="inner")
+    play = Play(attempt(seq(inner, "b"), catch="c", last="f2"))
+    assert run(play, "a") == ["a", "f1", "c", "f2"]
+
+
+def test_a_part_is_not_over_while_a_block_in_it_has_a_last_part_to_come() -> None:
+    inner = attempt("a", last="f1", name="inner")
+    play = Play(attempt(par(inner, "x"), last="f2"))
+    play.next()
+    play.settle("x", Settled.FAILED)
+    play.settle("a")
+    assert play.starts() == ["f1"]
+    play.settle("f1", Due(5))
+    assert play.next() == Wait(5, has_running=False)
+    play.now_ms = 5
+    assert play.starts() == ["f1"]
+    play.settle("f1")
+    assert run(play) == ["f2"]
+    assert play.decide() == Fail(NodeKey("x"))
+
+
+def test_a_block_that_has_begun_is_carried_through_when_it_is_loaded_again() -> None:
+    tree = attempt(seq("a", "b"), catch=seq("c", "d"), last="f")
+    play = Play(tree)
+    assert run(play, "a", stop_before="d") == ["a", "c"]
+    play.settle("d", None)
+    again = Play(tree, play.facts.copy())
+    assert run(again) == ["d", "f"]
+    assert again.decide() == Finish(is_partial=False)
+
+
+def test_a_block_does_not_step_backwards_when_its_body_changes() -> None:
+    play = Play(attempt("a", catch="c", last="f"))
+    assert run(play, "a", stop_before="f") == ["a", "c"]
+    play.settle("f", None)
+    again = Play(attempt(seq("a", "new"), catch=seq("c", "new2"), last="f"), play.facts.copy())
+    assert run(again) == ["f"]
+
+
+def test_what_a_tolerating_block_lacks_is_skipped_for_those_who_need_it_and_the_rest_goes_on() -> None:
+    branch = TryPlan("q", seq("a", "a2"), tolerates=True)
+    play = Play(par(branch, "x", task("y", needs=("a",)), task("z", "a")))
+    assert run(play, "a") == ["a", "x", "z"]
+    assert play.state("y") == "upstream"
+    assert play.decide() == Finish(is_partial=True)
+
+
+def test_a_tolerated_failure_makes_the_run_partial_even_if_nobody_needed_it() -> None:
+    play = Play(par(TryPlan("q", node("a"), tolerates=True), "x"))
+    run(play, "a")
+    assert play.decide() == Finish(is_partial=True)
+
+
+# --- Sagas ------------------------------------------------------------------------------------------
+
+
+def test_the_steps_of_a_saga_run_in_order_and_its_compensations_are_not_reached() -> None:
+    play = Play(seq(saga(("a", "ua"), ("b", "ub")), "after"))
+    assert run(play) == ["a", "b", "after"]
+    assert play.state("ua") == play.state("ub") == "not_reached"
+
+
+@pytest.mark.parametrize(
+    ("how", "after"),
+    [
+        ("compensate", Finish(is_partial=True)),
+        ("compensate-and-fail", Fail(NodeKey("c"))),
+        ("fail", Fail(NodeKey("c"))),
+    ],
+)
+def test_a_failed_step_undoes_those_before_it_last_first(how: str, after: Decision) -> None:
+    play = Play(saga(("a", "ua"), ("b", "ub"), ("c", "uc"), ("d", "ud"), how=how))
+    assert run(play, "c") == ["a", "b", "c", *(() if how == "fail" else ("ub", "ua"))]
+    assert play.decide() == after
+
+
+def test_a_step_without_a_compensation_is_passed_over() -> None:
+    assert run(Play(saga(("a", "ua"), ("b", None), ("c", None))), "c") == ["a", "b", "c", "ua"]
+
+
+def test_a_compensation_that_fails_is_recorded_and_the_rest_still_run_and_the_saga_fails() -> None:
+    play = Play(saga(("a", "ua"), ("b", "ub"), ("c", None)))
+    assert run(play, "c", "ub") == ["a", "b", "c", "ub", "ua"]
+    assert play.decide() == Fail(NodeKey("c"))
+    assert play.facts.blocks[NodeKey("s")].broken == (NodeKey("ub"),)
+
+
+def test_a_saga_that_has_begun_is_undone_when_the_region_around_it_unwinds() -> None:
+    play = Play(par("x", saga(("a", "ua"), (seq("b", "b2"), "ub"), ("c", None))))
+    play.next()
+    play.settle("a")
+    assert play.starts() == ["b"]
+    play.settle("x", Settled.FAILED)
+    assert waits(play.next())
+    play.settle("b")
+    assert run(play) == ["ua"]
+    assert play.decide() == Fail(NodeKey("x"))
+
+
+def test_a_saga_that_has_ended_is_not_undone_by_what_fails_after_it() -> None:
+    assert run(Play(seq(saga(("a", "ua")), "x")), "x") == ["a", "x"]
+
+
+def test_a_saga_goes_on_with_its_compensations_when_it_is_loaded_again() -> None:
+    tree = saga(("a", "ua"), ("b", "ub"), ("c", None))
+    play = Play(tree)
+    assert run(play, "c", stop_before="ua") == ["a", "b", "c", "ub"]
+    play.settle("ua", None)
+    assert run(Play(tree, play.facts.copy())) == ["ua"]
+
+
+def test_a_loop_in_a_saga_in_a_try_in_a_parallel_in_a_loop() -> None:
+    inner = saga((loop("in", "a"), "ua"), ("b", None), how="compensate-and-fail")
+    tree = loop("out", par(attempt(inner, catch="c", last="f"), "x"))
+    play = Play(tree)
+    assert run(play, "b") == ["a", "x", "b", "ua", "c", "f"]
+    assert play.decide() == Finish(is_partial=False)
+    assert NodeKey("in", "", 0) in play.facts.loops
+    assert play.facts.nodes[NodeKey("a", "out=0", 0)] is Settled.FINISHED
 
 
 def open_inside(how: str) -> tuple[PlanNode, Facts]:
@@ -1202,7 +1526,7 @@ def test_an_unmounted_running_task_counts_for_the_runs_limit_only() -> None:
 
 def test_an_attempt_that_outlives_its_pass_holds_no_slot_in_the_next() -> None:
     known = facts(t=Running())
-    known.blocks[NodeKey("b")] = Settled.FINISHED
+    known.blocks[NodeKey("b")] = ended_by(Settled.FINISHED)
     play = Play(par("u", loop("l", block("b", "t")), cap=1), known)
     assert play.next() == Judge((NodeKey("l"),))
     play.judge("l", until=False)

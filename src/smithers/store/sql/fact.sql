@@ -24,20 +24,25 @@ FROM smithers_attempts WHERE run = ?
 ORDER BY node, scope, iteration, generation, attempt;
 
 -- name: unsettled_attempts
--- A finished attempt (state 3) settles its node in the same frame, so most rows need no second look.
+-- A finished attempt (state 3) settles its node in the same frame, so most rows need no second look. The last
+-- attempt of a node that failed (state 4) is among them: a catch is told its error.
 SELECT node, scope, iteration, generation, attempt, state, from_frame, to_frame, start_seq, started_ms, ended_ms,
        agent, failure, counted, error, heartbeat, prompt
 FROM smithers_attempts a
 WHERE run = ? AND state <> 3 AND NOT EXISTS (
     SELECT 1 FROM smithers_nodes n
     WHERE n.run = a.run AND n.node = a.node AND n.scope = a.scope AND n.iteration = a.iteration
-      AND n.generation = a.generation
+      AND n.generation = a.generation AND NOT (n.state = 4 AND n.attempt = a.attempt)
 )
 ORDER BY node, scope, iteration, generation, attempt;
 
 -- name: passes
 SELECT node, scope, iteration, pass, verdict, frame FROM smithers_passes WHERE run = ?
 ORDER BY node, scope, iteration, pass;
+
+-- name: blocks
+SELECT node, scope, iteration, frame, at, outcome, cause, done, broken, again FROM smithers_blocks WHERE run = ?
+ORDER BY frame;
 
 -- name: frames
 SELECT frame, parent, seq, at_ms, rendered FROM smithers_frames WHERE run = ? ORDER BY frame;

@@ -63,6 +63,10 @@ ON CONFLICT DO UPDATE SET seq = seq WHERE body = excluded.body AND blob IS exclu
 -- name: end_pass
 INSERT INTO smithers_passes (run, node, scope, iteration, pass, verdict, frame) VALUES (?, ?, ?, ?, ?, ?, ?);
 
+-- name: move_block
+INSERT INTO smithers_blocks (run, node, scope, iteration, frame, at, outcome, cause, done, broken, again)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
 -- name: unmount
 UPDATE smithers_mounts SET to_frame = ? WHERE run = ? AND node = ? AND to_frame IS NULL;
 

@@ -100,6 +100,8 @@ class Drive:
         self._telling: list[str] = []
         """What the last frame told, in case it came to nothing."""
         self._first_event = EventType.RUN_STARTED
+        self._reopened: list[tuple[NodeKey, int]] = []
+        """Settled work that this resume does again, and its new generations; the first frame tells of it."""
 
     @property
     def run(self) -> int:
@@ -128,12 +130,17 @@ class Drive:
 
     # --- Beginning ------------------------------------------------------------------------------
 
-    def restore(self, stored: StoredRun) -> None:
-        """Take over a stored run: what is stored as running was cut off."""
+    def restore(self, stored: StoredRun, again: Iterable[NodeKey] = ()) -> None:
+        """Take over a stored run: what is stored as running was cut off.
+
+        Args:
+            again: settled nodes that are to be executed again.
+        """
         self.begin_under(stored.run.id, stored.run.fence)
         self._cut_off = self.memory.restore(stored, set())
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
+        self._reopened = [(key, self.memory.reopen(key)) for key in again]
         for message in self._mail.sort(stored):
             self.take(message)
         self._planning.reopens = stored.run.state in (RunState.FAILED, RunState.CANCELLED, RunState.PARTIAL)
@@ -177,6 +184,17 @@ class Drive:
         self._planning.refresh(Draft(self.memory, 0, 0, 0))
         return self._planning.schedule.tree
 
+    def foresee(self, now_ms: int) -> Planning:
+        """What the first frame plans from, without deciding anything. The drive is of no other use then.
+
+        Raises:
+            SmithersError: the first frame is refused.
+        """
+        draft = Draft(self.memory, self.run, self.fence, now_ms)
+        self._begin(draft)
+        self._planning.refresh(draft)
+        return self._planning
+
     # --- One frame ------------------------------------------------------------------------------
 
     def step(self, settled: Iterable[tuple[Job, Outcome]], now_ms: int) -> FrameWrite | None:
@@ -216,6 +234,9 @@ class Drive:
             draft.event(self._first_event)
             if self._first_event is EventType.RUN_RESUMED:
                 draft.write.run_change = RunChange(RunState.RUNNING)
+        for key, generation in self._reopened:
+            draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
+        self._reopened = []
         self._telling, self._notes = self._notes, []
         for note in self._telling:
             draft.event(EventType.RUN_WARNING, None, 0, {"message": note})

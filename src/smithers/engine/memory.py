@@ -218,13 +218,28 @@ class Memory:
         self.newest_output = ref
         self.outputs_by_model[row.model] = ref
 
-    def reopen(self, key: NodeKey) -> None:
-        """Begin a new generation of a settled node."""
+    def reopen(self, key: NodeKey) -> int:
+        """Begin a new generation of a settled node; returns its number."""
         self.generations[key] = self.generations.get(key, 0) + 1
         self.facts.nodes.pop(key, None)
         self.logs.pop(key, None)
         self.reasons.pop(key, None)
         self.rows.drop(key)
+        if self.newest_output is not None and self.newest_output.key == key:
+            self.newest_output = self._newest()
+        for model, ref in list(self.outputs_by_model.items()):
+            if ref.key == key:
+                found = self._newest(model)
+                if found is not None:
+                    self.outputs_by_model[model] = found
+                else:
+                    del self.outputs_by_model[model]
+        return self.generations[key]
+
+    def _newest(self, *models: str) -> OutputRef | None:
+        """The newest output that stands, of these models or of all."""
+        rows = list(self.rows.of_output(*models))
+        return OutputRef(rows[-1].key, self.generations.get(rows[-1].key, 0)) if rows else None
 
 
 def _settled(node: NodeRow) -> Settled:

@@ -36,6 +36,11 @@ class Renderer:
         self._readers: dict[Subject, set[NodeKey | None]] = {}
         """Which renders read a subject; None stands for the workflow function."""
         self.stale: set[NodeKey | None] = {None}
+        self.unsure: Callable[[set[Subject]], bool] | None = None
+        """Whether what these reads give is not known yet; set by who looks ahead, where nothing is there yet
+        that tasks of the future will leave. A body that cannot be made then is empty."""
+        self.unknown: list[NodeKey] = []
+        """Bodies that a look ahead could not make."""
 
     def render_tree(self) -> PlanNode:
         """Call the workflow function; all bodies are to be made anew.
@@ -57,8 +62,27 @@ class Renderer:
         unit = self._bodies.get(key)
         if unit is None:
             unit = self._bodies[key] = Unit()
-            unit.made = self._call(make, self._standing(key), unit, place, key)
+            unit.made = self._made(make, unit, place, key)
         return unit.made
+
+    def _made(
+        self, make: Callable[[], object], unit: Unit, place: Place | None, key: NodeKey
+    ) -> tuple[Node, ...]:
+        try:
+            made = self._call(make, self._standing(key), unit, place, key)
+        except SmithersError:
+            if self.unsure is None:
+                raise
+        else:
+            if self.unsure is None or not self.unsure(unit.reads):
+                return made
+        self.unknown.append(key)
+        return ()
+
+    def reads_of(self, key: NodeKey | None) -> set[Subject]:
+        """What a render has read; None: the workflow function's."""
+        unit = self._root if key is None else self._bodies.get(key)
+        return unit.reads if unit is not None else set()
 
     def pass_at(self, key: NodeKey) -> LoopPass:
         """What a loop's body function at `key` is given."""

@@ -18,6 +18,7 @@ from .process import ProcessRow as ProcessRow
 from .process import ProcessStart as ProcessStart
 from .row import AttemptRow as AttemptRow
 from .row import FrameRow as FrameRow
+from .row import History as History
 from .row import InboxRow as InboxRow
 from .row import MountRow as MountRow
 from .row import NewRun as NewRun
@@ -58,6 +59,7 @@ __all__ = [
     "FrameRow",
     "FrameWrite",
     "HeartbeatRow",
+    "History",
     "InboxKind",
     "InboxRow",
     "JsonPath",

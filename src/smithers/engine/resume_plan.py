@@ -1,0 +1,341 @@
+"""What a resume will do to each task, and why: worked out before anything runs, and then what runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal, TypeAlias
+
+from smithers.errors import NodeNotFound, NodeSettled, PassEnded, PlanChanged
+from smithers.ids import NodeKey, passes_of
+from smithers.records import TOLERATED, AttemptState, History, NodeRow, NodeState, RunState
+from smithers.scheduler import Settled
+from smithers.scheduler.vertex import Leaf
+
+from .compare import Comparison, Finding
+from .definition import Definition
+from .dependants import Dependants, is_open
+from .prospect import Prospect
+from .terms import Terms
+
+Verdict: TypeAlias = Literal["keep", "run", "changed", "gone", "blocked"]
+"""`keep`: its stored result stands. `run`: it is executed. `changed`: its result stands, and the file asks for
+something else now. `gone`: it is not in the tree any more. `blocked`: it will not, or cannot, go on."""
+VERDICTS: tuple[Verdict, ...] = ("run", "changed", "blocked", "gone", "keep")
+
+CHANGED = "changed"
+"""Stands for everything that is changed, where node ids are named; a task of that id is `changed[0]`."""
+
+_EARLIER = "earlier pass"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a resume is asked to execute again."""
+
+    changed: bool = False
+    """Everything that is *changed*."""
+    rerun: tuple[str, ...] = ()
+    """Node ids, `draft` or `draft[1]`."""
+    retry: tuple[str, ...] = ()
+    """The same of nodes that failed, were skipped or cancelled."""
+    strict: bool = False
+    """Refuse to keep what is *changed*."""
+
+    @classmethod
+    def of(cls, rerun: Iterable[str] = (), retry: Iterable[str] = (), *, strict: bool = False) -> Wish:
+        """Args: rerun: node ids; `changed` is no id among them, but all that is changed."""
+        words = (rerun,) if isinstance(rerun, str) else tuple(rerun)
+        names = tuple(word for word in words if word != CHANGED)
+        again = (retry,) if isinstance(retry, str) else tuple(retry)
+        return cls(len(names) < len(words), names, again, strict)
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.rerun or self.retry or self.strict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedNode:
+    """One task in one pass."""
+
+    key: NodeKey
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePlan:
+    """What a resume will do."""
+
+    run: str
+    state: RunState
+    nodes: tuple[PlannedNode, ...]
+    """In document order; what is not in the tree any more comes last."""
+    again: tuple[NodeKey, ...]
+    """Settled work that is executed again, because somebody asked for it."""
+    notes: tuple[str, ...]
+    """What cannot be known yet, and what somebody should know."""
+
+    def count(self, verdict: Verdict) -> int:
+        """How many tasks have this verdict."""
+        return sum(node.verdict == verdict for node in self.nodes)
+
+    def of(self, verdict: Verdict) -> list[PlannedNode]:
+        """The tasks that have this verdict."""
+        return [node for node in self.nodes if node.verdict == verdict]
+
+
+def plan_resume(
+    history: History, definition: Definition, terms: Terms, wish: Wish | None = None
+) -> ResumePlan:
+    """Work out a resume. The author's render and prompts are called; agents, `run` and `value` are not.
+
+    Raises:
+        NodeNotFound, NodeSettled, PassEnded: the wish names what cannot be executed again.
+        PlanChanged: the wish is strict, and something is changed.
+        SmithersError: the resume itself would be refused in its first frame.
+    """
+    return _Planner(history, definition, terms, wish or Wish()).plan()
+
+
+class _Planner:
+    def __init__(self, history: History, definition: Definition, terms: Terms, wish: Wish) -> None:
+        self._history = history
+        self._stored = history.stored
+        self._wish = wish
+        self._now = Prospect(self._stored, definition, terms)
+        comparison = Comparison(history, definition, terms, self._now)
+        self._rows = {row.key: row for row in self._stored.nodes}
+        self._findings: dict[NodeKey, Finding] = {
+            key: comparison.find(leaf)
+            for key, leaf in self._now.leaves.items()
+            if key in self._rows and self._rows[key].state is NodeState.FINISHED and not leaf.zone.is_closed
+        }
+        dependants = Dependants(history, definition, terms, self._now, comparison)
+        self._again = dependants.add_to(dict(self._chosen()))
+        self._then = Prospect(self._stored, definition, terms, self._again) if self._again else self._now
+        self._first = dict(self._then.leaves)
+        self._then.play()
+
+    def plan(self) -> ResumePlan:
+        nodes = self._nodes()
+        if self._stored.run.state is RunState.FINISHED and not self._again:
+            nodes = [_closed(node) for node in nodes]
+        if self._wish.strict:
+            changed = [str(node.key) for node in nodes if node.verdict == "changed"]
+            if changed:
+                raise PlanChanged(
+                    f"{len(changed)} finished tasks are not what the file asks for now: {_some(changed)}",
+                    nodes=changed,
+                )
+        return ResumePlan(
+            self._stored.run.name,
+            self._stored.run.state,
+            tuple(nodes),
+            tuple(self._again),
+            tuple(self._notes(nodes)),
+        )
+
+    # --- What is asked for ------------------------------------------------------------------------
+
+    def _chosen(self) -> Iterator[tuple[NodeKey, str]]:
+        if self._wish.changed:
+            for key, finding in self._findings.items():
+                if finding.kind in ("changed", "unfit"):
+                    yield key, finding.reason
+        for name in self._wish.rerun:
+            leaf = self._named(name)
+            if is_open(leaf, self._now):
+                yield leaf.key, "--rerun names it"
+        for name in self._wish.retry:
+            leaf = self._named(name)
+            if self._now.memory.facts.nodes.get(leaf.key) is Settled.FINISHED:
+                raise NodeSettled(
+                    f"{leaf.key} has finished: there is no failure to retry", node=str(leaf.key)
+                )
+            if is_open(leaf, self._now):
+                yield leaf.key, "--retry names it"
+
+    def _named(self, name: str) -> Leaf:
+        """The task that a wish names, in the pass that goes on."""
+        id, bracket, pass_ = name.removesuffix("]").partition("[")
+        vertex = self._now.schedule.vertex(id)
+        if not isinstance(vertex, Leaf):
+            raise self._unknown(id, is_container=vertex is not None)
+        ended = bool(bracket) and pass_ != str(vertex.key.iteration)
+        if ended or (vertex.zone.is_closed and vertex.loop is not None):
+            raise PassEnded(f"{name} is of a pass that has ended", node=name)
+        return vertex
+
+    def _unknown(self, id: str, *, is_container: bool) -> NodeNotFound:
+        run = self._stored.run.name
+        if is_container:
+            return NodeNotFound(f"{id} is no task: only tasks are executed again", node=id)
+        if any(row.key.node == id for row in self._stored.nodes):
+            text = f"{id} is not in the tree of {run} any more: nothing can execute it"
+            return NodeNotFound(text, hint=f"see `smithers up --resume {run} --plan`", node=id)
+        near = get_close_matches(id, [key.node for key in self._now.leaves], n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"see `smithers up --resume {run} --plan`"
+        return NodeNotFound(f"{run} has no task {id}", hint=hint, node=id)
+
+    # --- Verdicts ---------------------------------------------------------------------------------
+
+    def _nodes(self) -> list[PlannedNode]:
+        found: list[PlannedNode] = []
+        seen: set[NodeKey] = set()
+        earlier: dict[str, list[NodeKey]] = {}
+        for key in self._rows:
+            earlier.setdefault(key.node, []).append(key)
+        mounted = {**self._first, **self._now.leaves, **self._then.runs}
+        for leaf in [*mounted.values(), *self._late()]:
+            for key in (*sorted(earlier.pop(leaf.key.node, [])), leaf.key):
+                if key not in seen:
+                    seen.add(key)
+                    found.append(self._node(key, leaf))
+        found += [self._gone(self._rows[key]) for keys in earlier.values() for key in sorted(keys)]
+        running = {row.key for row in self._stored.attempts if row.state is AttemptState.RUNNING}
+        found += [
+            PlannedNode(key, "gone", f"{self._cut_off()}, and is not in the file any more")
+            for key in sorted(running - seen)
+        ]
+        return found
+
+    def _late(self) -> Iterator[Leaf]:
+        """Tasks that came into the tree while it was played on, and that did not run."""
+        return (leaf for leaf in self._then.schedule.leaves() if leaf.key not in self._then.runs)
+
+    def _node(self, key: NodeKey, leaf: Leaf) -> PlannedNode:
+        row = self._rows.get(key)
+        if key in self._then.runs:
+            return PlannedNode(key, "run", self._why_run(key, row, leaf))
+        if key in self._again and self._then.schedule.vertex(key.node) is None:
+            return PlannedNode(key, "run", self._again[key])
+        if row is None or key in self._again:
+            return PlannedNode(key, "blocked", self._why_blocked(key, row))
+        if key not in self._now.leaves:
+            return self._elsewhere(row, leaf)
+        if leaf.zone.is_closed and leaf.loop is not None:
+            return PlannedNode(key, "keep", _EARLIER)
+        match row.state:
+            case NodeState.FINISHED:
+                return self._finished(key, leaf)
+            case NodeState.FAILED if row.reason != TOLERATED:
+                return PlannedNode(
+                    key, "blocked", "it failed, and the run fails with it; the next resume retries it"
+                )
+            case NodeState.SKIPPED:
+                return PlannedNode(key, "keep", f"skipped: {row.reason or 'not reached'}")
+            case _:
+                return PlannedNode(key, "keep", f"{row.state.word}, and that was tolerated")
+
+    def _finished(self, key: NodeKey, leaf: Leaf) -> PlannedNode:
+        finding = self._findings.get(key)
+        if finding is None:
+            return PlannedNode(key, "keep", _EARLIER)
+        match finding.kind:
+            case "changed":
+                return PlannedNode(key, "changed", finding.reason)
+            case "unfit":
+                return PlannedNode(key, "blocked", finding.reason)
+            case "unknown":
+                return PlannedNode(key, "keep", f"unknown: {finding.reason}")
+            case "same":
+                new = self._new_loops(leaf)
+                return PlannedNode(key, "keep", f"counts as pass 0 of {new}" if new else "finished")
+
+    def _elsewhere(self, row: NodeRow, leaf: Leaf) -> PlannedNode:
+        """A stored pass of a task that stands in another one now, or in other loops."""
+        loops = [loop.key.node for loop in leaf.loops()]
+        stood = [part.rpartition("=")[0] for part in row.key.scope.split(",") if part]
+        if loops and len(passes_of(row.key)) == len(loops) and stood == loops[:-1]:
+            return PlannedNode(row.key, "keep", _EARLIER)
+        return PlannedNode(row.key, "gone", "it stands in other loops now; its output is kept")
+
+    def _gone(self, row: NodeRow) -> PlannedNode:
+        if any(mount.node == row.key.node for mount in self._stored.mounts):
+            return PlannedNode(row.key, "gone", f"not in the file's tree any more; {_kept(row)}")
+        return PlannedNode(row.key, "gone", f"had left the tree before; {_kept(row)}")
+
+    def _why_run(self, key: NodeKey, row: NodeRow | None, leaf: Leaf) -> str:
+        if key in self._again:
+            return self._again[key]
+        if row is not None:
+            return f"{_TRIED.get(row.state, row.state.word)}; a resume tries it again"
+        tries = [one for one in self._stored.attempts if one.key == key]
+        if tries and tries[-1].state is AttemptState.RUNNING:
+            return self._cut_off()
+        if tries and tries[-1].state is AttemptState.FAILED:
+            return f"attempt {tries[-1].attempt} failed; this is its next try"
+        if tries:
+            return "was interrupted"
+        if not any(mount.node == key.node for mount in self._stored.mounts):
+            return "new"
+        if any(other.node == key.node for other in self._rows):
+            return "another pass" if leaf.loop is not None else "it stands in other loops now"
+        return "not reached yet"
+
+    def _cut_off(self) -> str:
+        owner = self._stored.run.owner
+        return "runs now" if owner is not None and self._stored.run.health.name == "ALIVE" else "was cut off"
+
+    def _why_blocked(self, key: NodeKey, row: NodeRow | None) -> str:
+        if (reason := self._then.skips.get(key)) is not None:
+            return f"will be skipped: {reason}"
+        leaf = self._then.schedule.leaf(key)
+        if leaf is None:
+            return "not known before what it is made of has finished"
+        if leaf.region.is_stopped:
+            return "something before it failed, and the run fails with it"
+        for edge in leaf.plan.edges:
+            if self._then.schedule.vertex(edge.target) is None:
+                return f"waits for {edge.target}, which is not in the tree"
+        return "waits for what does not come" if leaf.unmet else "its turn does not come"
+
+    def _new_loops(self, leaf: Leaf) -> str:
+        """Loops around a task that were not there when it finished."""
+        stored = {mount.node: mount for mount in self._stored.mounts}
+        return ", ".join(loop.key.node for loop in leaf.loops() if loop.key.node not in stored)
+
+    # --- Notes ------------------------------------------------------------------------------------
+
+    def _notes(self, nodes: list[PlannedNode]) -> Iterator[str]:
+        wrapped = Counter(
+            node.reason.removeprefix("counts as pass 0 of ")
+            for node in nodes
+            if node.reason.startswith("counts as pass 0 of ")
+        )
+        for loop, count in wrapped.items():
+            yield f"{loop} is new around {count} finished tasks: they are its first pass, and the next ones run anew"
+        if self._stored.inbox:
+            yield f"{len(self._stored.inbox)} messages wait for it, a pause or a cancel: they come first"
+        for loop in self._then.loops:
+            yield f"{loop} is judged when its pass has ended: more passes may follow"
+        for hole in self._then.unknown:
+            yield f"{hole} is a function: what it makes is known when the run gets there"
+        if self._then.may_change:
+            yield "the workflow reads what is yet to run: its tree may become another"
+
+
+_TRIED = {
+    NodeState.FAILED: "failed",
+    NodeState.CANCELLED: "cancelled",
+    NodeState.SKIPPED: "skipped for a failure",
+}
+
+
+def _closed(node: PlannedNode) -> PlannedNode:
+    """In a run that has finished, and in which nothing is executed again."""
+    if node.verdict != "run":
+        return node
+    return PlannedNode(node.key, "blocked", f"the run has finished; {node.reason}")
+
+
+def _kept(row: NodeRow) -> str:
+    return "its output is kept" if row.state is NodeState.FINISHED else f"it was {row.state.word}"
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

@@ -247,9 +247,10 @@ class Workflow(Generic[In, Out]):
         rehearse: bool = False,
         linger_ms: int | None = None,
         watch: Callable[[FrameWrite], None] | None = None,
+        strict: bool = False,
     ) -> Handle:
         """Start a run on an open host and wait until its first frame is stored. For the rim."""
-        handle = self._begin(host, input, run_id, max_concurrency, rehearse, linger_ms, watch)
+        handle = self._begin(host, input, run_id, max_concurrency, rehearse, linger_ms, watch, strict)
         try:
             _wait(handle.started)
         except KeyboardInterrupt:
@@ -266,6 +267,7 @@ class Workflow(Generic[In, Out]):
         rehearse: bool,
         linger_ms: int | None = None,
         watch: Callable[[FrameWrite], None] | None = None,
+        strict: bool = False,
     ) -> Handle:
         """Ask the engine for a run, and wait for nothing."""
         if run_id is not None:
@@ -279,7 +281,7 @@ class Workflow(Generic[In, Out]):
             config["rehearse"] = True
         engine = host.engine
         handle = engine.handle(watch)
-        terms = self._terms(host, limit, rehearse, linger_ms)
+        terms = self._terms(host, limit, rehearse, linger_ms, strict=strict)
         engine.post(New(self.definition, run_id, text, config, terms, handle))
         return handle
 
@@ -325,7 +327,8 @@ class Workflow(Generic[In, Out]):
         Raises:
             SmithersError: what the resume would be refused for.
         """
-        terms = self._terms(host, None, rehearse or bool(row.config.get("rehearse")), None)
+        rehearse = rehearse or bool(row.config.get("rehearse"))
+        terms = self._terms(host, None, rehearse, None, strict=bool(wish and wish.strict))
         return _plan(host, row, self.definition, terms, wish)
 
     def _terms(

@@ -51,6 +51,7 @@ from .job import Job, Outcome
 from .mail import Mail
 from .memory import Memory
 from .planning import Planning
+from .pure import Twice
 from .settling import Settling
 from .starting import Starting
 from .terms import Ended, Terms, Wires
@@ -83,7 +84,7 @@ class Drive:
         self._random = random
         self._wires = wires
         self._ctx: Context[Any] = Context(memory)
-        self._planning = Planning(definition, self._ctx, memory, terms.limit, terms.find_table)
+        self._planning = self._make_planning()
         self._settling = Settling(memory, self._planning, random)
         self._starting = self._make_starting()
         self._stop: RunState | None = None
@@ -117,6 +118,13 @@ class Drive:
         self._starting.run, self._starting.fence = run, fence
         for job in (*self.jobs.values(), *self.to_start):
             job.run, job.fence = run, fence
+
+    def _make_planning(self) -> Planning:
+        terms = self.terms
+        planning = Planning(self.definition, self._ctx, self.memory, terms.limit, terms.find_table)
+        if terms.strict:
+            planning.renderer.twice = Twice(self.definition, terms)
+        return planning
 
     def _make_starting(self) -> Starting:
         return Starting(
@@ -159,9 +167,7 @@ class Drive:
         # Authors' closures hold this ctx: it must read the new memory from now on.
         fresh._ctx = self._ctx
         fresh._ctx.rebind(memory)
-        fresh._planning = Planning(
-            self.definition, self._ctx, memory, self.terms.limit, self.terms.find_table
-        )
+        fresh._planning = fresh._make_planning()
         fresh._settling = Settling(memory, fresh._planning, self._random)
         fresh._starting = fresh._make_starting()
         fresh.begin_under(stored.run.id, stored.run.fence)

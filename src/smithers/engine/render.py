@@ -14,6 +14,7 @@ from smithers.plan import PlanNode
 
 from .definition import Definition
 from .failure import author_place, text_of
+from .pure import Twice
 
 
 @dataclass(slots=True)
@@ -36,6 +37,8 @@ class Renderer:
         self._readers: dict[Subject, set[NodeKey | None]] = {}
         """Which renders read a subject; None stands for the workflow function."""
         self.stale: set[NodeKey | None] = {None}
+        self.twice: Twice | None = None
+        """Set by `--strict`: each render is made twice."""
         self.unsure: Callable[[set[Subject]], bool] | None = None
         """Whether what these reads give is not known yet; set by who looks ahead, where nothing is there yet
         that tasks of the future will leave. A body that cannot be made then is empty."""
@@ -115,11 +118,21 @@ class Renderer:
         place: Place | None,
         key: NodeKey | None = None,
     ) -> tuple[Node, ...]:
+        made = self._called(make, at, unit, place)
+        if self.twice is not None:
+            self.twice.check(self, made, self._called(make, at, unit, place), place)
+        for subject in unit.reads:
+            self._readers.setdefault(subject, set()).add(key)
+        return made
+
+    def _called(
+        self, make: Callable[[], object], at: Standing | None, unit: Unit, place: Place | None
+    ) -> tuple[Node, ...]:
         view = View(self._state, at, None, unit.reads)
         token = ambient.set(view)
         try:
             # Opened here: a generator somewhere in it is the author's code, and reads like it.
-            made = children_of((make(),), place)
+            return children_of((make(),), place)
         except SmithersError as error:
             if isinstance(error, AuthoringError) and error.place is None:
                 error.place = author_place(error)
@@ -131,6 +144,3 @@ class Renderer:
             ) from error
         finally:
             ambient.reset(token)
-        for subject in unit.reads:
-            self._readers.setdefault(subject, set()).add(key)
-        return made

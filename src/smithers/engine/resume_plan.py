@@ -21,8 +21,8 @@ from .prospect import Prospect
 from .terms import Terms
 
 Verdict: TypeAlias = Literal["keep", "run", "changed", "gone", "blocked"]
-"""`keep`: its stored result stands. `run`: it is executed. `changed`: its result stands, and the file asks for
-something else now. `gone`: it is not in the tree any more. `blocked`: it will not, or cannot, go on."""
+"""`keep`: its stored result stands. `run`: it is executed. `changed`: its result stands, and the file asks
+for something else now. `gone`: it is not in the tree any more. `blocked`: it will not, or cannot, go on."""
 VERDICTS: tuple[Verdict, ...] = ("run", "changed", "blocked", "gone", "keep")
 
 CHANGED = "changed"
@@ -160,25 +160,25 @@ class _Planner:
 
     def _named(self, name: str) -> Leaf:
         """The task that a wish names, in the pass that goes on."""
-        id, bracket, pass_ = name.removesuffix("]").partition("[")
-        vertex = self._now.schedule.vertex(id)
+        node, bracket, pass_ = name.removesuffix("]").partition("[")
+        vertex = self._now.schedule.vertex(node)
         if not isinstance(vertex, Leaf):
-            raise self._unknown(id, is_container=vertex is not None)
+            raise self._unknown(node, is_container=vertex is not None)
         ended = bool(bracket) and pass_ != str(vertex.key.iteration)
         if ended or (vertex.zone.is_closed and vertex.loop is not None):
             raise PassEnded(f"{name} is of a pass that has ended", node=name)
         return vertex
 
-    def _unknown(self, id: str, *, is_container: bool) -> NodeNotFound:
+    def _unknown(self, node: str, *, is_container: bool) -> NodeNotFound:
         run = self._stored.run.name
         if is_container:
-            return NodeNotFound(f"{id} is no task: only tasks are executed again", node=id)
-        if any(row.key.node == id for row in self._stored.nodes):
-            text = f"{id} is not in the tree of {run} any more: nothing can execute it"
-            return NodeNotFound(text, hint=f"see `smithers up --resume {run} --plan`", node=id)
-        near = get_close_matches(id, [key.node for key in self._now.leaves], n=3)
+            return NodeNotFound(f"{node} is no task: only tasks are executed again", node=node)
+        if any(row.key.node == node for row in self._stored.nodes):
+            text = f"{node} is not in the tree of {run} any more: nothing can execute it"
+            return NodeNotFound(text, hint=f"see `smithers up --resume {run} --plan`", node=node)
+        near = get_close_matches(node, [key.node for key in self._now.leaves], n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"see `smithers up --resume {run} --plan`"
-        return NodeNotFound(f"{run} has no task {id}", hint=hint, node=id)
+        return NodeNotFound(f"{run} has no task {node}", hint=hint, node=node)
 
     # --- Verdicts ---------------------------------------------------------------------------------
 
@@ -307,7 +307,7 @@ class _Planner:
             if node.reason.startswith("counts as pass 0 of ")
         )
         for loop, count in wrapped.items():
-            yield f"{loop} is new around {count} finished tasks: they are its first pass, and the next ones run anew"
+            yield f"{loop} is new around {count} finished tasks: they are its first pass; the next run anew"
         if self._stored.inbox:
             yield f"{len(self._stored.inbox)} messages wait for it, a pause or a cancel: they come first"
         for loop in self._then.loops:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from smithers import Context, Loop, Node, Parallel, Sequence, Task, Workflow
 from smithers.engine.hosts import host_for
 from smithers.engine.resume_plan import ResumePlan, Wish
-from smithers.errors import NodeNotFound, NodeSettled, PassEnded, PlanChanged
+from smithers.errors import NodeNotFound, NodeSettled, PassEnded, PlanChanged, RenderImpure
 from smithers.records import EventType
 from smithers.testing import ScriptedAgent
 from tests.unit.engine.play import Number, Play
@@ -312,3 +312,27 @@ def test_each_reopening_is_told_once(play: Play) -> None:
     run(play, three(play, fails=0))
     resume(play, three(play, fails=0), rerun=["b"])
     assert play.events(EventType.NODE_REOPENED) == ["b", "c"]
+
+
+def test_a_strict_render_that_gives_another_tree_the_second_time_is_refused(play: Play) -> None:
+    def impure(ctx: Context) -> Node:
+        return Sequence(ask(play, "a"), ask(play, "b", f"call {play.call('render')}"))
+
+    def growing(ctx: Context) -> Node:
+        return Sequence(*(ask(play, f"t{i}") for i in range(play.call("grow"))))
+
+    run(play, lambda ctx: ask(play, "a", fails=1))
+    with pytest.raises(RenderImpure, match="made b, and made it otherwise"):
+        plan(play, impure, Wish(strict=True))
+    with pytest.raises(RenderImpure, match="only one made t1"):
+        plan(play, growing, Wish(strict=True))
+    assert plan(play, three(play), Wish(strict=True)).count("run") == 4
+
+
+def test_a_body_that_gives_another_tree_the_second_time_is_refused_too(play: Play) -> None:
+    def flow(ctx: Context) -> Node:
+        return Loop(lambda i: ask(play, "a", f"call {play.call('render')}"), max_iterations=2, id="l")
+
+    host = host_for(play.store)
+    with pytest.raises(RenderImpure, match="made a, and"):
+        Workflow(flow).start(host, run_id="r", strict=True)

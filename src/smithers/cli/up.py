@@ -312,7 +312,7 @@ def _resume(target: Target, path: Path, wanted: Wanted) -> int:
 
 
 def _wants_again(host: Host, row: RunRow, target: Target, wanted: Wanted) -> bool:
-    """Whether anything of a finished run is to be executed again; a strict resume refuses to keep the rest."""
+    """Whether anything of a finished run is to be executed again; a strict one refuses to keep the rest."""
     if not wanted.wish():
         return False
     with stdout_kept():

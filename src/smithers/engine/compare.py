@@ -26,6 +26,7 @@ from .planning import standing_of
 from .prospect import Prospect, as_of, rendered
 from .terms import Terms
 
+EARLIER = "earlier pass"
 _LOOKS = 500
 """Moments of the past that are rendered again; a render of thousands of tasks costs milliseconds each."""
 
@@ -61,10 +62,15 @@ class Comparison:
         self._reads = bool(now.planning.renderer.reads_of(None))
 
     def find(self, leaf: Leaf) -> Finding:
-        """Compare a finished task that stands in the tree."""
+        """Compare a finished task that stands in the tree.
+
+        Of a pass that has ended nothing is executed again, and only whether its value can be read counts.
+        """
         task: Task[Any] = leaf.plan.payload
         if (fault := self._unfit(task, self._outputs.get(leaf.key))) is not None:
             return Finding("unfit", fault)
+        if leaf.zone.is_closed:
+            return Finding("same", EARLIER)
         row = self._made.get((leaf.key, self._history.stored.generations.get(leaf.key, 0)))
         if row is None or row.fingerprint is None:
             return Finding("unknown", "what it was when it ran could not be told")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from smithers.context import Subject
@@ -39,6 +39,7 @@ class Dependants:
         self._terms = terms
         self._now = now
         self._comparison = comparison
+        self._never: Container[NodeKey] = ()
         self._by_target: dict[str, list[Leaf]] = defaultdict(list)
         for leaf in now.leaves.values():
             if not is_open(leaf, now):
@@ -46,10 +47,11 @@ class Dependants:
             for target in {*(edge.target for edge in leaf.plan.edges), *history.reads.get(leaf.key, ())}:
                 self._by_target[target].append(leaf)
 
-    def add_to(self, chosen: Mapping[NodeKey, str]) -> dict[NodeKey, str]:
-        """These, and all that depends on them, each with the reason."""
-        again = dict(chosen)
-        front = list(chosen)
+    def add_to(self, chosen: Mapping[NodeKey, str], never: Container[NodeKey] = ()) -> dict[NodeKey, str]:
+        """These, and all that depends on them, each with the reason; without those that must not be."""
+        again = {key: reason for key, reason in chosen.items() if key not in never}
+        self._never = never
+        front = list(again)
         while front:
             while front:
                 front = self._follow(front, again)
@@ -61,7 +63,7 @@ class Dependants:
         for key in front:
             for name in self._names(key):
                 for leaf in self._by_target.get(name, ()):
-                    if leaf.key not in again:
+                    if leaf.key not in again and leaf.key not in self._never:
                         again[leaf.key] = f"depends on {key}"
                         found.append(leaf.key)
         return found
@@ -89,7 +91,7 @@ class Dependants:
         without = Prospect(self._stored, self._definition, self._terms, again)
         found: list[NodeKey] = []
         for key, leaf in self._now.leaves.items():
-            if key in again or not is_open(leaf, self._now):
+            if key in again or key in self._never or not is_open(leaf, self._now):
                 continue
             if self._is_made_of(leaf, without, subjects, read_by_root=read_by_root):
                 again[key] = "was made from the output of what runs again"

@@ -14,7 +14,7 @@ from smithers.records import TOLERATED, AttemptState, History, NodeRow, NodeStat
 from smithers.scheduler import Settled
 from smithers.scheduler.vertex import Leaf
 
-from .compare import Comparison, Finding
+from .compare import EARLIER, Comparison, Finding
 from .definition import Definition
 from .dependants import Dependants, is_open
 from .prospect import Prospect
@@ -27,8 +27,6 @@ VERDICTS: tuple[Verdict, ...] = ("run", "changed", "blocked", "gone", "keep")
 
 CHANGED = "changed"
 """Stands for everything that is changed, where node ids are named; a task of that id is `changed[0]`."""
-
-_EARLIER = "earlier pass"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +109,12 @@ class _Planner:
         self._findings: dict[NodeKey, Finding] = {
             key: comparison.find(leaf)
             for key, leaf in self._now.leaves.items()
-            if key in self._rows and self._rows[key].state is NodeState.FINISHED and not leaf.zone.is_closed
+            if key in self._rows and self._rows[key].state is NodeState.FINISHED
         }
         dependants = Dependants(history, definition, terms, self._now, comparison)
-        self._again = dependants.add_to(dict(self._chosen()))
-        self._then = Prospect(self._stored, definition, terms, self._again) if self._again else self._now
-        self._first = dict(self._then.leaves)
-        self._then.play()
+        self._stays: dict[NodeKey, str] = {}
+        """Tasks that were to be executed again, and could not begin: their results stand."""
+        self._choose(definition, terms, dependants)
 
     def plan(self) -> ResumePlan:
         nodes = self._nodes()
@@ -138,12 +135,25 @@ class _Planner:
             tuple(self._notes(nodes)),
         )
 
+    def _choose(self, definition: Definition, terms: Terms, dependants: Dependants) -> None:
+        """Find what is executed again, and play on from there."""
+        chosen = dict(self._chosen())
+        while True:
+            self._again = dependants.add_to(chosen, self._stays)
+            self._then = Prospect(self._stored, definition, terms, self._again) if self._again else self._now
+            self._first = dict(self._then.leaves)
+            self._then.play()
+            stays = {key: self._then.skips[key] for key in self._again if key in self._then.skips}
+            if not stays:
+                return
+            self._stays |= stays
+
     # --- What is asked for ------------------------------------------------------------------------
 
     def _chosen(self) -> Iterator[tuple[NodeKey, str]]:
         if self._wish.changed:
             for key, finding in self._findings.items():
-                if finding.kind in ("changed", "unfit"):
+                if finding.kind in ("changed", "unfit") and not self._now.leaves[key].zone.is_closed:
                     yield key, finding.reason
         for name in self._wish.rerun:
             leaf = self._named(name)
@@ -216,8 +226,10 @@ class _Planner:
             return PlannedNode(key, "blocked", self._why_blocked(key, row))
         if key not in self._now.leaves:
             return self._elsewhere(row, leaf)
-        if leaf.zone.is_closed and leaf.loop is not None:
-            return PlannedNode(key, "keep", _EARLIER)
+        if leaf.zone.is_closed and row.state is not NodeState.FINISHED:
+            return PlannedNode(key, "keep", EARLIER if leaf.loop is not None else row.state.word)
+        if key in self._stays:
+            return PlannedNode(key, "blocked", f"would be skipped, so its result stands: {self._stays[key]}")
         match row.state:
             case NodeState.FINISHED:
                 return self._finished(key, leaf)
@@ -233,7 +245,7 @@ class _Planner:
     def _finished(self, key: NodeKey, leaf: Leaf) -> PlannedNode:
         finding = self._findings.get(key)
         if finding is None:
-            return PlannedNode(key, "keep", _EARLIER)
+            return PlannedNode(key, "keep", EARLIER)
         match finding.kind:
             case "changed":
                 return PlannedNode(key, "changed", finding.reason)
@@ -241,6 +253,8 @@ class _Planner:
                 return PlannedNode(key, "blocked", finding.reason)
             case "unknown":
                 return PlannedNode(key, "keep", f"unknown: {finding.reason}")
+            case "same" if finding.reason == EARLIER:
+                return PlannedNode(key, "keep", EARLIER)
             case "same":
                 new = self._new_loops(leaf)
                 return PlannedNode(key, "keep", f"counts as pass 0 of {new}" if new else "finished")
@@ -250,7 +264,7 @@ class _Planner:
         loops = [loop.key.node for loop in leaf.loops()]
         stood = [part.rpartition("=")[0] for part in row.key.scope.split(",") if part]
         if loops and len(passes_of(row.key)) == len(loops) and stood == loops[:-1]:
-            return PlannedNode(row.key, "keep", _EARLIER)
+            return PlannedNode(row.key, "keep", EARLIER)
         return PlannedNode(row.key, "gone", "it stands in other loops now; its output is kept")
 
     def _gone(self, row: NodeRow) -> PlannedNode:

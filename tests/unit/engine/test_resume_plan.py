@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from smithers import Context, Loop, Node, Parallel, Sequence, Task, Workflow
+from smithers import Context, Loop, Node, Parallel, Prompt, Sequence, Task, Workflow
 from smithers.engine.hosts import host_for
 from smithers.engine.resume_plan import ResumePlan, Wish
 from smithers.errors import NodeNotFound, NodeSettled, PassEnded, PlanChanged, RenderImpure
@@ -336,3 +336,99 @@ def test_a_body_that_gives_another_tree_the_second_time_is_refused_too(play: Pla
     host = host_for(play.store)
     with pytest.raises(RenderImpure, match="made a, and"):
         Workflow(flow).start(host, run_id="r", strict=True)
+
+
+def test_a_value_of_an_ended_pass_that_cannot_be_read_any_more_is_said_too(play: Play) -> None:
+    class Wider(BaseModel):
+        n: int
+        why: str
+
+    def flow(model: type[BaseModel]) -> Any:
+        def made(ctx: Context) -> Node:
+            return Sequence(
+                Loop(ask(play, "a", model=model), max_iterations=1, id="l"), ask(play, "b", fails=1)
+            )
+
+        return made
+
+    run(play, flow(Number))
+    assert verdicts(plan(play, flow(Wider), Wish.of(["changed"]))) == {"a": "blocked", "b": "run"}
+
+
+def test_what_would_only_be_skipped_is_not_executed_again(play: Play) -> None:
+    """Nothing can replace its result, so the result stands."""
+
+    def flow(name: str) -> Any:
+        def made(ctx: Context) -> Node:
+            a = ask(play, name)
+            b = ask(play, "b", lambda n: name, deps=a)
+            return Sequence(Loop(a, max_iterations=1, id="l"), b, ask(play, "c", depends_on=b))
+
+        return made
+
+    run(play, flow("a"))
+    found = plan(play, flow("other"), Wish.of(["changed"]))
+    assert verdicts(found)["b"] == "blocked"
+    assert verdicts(found)["c"] == "keep"
+    assert "its result stands" in reasons(found)["b"]
+    assert resume(play, flow("other"), rerun=["changed"]) == "finished"
+    assert play.calls == {"a": 1, "b": 1, "c": 1}
+
+
+def test_a_prompt_file_that_was_edited_is_changed(play: Play) -> None:
+    file = play.store.parent / "do.md"
+    file.write_text("Do {{ what }}.")
+
+    def flow(ctx: Context) -> Node:
+        return Sequence(ask(play, "a", Prompt("do.md", what="it")), ask(play, "b", fails=1))
+
+    made = Workflow(flow, name="flow")
+    object.__setattr__(made.definition, "base", file.parent)
+    made.run_sync(run_id="r", store=play.store)
+
+    def look() -> dict[str, str]:
+        with play.reader() as reader:
+            row = reader.run("r")
+        return reasons(made.plan(host_for(play.store), row))
+
+    assert look()["a"] == "finished"
+    file.write_text("Do {{ what }} now.")
+    assert look()["a"] == "its prompt says something else"
+    file.unlink()
+    assert look()["a"] == "unknown: its prompt cannot be made as of then"
+
+
+def test_code_that_cannot_be_identified_is_kept_and_never_changed(play: Play) -> None:
+    def flow(ctx: Context) -> Node:
+        code: Any = eval("lambda: {'n': 1}")
+        return Sequence(Task("a", Number, run=code), ask(play, "b", fails=1))
+
+    run(play, flow)
+    found = plan(play, flow)
+    assert verdicts(found)["a"] == "keep"
+    assert reasons(found)["a"].startswith("unknown: ")
+
+
+def test_two_lambdas_on_one_line_are_told_apart(play: Play) -> None:
+    def flow(first: int) -> Any:
+        def made(ctx: Context) -> Node:
+            pair = (lambda: "one", lambda: "two")
+            return Sequence(ask(play, "a", pair[first]), ask(play, "b", pair[1]), ask(play, "x", fails=1))
+
+        return made
+
+    run(play, flow(0))
+    assert verdicts(plan(play, flow(0))) == {"a": "keep", "b": "keep", "x": "run"}
+    assert verdicts(plan(play, flow(1))) == {"a": "changed", "b": "keep", "x": "run"}
+
+
+def test_a_captured_value_that_changed_is_changed(play: Play) -> None:
+    def flow(tone: str) -> Any:
+        def made(ctx: Context) -> Node:
+            return Sequence(ask(play, "a", lambda: f"be {tone}"), ask(play, "x", fails=1))
+
+        return made
+
+    run(play, flow("kind"))
+    assert verdicts(plan(play, flow("kind")))["a"] == "keep"
+    assert verdicts(plan(play, flow("brief")))["a"] == "changed"

@@ -106,6 +106,10 @@ class _Planner:
         self._now = Prospect(self._stored, definition, terms)
         comparison = Comparison(history, definition, terms, self._now)
         self._rows = {row.key: row for row in self._stored.nodes}
+        self._ids = {key.node for key in self._rows}
+        self._mounted = {mount.node for mount in self._stored.mounts}
+        """Ids in the tree of the last frame."""
+        self._last = {row.key: row for row in self._stored.attempts}
         self._findings: dict[NodeKey, Finding] = {
             key: comparison.find(leaf)
             for key, leaf in self._now.leaves.items()
@@ -268,7 +272,7 @@ class _Planner:
         return PlannedNode(row.key, "gone", "it stands in other loops now; its output is kept")
 
     def _gone(self, row: NodeRow) -> PlannedNode:
-        if any(mount.node == row.key.node for mount in self._stored.mounts):
+        if row.key.node in self._mounted:
             return PlannedNode(row.key, "gone", f"not in the file's tree any more; {_kept(row)}")
         return PlannedNode(row.key, "gone", f"had left the tree before; {_kept(row)}")
 
@@ -277,16 +281,16 @@ class _Planner:
             return self._again[key]
         if row is not None:
             return f"{_TRIED.get(row.state, row.state.word)}; a resume tries it again"
-        tries = [one for one in self._stored.attempts if one.key == key]
-        if tries and tries[-1].state is AttemptState.RUNNING:
+        last = self._last.get(key)
+        if last is not None and last.state is AttemptState.RUNNING:
             return self._cut_off()
-        if tries and tries[-1].state is AttemptState.FAILED:
-            return f"attempt {tries[-1].attempt} failed; this is its next try"
-        if tries:
+        if last is not None and last.state is AttemptState.FAILED:
+            return f"attempt {last.attempt} failed; this is its next try"
+        if last is not None:
             return "was interrupted"
-        if not any(mount.node == key.node for mount in self._stored.mounts):
+        if key.node not in self._mounted:
             return "new"
-        if any(other.node == key.node for other in self._rows):
+        if key.node in self._ids:
             return "another pass" if leaf.loop is not None else "it stands in other loops now"
         return "not reached yet"
 
@@ -309,8 +313,7 @@ class _Planner:
 
     def _new_loops(self, leaf: Leaf) -> str:
         """Loops around a task that were not there when it finished."""
-        stored = {mount.node: mount for mount in self._stored.mounts}
-        return ", ".join(loop.key.node for loop in leaf.loops() if loop.key.node not in stored)
+        return ", ".join(loop.key.node for loop in leaf.loops() if loop.key.node not in self._mounted)
 
     # --- Notes ------------------------------------------------------------------------------------
 

@@ -83,9 +83,13 @@ class Group:
     name: str
     is_loop: bool
     steps: list[Step]
+    is_body: bool = False
+    """The loop's body is a function."""
 
     def source(self) -> str:
         inside = ", ".join(f"t_{step.id}" for step in self.steps)
+        if self.is_body:
+            inside = f"lambda i: [{inside}]"
         if self.is_loop:
             return f"Loop({inside}, max_iterations={PASSES}, id={self.name!r})"
         return f"Parallel({inside})"
@@ -99,6 +103,8 @@ class Flow:
     used: int = 0
     remarks: int = 0
     done: set[str] = field(default_factory=set)
+    peeks: bool = False
+    """The workflow function reads an output, and so may be rendered as of then."""
 
     def open(self) -> list[int]:
         """Places of the groups into which new tasks may come."""
@@ -125,6 +131,8 @@ class Flow:
         body = "\n".join(lines)
         tree = ",\n        ".join(group.source() for group in self.groups)
         remarks = "# a remark\n" * self.remarks
+        if self.peeks:
+            body = f"    ctx.output_maybe('x', {self.groups[0].steps[0].id!r})\n{body}"
         return f"{HEAD}{remarks}@workflow\ndef flow(ctx):\n{body}\n    return Sequence(\n        {tree})\n"
 
 
@@ -149,10 +157,12 @@ def random_flow(random: Random) -> Flow:
     flow = Flow([])
     for number in range(random.randint(2, 4)):
         before = [step.id for step in flow.steps()]
-        group = Group(f"g{number}", random.random() < 0.3, [])
+        group = Group(f"g{number}", random.random() < 0.4, [])
+        group.is_body = group.is_loop and random.random() < 0.5
         for _ in range(random.randint(1, 4)):
             group.steps.append(random_step(random, flow.fresh(), before, [step.id for step in group.steps]))
         flow.groups.append(group)
+    flow.peeks = random.random() < 0.3
     return flow
 
 

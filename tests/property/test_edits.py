@@ -109,7 +109,10 @@ def check(stage: Stage, seed: int) -> None:
     assert result.status == "finished", f"{result.error}\n{where}"
     assert set(stage.ran) == wanted, where
     assert not stage.ran or max(stage.ran.values()) == 1, where
-    assert {str(node.key) for node in plan.of("run")} == wanted, where
+    planned = {str(node.key) for node in plan.of("run")}
+    # A workflow function that reads what is to run may say of a loop what nobody knows yet: a note tells.
+    assert planned <= wanted if plan.notes else planned == wanted, f"{plan.notes} {where}"
+    assert flow.peeks or not plan.notes, where
     if not rerun:
         open_ = {key for key in finished if "[" not in key} & touched
         changed = {str(node.key) for node in plan.of("changed")}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smithers.context import OutputText, Record, Rows, Standing, from_stored, wrap
-from smithers.ids import NodeKey
+from smithers.ids import NodeKey, passes_of
 from smithers.records import TOLERATED as TOLERATED  # noqa: PLC0414 - `settling` takes it from here
 from smithers.records import (
     AttemptRow,
@@ -104,12 +104,21 @@ class Memory:
         if loops:
             self._stored_tree[node] = loops
 
+    def is_going_on(self, key: NodeKey) -> bool:
+        """Whether a task that is not mounted stood, when the tree was last stored, in a pass that goes on."""
+        loops = self._stored_tree.get(key.node)
+        if loops is None:
+            return False
+        passes = self._stored_passes(loops)
+        if passes_of(key) != (passes or (0,)):
+            return False
+        around = (self.facts.loops.get(_key_of(loops, passes, depth)) for depth in range(len(loops)))
+        return not any(fact is not None and fact.done for fact in around)
+
     def _stored_passes(self, loops: tuple[str, ...]) -> tuple[int, ...]:
         passes: list[int] = []
-        for depth, loop in enumerate(loops):
-            scope = ",".join(f"{name}={n}" for name, n in zip(loops[: depth - 1], passes, strict=False))
-            key = NodeKey(loop, scope if depth > 1 else "", passes[-1] if passes else 0)
-            fact = self.facts.loops.get(key)
+        for depth in range(len(loops)):
+            fact = self.facts.loops.get(_key_of(loops, tuple(passes), depth))
             passes.append(fact.pass_ if fact else 0)
         return tuple(passes)
 
@@ -240,6 +249,14 @@ class Memory:
         """The newest output that stands, of these models or of all."""
         rows = list(self.rows.of_output(*models))
         return OutputRef(rows[-1].key, self.generations.get(rows[-1].key, 0)) if rows else None
+
+
+def _key_of(loops: tuple[str, ...], passes: tuple[int, ...], depth: int) -> NodeKey:
+    """The key of one of several loops within each other, `depth` from the outside."""
+    if depth == 0:
+        return NodeKey(loops[0])
+    outer = zip(loops[: depth - 1], passes, strict=False)
+    return NodeKey(loops[depth], ",".join(f"{name}={n}" for name, n in outer), passes[depth - 1])
 
 
 def _settled(node: NodeRow) -> Settled:

@@ -174,6 +174,7 @@ class Planning:
             for leaf in schedule.leaves()
             if self._memory.facts.nodes.get(leaf.key) in _AGAIN and not leaf.zone.is_closed
         ]
+        keys += self._failed_out_of_sight(schedule)
         for key in keys:
             generation = self._memory.reopen(key)
             draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
@@ -185,6 +186,16 @@ class Planning:
                 version=schedule.version + 1,
                 on_mount=self._attach,
             )
+
+    def _failed_out_of_sight(self, schedule: Schedule) -> list[NodeKey]:
+        """What failed in a body that is not reached now: something before it was added, or is done again."""
+        if all(vertex.children for vertex in schedule.below(schedule.root) if isinstance(vertex, HoleVertex)):
+            return []
+        return [
+            key
+            for key, fact in self._memory.facts.nodes.items()
+            if fact in _AGAIN and schedule.vertex(key.node) is None and self._memory.is_going_on(key)
+        ]
 
     def write_tree(self, draft: Draft) -> None:
         """Write how the mounted tree differs from the stored one."""

@@ -126,9 +126,10 @@ class Prospect:
         vertex = self.schedule.vertex(key.node)
         node = vertex.plan.payload if isinstance(vertex, LoopVertex) else None
         until = node.until if isinstance(node, Loop) else True
-        knows = isinstance(until, bool) and not self.planning.renderer.reads_of(
-            self.schedule.unit_of(vertex) if vertex is not None else None
-        )
+        unit = self.schedule.unit_of(vertex) if vertex is not None else None
+        reads = self.planning.renderer.reads_of(unit)
+        is_rendered = {("loop", ""), ("loop", key.node)} & reads or self.is_unsure(reads)
+        knows = isinstance(until, bool) and not is_rendered
         if not knows and key.node not in self.loops:
             self.loops.append(key.node)
         self.schedule.judge(key, until if knows and isinstance(until, bool) else True)

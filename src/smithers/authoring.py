@@ -27,8 +27,9 @@ from smithers.engine.hosts import host_for, known_host
 from smithers.engine.input import input_model
 from smithers.engine.memory import Memory
 from smithers.engine.message import New, Resume
-from smithers.engine.resume_plan import ResumePlan, Wish, plan_resume
+from smithers.engine.resume_plan import plan_resume
 from smithers.engine.terms import Terms, Wires
+from smithers.engine.verdict import ResumePlan, Wish
 from smithers.errors import InvalidNode, OutsideTask, Place
 from smithers.ids import check_run_id
 from smithers.nodes import Task, check_limit

@@ -14,7 +14,7 @@ import pytest
 
 from smithers import Workflow
 from smithers.engine.hosts import close_host, host_for
-from smithers.engine.resume_plan import ResumePlan, Wish
+from smithers.engine.verdict import ResumePlan, Wish
 from smithers.testing import ScriptedAgent
 from tests.property.edited import Break, Flow, edit, expected, named, random_flow
 

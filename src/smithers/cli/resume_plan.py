@@ -10,7 +10,7 @@ from smithers.cli import terminal
 from smithers.cli.table import Column, Table, one_line
 
 if TYPE_CHECKING:
-    from smithers.engine.resume_plan import PlannedNode, ResumePlan
+    from smithers.engine.verdict import PlannedNode, ResumePlan
 
 _COLOURS: Mapping[str, str] = {
     "run": "blue",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from smithers.engine.handle import Handle, RunEnd
     from smithers.engine.host import Claim, Host
     from smithers.engine.mailbox import Mailbox
-    from smithers.engine.resume_plan import Wish
+    from smithers.engine.verdict import Wish
     from smithers.records import FrameWrite, RunRow
 
 TICK_S = 0.1
@@ -59,7 +59,7 @@ class Wanted:
         return [*found, "--strict"] if self.strict else found
 
     def wish(self) -> Wish:
-        from smithers.engine.resume_plan import Wish
+        from smithers.engine.verdict import Wish
 
         return Wish.of(self.rerun, self.retry, strict=self.strict)
 

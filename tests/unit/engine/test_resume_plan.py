@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from smithers import Context, Loop, Node, Parallel, Prompt, Sequence, Task, Workflow
 from smithers.engine.hosts import host_for
-from smithers.engine.resume_plan import ResumePlan, Wish
+from smithers.engine.verdict import ResumePlan, Wish
 from smithers.errors import NodeNotFound, NodeSettled, PassEnded, PlanChanged, RenderImpure
 from smithers.records import EventType
 from smithers.testing import ScriptedAgent

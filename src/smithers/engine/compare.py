@@ -10,11 +10,11 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from smithers.context import Context, View, ambient, from_stored, model_of
+from smithers.context import Context, Standing, View, ambient, from_stored, model_of
 from smithers.errors import SmithersError, fault_path
+from smithers.ids import passes_of
 from smithers.nodes import Task
 from smithers.records import AttemptRow, AttemptState, History, OutputRow
-from smithers.scheduler import Schedule
 from smithers.scheduler.vertex import Leaf
 
 from .author import prompt_mark, prompt_text
@@ -22,8 +22,7 @@ from .definition import Definition
 from .fingerprint import fingerprint
 from .job import Job
 from .memory import Memory
-from .planning import standing_of
-from .prospect import Prospect, as_of, rendered
+from .prospect import Prospect, as_of
 from .terms import Terms
 
 EARLIER = "earlier pass"
@@ -58,7 +57,7 @@ class Comparison:
         self._specs = {mount.node: mount.spec for mount in history.stored.mounts}
         self._frames = [row.seq for row in history.frames]
         self._seqs = [row.seq for row in history.stored.outputs]
-        self._past: dict[tuple[int, int], Schedule | None] = {}
+        self._past: dict[tuple[int, int], Prospect | None] = {}
         self._reads = bool(now.planning.renderer.reads_of(None))
 
     def find(self, leaf: Leaf) -> Finding:
@@ -91,8 +90,7 @@ class Comparison:
     def _other(self, leaf: Leaf, task: Task[Any], row: AttemptRow) -> Finding:
         """The fingerprint is another: by an edit, unless a render took in what has come since."""
         if self._reads or self._now.schedule.unit_of(leaf) is not None:
-            then = self._then(row)
-            before = then.leaf(leaf.key) if then is not None else None
+            before = self._then(leaf, row)
             if before is None:
                 return Finding("unknown", "the state that it began in cannot be rendered with this file")
             then_task: Task[Any] = before.plan.payload
@@ -104,8 +102,8 @@ class Comparison:
             task = then_task
         return Finding("changed", self._what(leaf, task, row))
 
-    def _then(self, row: AttemptRow) -> Schedule | None:
-        """The plan of this file over the rows that were there when an attempt began; None: there is none."""
+    def _then(self, leaf: Leaf, row: AttemptRow) -> Leaf | None:
+        """The task as this file asks for it over the rows that were there when an attempt of it began."""
         frame = bisect_left(self._frames, row.start_seq)
         number = self._history.frames[frame].frame if frame < len(self._frames) else 1 << 62
         moment = (bisect_left(self._seqs, row.start_seq + 1), number)
@@ -114,10 +112,13 @@ class Comparison:
                 return None
             stored = as_of(self._history.stored, row.start_seq, number)
             try:
-                self._past[moment] = rendered(stored, self._definition, self._terms).schedule
+                self._past[moment] = Prospect(stored, self._definition, self._terms)
             except SmithersError:
                 self._past[moment] = None
-        return self._past[moment]
+        past = self._past[moment]
+        if past is not None and leaf.key not in past.leaves and past.has_more:
+            past.play()
+        return past.leaves.get(leaf.key) if past is not None else None
 
     # --- Prompts --------------------------------------------------------------------------------
 
@@ -134,7 +135,9 @@ class Comparison:
 
     def _mark(self, leaf: Leaf, task: Task[Any], row: AttemptRow) -> bytes | None:
         memory = self._now.memory
-        view = View(memory, standing_of(leaf), row.start_seq)
+        loops = tuple(loop.key.node for loop in leaf.loops())
+        standing = Standing(loops, passes_of(leaf.key)) if loops else Standing()
+        view = View(memory, standing, row.start_seq)
         job = _job_of(task, view, row, memory, self._definition, self._terms)
         token = ambient.set(view)
         try:

@@ -32,12 +32,14 @@ class Dependants:
         definition: Definition,
         terms: Terms,
         now: Prospect,
+        ahead: Prospect,
         comparison: Comparison,
     ) -> None:
         self._stored = history.stored
         self._definition = definition
         self._terms = terms
         self._now = now
+        self._ahead = ahead
         self._comparison = comparison
         self._never: Container[NodeKey] = ()
         self._by_target: dict[str, list[Leaf]] = defaultdict(list)
@@ -81,12 +83,9 @@ class Dependants:
     def _rendered(self, again: dict[NodeKey, str]) -> list[NodeKey]:
         """Tasks that are not there, or are others, when these have no outputs."""
         subjects = self._subjects(again)
-        holes = [vertex for vertex in self._now.schedule.below(self._now.schedule.root)
-                 if isinstance(vertex, HoleVertex)]  # fmt: skip
-        read_by_root = bool(self._now.planning.renderer.reads_of(None) & subjects)
-        if not read_by_root and not any(
-            self._now.planning.renderer.reads_of(hole.key) & subjects for hole in holes
-        ):
+        read_by_root = bool(self._now.reads_of(None) & subjects)
+        units = {self._now.schedule.unit_of(leaf) for leaf in self._now.leaves.values()}
+        if not read_by_root and not any(self._reads_of(unit) & subjects for unit in units):
             return []
         without = Prospect(self._stored, self._definition, self._terms, again)
         found: list[NodeKey] = []
@@ -102,7 +101,7 @@ class Dependants:
         self, leaf: Leaf, without: Prospect, subjects: set[Subject], *, read_by_root: bool
     ) -> bool:
         unit = self._now.schedule.unit_of(leaf)
-        reads = self._now.planning.renderer.reads_of(unit)
+        reads = self._reads_of(unit)
         other = without.leaves.get(leaf.key)
         if other is None:
             # A body that is not reached now has not been asked: what it has read decides.
@@ -111,6 +110,9 @@ class Dependants:
             return False
         before = self._comparison.fingerprint(leaf.plan.payload)
         return before is not None and before != self._comparison.fingerprint(other.plan.payload)
+
+    def _reads_of(self, unit: NodeKey | None) -> set[Subject]:
+        return self._now.reads_of(unit) | self._ahead.reads_of(unit)
 
     def _is_asked(self, leaf: Leaf, without: Prospect) -> bool:
         """Whether everything around a task was made again without it."""

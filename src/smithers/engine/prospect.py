@@ -9,19 +9,18 @@ from collections.abc import Iterable
 from random import Random
 from typing import Any
 
-from smithers.context import Context, Subject, View
+from smithers.context import Subject, View
 from smithers.errors import SmithersError
 from smithers.ids import NodeKey
 from smithers.nodes import Loop, Task
 from smithers.records import StoredRun
 from smithers.scheduler import Cancel, Execute, Judge, Settled, Skip
-from smithers.scheduler.vertex import Leaf, LoopVertex
+from smithers.scheduler.vertex import HoleVertex, Leaf, LoopVertex
 
 from .definition import Definition
-from .draft import Draft
 from .drive import Drive
 from .memory import Memory
-from .planning import Planning, standing_of
+from .planning import standing_of
 from .terms import Terms, Wires
 
 _EVER_MS = 1 << 62
@@ -48,7 +47,8 @@ class Prospect:
         self.planning = drive.foresee(stored.last_ms)
         self.schedule = self.planning.schedule
         self.leaves = {leaf.key: leaf for leaf in self.schedule.leaves()}
-        """Tasks that stand in the tree of the first frame."""
+        """Tasks that stand in the tree of the first frame, and those that `play` has met since."""
+        self._version = self.schedule.version
         self.runs: dict[NodeKey, Leaf] = {}
         """Tasks that will be executed, in the order they begin; filled by `play`."""
         self.skips: dict[NodeKey, str] = {}
@@ -63,6 +63,7 @@ class Prospect:
         self.planning.renderer.unsure = self.is_unsure
         judged = 0
         while judged < _PASS_LIMIT:
+            self._meet()
             match self.schedule.decide(_EVER_MS):
                 case Execute(starts):
                     for key in starts:
@@ -77,6 +78,22 @@ class Prospect:
                         self._judge(key)
                 case _:
                     return
+
+    def _meet(self) -> None:
+        if self.schedule.version != self._version:
+            self._version = self.schedule.version
+            for leaf in self.schedule.leaves():
+                self.leaves.setdefault(leaf.key, leaf)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the first frame leaves bodies unmade, because they are not reached in it."""
+        below = self.schedule.below(self.schedule.root)
+        return any(isinstance(vertex, HoleVertex) and not vertex.children for vertex in below)
+
+    def reads_of(self, unit: NodeKey | None) -> set[Subject]:
+        """What the render of a body, or of all, has read."""
+        return self.planning.renderer.reads_of(unit)
 
     def is_unsure(self, reads: set[Subject]) -> bool:
         """Whether one of these reads is of something that is yet to be executed."""
@@ -157,20 +174,6 @@ def as_of(stored: StoredRun, seq: int, frame: int) -> StoredRun:
         inbox=[],
         last_ms=stored.last_ms,
     )
-
-
-def rendered(stored: StoredRun, definition: Definition, terms: Terms) -> Planning:
-    """The plan of a run's rows as they are: nothing is reopened, nothing was cut off.
-
-    Raises:
-        SmithersError: there is none.
-    """
-    memory = Memory(stored.run.name, stored.run.input, definition.input_model)
-    memory.restore(stored, set())
-    memory.named_outputs = definition.outputs
-    planning = Planning(definition, Context(memory), memory, terms.limit)
-    planning.refresh(Draft(memory, stored.run.id, stored.run.fence, stored.last_ms))
-    return planning
 
 
 def _unused(*_: object) -> None:

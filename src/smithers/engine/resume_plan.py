@@ -39,8 +39,19 @@ class _Planner:
         self._stored = history.stored
         self._wish = wish
         self._now = Prospect(self._stored, definition, terms)
-        comparison = Comparison(history, definition, terms, self._now)
         self._rows = {row.key: row for row in self._stored.nodes}
+        self._going_on = {key for key in self._rows if self._now.memory.is_going_on(key)}
+        """Settled tasks in passes that go on, as of before anything is played."""
+        self._ahead = self._now
+        if self._now.has_more:
+            # Something that is new, or tried again, stands before a body: what is in there may have finished
+            # all the same, and is met by playing on.
+            self._ahead = Prospect(self._stored, definition, terms)
+            self._ahead.play()
+            for key, leaf in self._ahead.leaves.items():
+                if key in self._now.memory.facts.nodes:
+                    self._now.leaves.setdefault(key, leaf)
+        comparison = Comparison(history, definition, terms, self._now)
         self._ids = {key.node for key in self._rows}
         self._mounted = {mount.node for mount in self._stored.mounts}
         """Ids in the tree of the last frame."""
@@ -50,7 +61,7 @@ class _Planner:
             for key, leaf in self._now.leaves.items()
             if key in self._rows and self._rows[key].state is NodeState.FINISHED
         }
-        dependants = Dependants(history, definition, terms, self._now, comparison)
+        dependants = Dependants(history, definition, terms, self._now, self._ahead, comparison)
         self._stays: dict[NodeKey, str] = {}
         """Tasks that were to be executed again, and could not begin: their results stand."""
         self._choose(definition, terms, dependants)
@@ -111,6 +122,9 @@ class _Planner:
         """The task that a wish names, in the pass that goes on."""
         node, bracket, pass_ = name.removesuffix("]").partition("[")
         vertex = self._now.schedule.vertex(node)
+        if vertex is None:
+            hidden = [leaf for key, leaf in sorted(self._now.leaves.items()) if key.node == node]
+            vertex = hidden[-1] if hidden else None
         if not isinstance(vertex, Leaf):
             raise self._unknown(node, is_container=vertex is not None)
         ended = bool(bracket) and pass_ != str(vertex.key.iteration)
@@ -207,6 +221,9 @@ class _Planner:
         return PlannedNode(row.key, "gone", "it stands in other loops now; its output is kept")
 
     def _gone(self, row: NodeRow) -> PlannedNode:
+        unknown = [*self._ahead.unknown, *self._then.unknown]
+        if unknown and row.key in self._going_on:
+            return PlannedNode(row.key, "keep", f"unknown: {unknown[0]} is made when the run gets there")
         if row.key.node in self._mounted:
             return PlannedNode(row.key, "gone", f"not in the file's tree any more; {_kept(row)}")
         return PlannedNode(row.key, "gone", f"had left the tree before; {_kept(row)}")

@@ -432,3 +432,38 @@ def test_a_captured_value_that_changed_is_changed(play: Play) -> None:
     run(play, flow("kind"))
     assert verdicts(plan(play, flow("kind")))["a"] == "keep"
     assert verdicts(plan(play, flow("brief")))["a"] == "changed"
+
+
+def test_what_finished_in_a_body_is_found_although_something_new_stands_before_it(play: Play) -> None:
+    def flow(*new: str, prompt: str = "a") -> Any:
+        def made(ctx: Context) -> Node:
+            x = ask(play, "x", fails=1)
+            body = Loop(lambda i: [ask(play, "a", prompt), ask(play, "b"), x], max_iterations=1, id="l")
+            return Sequence(*(ask(play, name) for name in new), body)
+
+        return made
+
+    run(play, flow())
+    found = plan(play, flow("new", prompt="other"))
+    assert verdicts(found) == {"new": "run", "a": "changed", "b": "keep", "x": "run"}
+    assert verdicts(plan(play, flow("new"), Wish.of(["b"])))["b"] == "run"
+    assert resume(play, flow("new", prompt="other"), rerun=["changed"]) == "finished"
+    assert play.calls == {"new": 1, "a": 2, "b": 1, "x": 2}
+
+
+def test_a_body_that_reads_what_is_yet_to_run_keeps_what_it_had_made(play: Play) -> None:
+    def flow(new: str) -> Any:
+        def made(ctx: Context) -> Node:
+            first = ask(play, new)
+            x = ask(play, "x", fails=1)
+            body = Loop(lambda i: [ctx.output(first) and ask(play, "a"), x], max_iterations=1, id="l")
+            return Sequence(first, body)
+
+        return made
+
+    run(play, flow("old"))
+    found = plan(play, flow("new"))
+    assert verdicts(found)["a"] == "keep"
+    assert reasons(found)["a"] == "unknown: l:body is made when the run gets there"
+    assert resume(play, flow("new")) == "finished"
+    assert play.calls == {"old": 1, "new": 1, "a": 1, "x": 2}

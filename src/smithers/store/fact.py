@@ -92,13 +92,16 @@ class StoredFacts:
 
     def history(self, run: int) -> History:
         """The same with all attempts and frames, and what finished tasks have read."""
+        stored = self.loaded(run)
         rows = self._rows("reads", run)
         names = self._words(rows, 1, 2)
-        reads = {
-            NodeKey(names[node], names[scope], iteration): tuple(json.loads(data).get("reads", ()))
-            for _, node, scope, iteration, data in rows
-        }
-        return History(self.loaded(run), self.attempts(run), self.frames(run), reads)
+        newest = {row.key: row.seq for row in stored.outputs}
+        reads: dict[NodeKey, tuple[str, ...]] = {}
+        for seq, node, scope, iteration, data in rows:
+            key = NodeKey(names[node], names[scope], iteration)
+            if newest.get(key) == seq:  # an output has the seq of the event that tells of it
+                reads[key] = tuple(json.loads(data).get("reads", ()))
+        return History(stored, self.attempts(run), self.frames(run), reads)
 
     def runs(
         self,

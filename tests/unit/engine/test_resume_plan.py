@@ -467,3 +467,18 @@ def test_a_body_that_reads_what_is_yet_to_run_keeps_what_it_had_made(play: Play)
     assert reasons(found)["a"] == "unknown: l:body is made when the run gets there"
     assert resume(play, flow("new")) == "finished"
     assert play.calls == {"old": 1, "new": 1, "a": 1, "x": 2}
+
+
+def test_only_what_the_newest_execution_has_read_is_a_dependency(play: Play) -> None:
+    def flow(ctx: Context) -> Node:
+        a = ask(play, "a")
+
+        def b() -> Number:
+            return Number(n=ctx.output(a).n if play.call("b") == 1 else 0)
+
+        return Sequence(a, Task("b", Number, run=b))
+
+    run(play, flow)
+    assert resume(play, flow, rerun=["a"]) == "finished"
+    assert play.calls == {"a": 2, "b": 2}
+    assert verdicts(plan(play, flow, Wish.of(["a"]))) == {"a": "run", "b": "keep"}

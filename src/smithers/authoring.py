@@ -27,13 +27,15 @@ from smithers.engine.hosts import host_for, known_host
 from smithers.engine.input import input_model
 from smithers.engine.memory import Memory
 from smithers.engine.message import New, Resume
+from smithers.engine.resume_plan import plan_resume
 from smithers.engine.terms import Terms, Wires
+from smithers.engine.verdict import ResumePlan, Wish
 from smithers.errors import InvalidNode, OutsideTask, Place
 from smithers.ids import check_run_id
 from smithers.nodes import Task, check_limit
 from smithers.plan import PlanNode
 from smithers.ports import Agent
-from smithers.records import FrameWrite, RunState, UserTable
+from smithers.records import FrameWrite, RunRow, RunState, UserTable
 from smithers.store import find_store, place_store
 
 In = TypeVar("In", default=Any)
@@ -114,6 +116,8 @@ class Workflow(Generic[In, Out]):
         store: str | Path | None = None,
         max_concurrency: int | None = None,
         rehearse: bool = False,
+        rerun: Iterable[str] = (),
+        retry: Iterable[str] = (),
     ) -> RunResult[Out]:
         """Run to the end, or resume.
 
@@ -125,13 +129,18 @@ class Workflow(Generic[In, Out]):
             file.
             max_concurrency: attempts that may run at once; default 16.
             rehearse: every agent is played by a rehearsal agent, which costs nothing.
+            rerun: on a resume: ids of finished tasks to execute again, with what depends on them; `"changed"`
+                is all that the file asks something else of now.
+            retry: on a resume: ids of tasks that failed, were skipped or cancelled, to try again.
         Raises:
             RefusedError, AuthoringError: nothing was changed.
             StoreError: the database cannot be used; the run continues when the cause is gone.
         """
         self._check_place()
         if resume:
-            found = await self._resume_on_thread(input, run_id, store, max_concurrency, rehearse)
+            found = await self._resume_on_thread(
+                input, run_id, store, max_concurrency, rehearse, Wish.of(rerun, retry)
+            )
             if isinstance(found, RunResult):
                 return found
             handle = found
@@ -153,11 +162,15 @@ class Workflow(Generic[In, Out]):
         store: str | Path | None = None,
         max_concurrency: int | None = None,
         rehearse: bool = False,
+        rerun: Iterable[str] = (),
+        retry: Iterable[str] = (),
     ) -> RunResult[Out]:
         """The same for code that does not await; also inside a running event loop."""
         self._check_place()
         if resume:
-            found = self._resume_stored(input, run_id, store, max_concurrency, rehearse)
+            found = self._resume_stored(
+                input, run_id, store, max_concurrency, rehearse, Wish.of(rerun, retry)
+            )
             if isinstance(found, RunResult):
                 return found
             handle = found
@@ -214,15 +227,16 @@ class Workflow(Generic[In, Out]):
         store: str | Path | None,
         max_concurrency: int | None,
         rehearse: bool,
+        wish: Wish,
     ) -> Handle | RunResult[Out]:
         host = host_for(self._store_path(store), self.definition.durability)
         row = find_resumable(host.store, run_id, self.source(host.project) if run_id is None else None)
         if input is not None:
             check_same_input(row, _plain(input))
-        if row.state is RunState.FINISHED:
+        if row.state is RunState.FINISHED and not (wish and self.plan(host, row, wish).again):
             return self.stored_result(host, row.name)
         claim = host.claim(row)
-        return self.resume(host, claim, max_concurrency=max_concurrency, rehearse=rehearse)
+        return self.resume(host, claim, max_concurrency=max_concurrency, rehearse=rehearse, wish=wish)
 
     def start(
         self,
@@ -234,9 +248,10 @@ class Workflow(Generic[In, Out]):
         rehearse: bool = False,
         linger_ms: int | None = None,
         watch: Callable[[FrameWrite], None] | None = None,
+        strict: bool = False,
     ) -> Handle:
         """Start a run on an open host and wait until its first frame is stored. For the rim."""
-        handle = self._begin(host, input, run_id, max_concurrency, rehearse, linger_ms, watch)
+        handle = self._begin(host, input, run_id, max_concurrency, rehearse, linger_ms, watch, strict)
         try:
             _wait(handle.started)
         except KeyboardInterrupt:
@@ -253,6 +268,7 @@ class Workflow(Generic[In, Out]):
         rehearse: bool,
         linger_ms: int | None = None,
         watch: Callable[[FrameWrite], None] | None = None,
+        strict: bool = False,
     ) -> Handle:
         """Ask the engine for a run, and wait for nothing."""
         if run_id is not None:
@@ -266,7 +282,7 @@ class Workflow(Generic[In, Out]):
             config["rehearse"] = True
         engine = host.engine
         handle = engine.handle(watch)
-        terms = self._terms(host, limit, rehearse, linger_ms)
+        terms = self._terms(host, limit, rehearse, linger_ms, strict=strict)
         engine.post(New(self.definition, run_id, text, config, terms, handle))
         return handle
 
@@ -279,18 +295,24 @@ class Workflow(Generic[In, Out]):
         rehearse: bool = False,
         linger_ms: int | None = None,
         watch: Callable[[FrameWrite], None] | None = None,
+        wish: Wish | None = None,
     ) -> Handle:
-        """Drive a claimed run; it is given back if the file does not let it go on. For the rim."""
+        """Drive a claimed run; it is given back if the file does not let it go on. For the rim.
+
+        Args:
+            wish: what is to be executed again; what its plan says is what runs.
+        """
         limit = max_concurrency or int(claim.row.config.get("max_concurrency") or DEFAULT_LIMIT)
         rehearse = rehearse or bool(claim.row.config.get("rehearse"))
         try:
             engine = host.engine
-            terms = self._terms(host, limit, rehearse, linger_ms)
+            terms = self._terms(host, limit, rehearse, linger_ms, strict=bool(wish and wish.strict))
+            again = _plan(host, claim.row, self.definition, terms, wish).again if wish else ()
         except BaseException:
             host.release(claim)
             raise
         handle = engine.handle(watch)
-        engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle))
+        engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle, again))
         try:
             _wait(handle.started)
         except KeyboardInterrupt:
@@ -298,7 +320,21 @@ class Workflow(Generic[In, Out]):
             raise
         return handle
 
-    def _terms(self, host: Host, limit: int, rehearse: bool, linger_ms: int | None) -> Terms:
+    def plan(
+        self, host: Host, row: RunRow, wish: Wish | None = None, *, rehearse: bool = False
+    ) -> ResumePlan:
+        """What a resume of a stored run will do. Nothing is claimed, executed or stored. For the rim.
+
+        Raises:
+            SmithersError: what the resume would be refused for.
+        """
+        rehearse = rehearse or bool(row.config.get("rehearse"))
+        terms = self._terms(host, None, rehearse, None, strict=bool(wish and wish.strict))
+        return _plan(host, row, self.definition, terms, wish)
+
+    def _terms(
+        self, host: Host, limit: int | None, rehearse: bool, linger_ms: int | None, *, strict: bool = False
+    ) -> Terms:
         rehearsal = RehearsalAgent() if rehearse else None
 
         known: dict[tuple[Any, ...], tuple[Agent, ...]] = {}
@@ -320,7 +356,7 @@ class Workflow(Generic[In, Out]):
             with closing(host.store.reader()) as reader:
                 return reader.table(name)
 
-        return Terms(self.source(host.project), limit, host.project, agents, linger_ms, find_table)
+        return Terms(self.source(host.project), limit, host.project, agents, linger_ms, find_table, strict)
 
     def result(self, end: RunEnd) -> RunResult[Out]:
         """A run's end as its caller sees it."""
@@ -445,6 +481,12 @@ def _plain(input: Any) -> Any:
 
     # What a model takes, such as a date or a set, need not be JSON yet.
     return to_jsonable_python(input, fallback=repr)
+
+
+def _plan(host: Host, row: RunRow, definition: Definition, terms: Terms, wish: Wish | None) -> ResumePlan:
+    with closing(host.store.reader()) as reader:
+        history = reader.history(row.id)
+    return plan_resume(history, definition, terms, wish)
 
 
 def _open_host(path: Path, durability: Literal["full", "normal"]) -> Host:

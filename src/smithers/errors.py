@@ -175,6 +175,15 @@ class RenderFailed(RenderError):
     code = "RENDER_FAILED"
 
 
+class RenderImpure(RenderError):
+    """Rendered twice over the same state, a workflow gave two trees."""
+
+    code = "RENDER_IMPURE"
+    default_hint = (
+        "time, random numbers, files and globals belong in tasks: what a render reads goes through ctx"
+    )
+
+
 class LoopMaxReached(AuthoringError):
     code = "LOOP_MAX_REACHED"
     default_hint = "raise max_iterations, or use on_max_reached='return-last'"
@@ -253,6 +262,27 @@ class RunOwned(RefusedError):
 class RunNotResumable(RefusedError):
     code = "RUN_NOT_RESUMABLE"
     default_hint = "start a new run with `smithers up`"
+
+
+class NodeSettled(RefusedError):
+    code = "NODE_SETTLED"
+    default_hint = "a finished task is executed again by `smithers up --resume RUN --rerun NODE`"
+
+
+class PassEnded(RefusedError):
+    """What a loop has passed judgement on is never made undone."""
+
+    code = "PASS_ENDED"
+    default_hint = (
+        "only tasks of the pass that goes on, or outside loops, are executed again; start a new run"
+    )
+
+
+class PlanChanged(RefusedError):
+    """A strict resume found finished tasks that are not what the file asks for now."""
+
+    code = "PLAN_CHANGED"
+    default_hint = "look with --plan; then add `--rerun changed` or `--rerun NODE`, or leave --strict out"
 
 
 class InputChanged(RefusedError):

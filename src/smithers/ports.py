@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         FrameRow,
         FrameWrite,
         HeartbeatRow,
+        History,
         InboxKind,
         InboxRow,
         MountRow,
@@ -424,6 +425,10 @@ class Reader(Protocol):
 
     def table(self, name: str) -> UserTable:
         """What the database has under this name: a user's own table, or anything else."""
+        ...
+
+    def history(self, run: int) -> History:
+        """All that a look at a run's next resume needs, as of one moment."""
         ...
 
     def processes(self, run: int) -> list[ProcessRow]:

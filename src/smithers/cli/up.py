@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +17,7 @@ from smithers.cli.exit_code import ExitCode, in_short
 from smithers.cli.given import read_input
 from smithers.cli.interrupt import Interrupt
 from smithers.cli.load import Target, load, locate
-from smithers.cli.options import SpanType, json_option, store_option
+from smithers.cli.options import SpanType, json_option, store_option, with_store
 from smithers.cli.streams import stdout_kept
 from smithers.errors import RunExists, RunNotFound, UsageRefused, WorkflowNotFound
 from smithers.ids import check_run_id
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from smithers.engine.handle import Handle, RunEnd
     from smithers.engine.host import Claim, Host
     from smithers.engine.mailbox import Mailbox
+    from smithers.engine.verdict import Wish
     from smithers.records import FrameWrite, RunRow
 
 TICK_S = 0.1
@@ -46,6 +47,21 @@ class Wanted:
     linger_ms: int
     is_json: bool
     store: str | None
+    rerun: tuple[str, ...] = ()
+    """Finished tasks to execute again, or `changed`."""
+    retry: tuple[str, ...] = ()
+    strict: bool = False
+
+    def words(self) -> list[str]:
+        """The options that say what is executed again."""
+        found = [word for name in self.rerun for word in ("--rerun", name)]
+        found += [word for name in self.retry for word in ("--retry", name)]
+        return [*found, "--strict"] if self.strict else found
+
+    def wish(self) -> Wish:
+        from smithers.engine.verdict import Wish
+
+        return Wish.of(self.rerun, self.retry, strict=self.strict)
 
 
 @click.command(epilog=in_short())
@@ -71,6 +87,19 @@ class Wanted:
     default="1h",
     help="How long to stay while the run only waits for a time (a retry); default: 1h.",
 )
+@click.option(
+    "--plan", "is_plan", is_flag=True, help="Only show what --resume would do to each task, and why."
+)
+@click.option(
+    "--rerun",
+    multiple=True,
+    metavar="changed|NODE",
+    help="With --resume: execute finished work again, and what depends on it.",
+)
+@click.option(
+    "--retry", multiple=True, metavar="NODE", help="With --resume: try again what failed or was skipped."
+)
+@click.option("--strict", is_flag=True, help="Render twice and compare; refuse to keep what has changed.")
 @click.option("--detach", "-d", is_flag=True, help="Run in the background; print its id, pid and log.")
 @json_option
 @store_option
@@ -82,6 +111,10 @@ def up(
     limit: int | None,
     rehearse: bool,
     linger_ms: int,
+    is_plan: bool,
+    rerun: tuple[str, ...],
+    retry: tuple[str, ...],
+    strict: bool,
     detach: bool,
     is_json: bool,
     store: str | None,
@@ -94,14 +127,42 @@ def up(
     word = _resume_word(resume, run_id)
     if run_id is not None:
         check_run_id(run_id)
+    _check_words(word, is_plan=is_plan, rerun=rerun, retry=retry, detach=detach)
     if file is None:
         file = _file_of(word, store)
-    wanted = Wanted(file, read_input(given), run_id, word, limit, rehearse, linger_ms, is_json, store)
+    wanted = Wanted(
+        file,
+        read_input(given),
+        run_id,
+        word,
+        limit,
+        rehearse,
+        linger_ms,
+        is_json,
+        store,
+        rerun,
+        retry,
+        strict,
+    )
     target = locate(file)
     path = _store_path(target, wanted)
+    if is_plan:
+        return _show_plan(target, path, wanted)
     if detach:
         return _detach(target, path, wanted)
     return _resume(target, path, wanted) if wanted.resume is not None else _start(target, path, wanted)
+
+
+def _check_words(
+    resume: str | None, *, is_plan: bool, rerun: tuple[str, ...], retry: tuple[str, ...], detach: bool
+) -> None:
+    """Refuse what means nothing without a run that is resumed."""
+    if resume is None and (is_plan or rerun or retry):
+        option = "--plan" if is_plan else "--rerun" if rerun else "--retry"
+        hint = "what a new run would begin with shows `smithers graph FILE`" if is_plan else None
+        raise UsageRefused(f"{option} is about a run that is resumed: add --resume", hint=hint)
+    if is_plan and detach:
+        raise UsageRefused("--plan only looks; there is nothing to detach")
 
 
 def _resume_word(resume: str | None, run_id: str | None) -> str | None:
@@ -180,6 +241,7 @@ def _detach(target: Target, path: Path, wanted: Wanted) -> int:
         words += ["--max-concurrency", str(wanted.limit)]
     if wanted.rehearse:
         words.append("--rehearse")
+    words += wanted.words()
     words += ["--linger", f"{wanted.linger_ms}ms", "--store", str(path)]
     return start_detached(Background(path, run_id, words, wanted.given, wanted.store, wanted.is_json))
 
@@ -203,6 +265,7 @@ def _start(target: Target, path: Path, wanted: Wanted) -> int:
                     rehearse=wanted.rehearse,
                     linger_ms=wanted.linger_ms,
                     watch=watch,
+                    strict=wanted.strict,
                 )
             )
             end = _follow(handle, frames, interrupt, None, host)
@@ -222,7 +285,7 @@ def _refuse_taken(path: Path, run_id: str, file: str) -> None:
     with closing(open_store(path, clock=SystemClock(), create=False).reader()) as reader:
         taken = lookup.exact_run(reader, run_id)
     if taken is not None:
-        again = f"smithers up {quote(file)} --run-id {run_id} --resume"
+        again = f"smithers up {shlex.quote(file)} --run-id {run_id} --resume"
         raise RunExists(
             f"there is a run {run_id} already", hint=f"continue it: `{again}`, or choose another --run-id"
         )
@@ -238,7 +301,7 @@ def _resume(target: Target, path: Path, wanted: Wanted) -> int:
         row = find_resumable(host.store, _run_name(host, wanted.resume), source)
         if wanted.given is not None:
             check_same_input(row, wanted.given)
-        if row.state is RunState.FINISHED:
+        if row.state is RunState.FINISHED and not _wants_again(host, row, target, wanted):
             return _already_finished(host, row, wanted)
         host.keep_durability(row)
         # Claimed before anything is imported: the losers of a race are told at once.
@@ -246,6 +309,40 @@ def _resume(target: Target, path: Path, wanted: Wanted) -> int:
         return _drive(host, claim, target, wanted)
     finally:
         host.close()
+
+
+def _wants_again(host: Host, row: RunRow, target: Target, wanted: Wanted) -> bool:
+    """Whether anything of a finished run is to be executed again; a strict one refuses to keep the rest."""
+    if not wanted.wish():
+        return False
+    with stdout_kept():
+        workflow = load(target)
+        _check_workflow(row, workflow.name)
+        return bool(workflow.plan(host, row, wanted.wish(), rehearse=wanted.rehearse).again)
+
+
+def _show_plan(target: Target, path: Path, wanted: Wanted) -> int:
+    """Say what a resume would do; whoever drives the run goes on undisturbed."""
+    from smithers.cli.resume_plan import print_plan
+    from smithers.engine.host import Host, check_same_input, find_resumable
+    from smithers.store import project_root
+
+    host = Host(path)
+    try:
+        row = find_resumable(host.store, _run_name(host, wanted.resume), target.source(project_root(path)))
+        if wanted.given is not None:
+            check_same_input(row, wanted.given)
+        with stdout_kept():
+            workflow = load(target)
+            _check_workflow(row, workflow.name)
+            plan = workflow.plan(host, row, wanted.wish(), rehearse=wanted.rehearse)
+    finally:
+        host.close()
+    words = ["smithers", "up", wanted.file, "--run-id", row.name, *wanted.words()]
+    if not plan.count("run") and plan.count("changed"):
+        words += ["--rerun", "changed"]
+    print_plan(plan, with_store(shlex.join([*words, "--resume"]), wanted.store), is_json=wanted.is_json)
+    return ExitCode.FINISHED
 
 
 def _run_name(host: Host, word: str | None) -> str | None:
@@ -275,6 +372,7 @@ def _drive(host: Host, claim: Claim, target: Target, wanted: Wanted) -> int:
                     rehearse=wanted.rehearse,
                     linger_ms=wanted.linger_ms,
                     watch=watch,
+                    wish=wanted.wish(),
                 )
             )
         except BaseException:

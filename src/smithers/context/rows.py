@@ -53,7 +53,9 @@ class Rows:
         return self._by_node.get(key.node, {}).get(passes_of(key))
 
     def of_output(self, *names: str) -> Iterator[OutputText]:
-        """Every row of these models or named outputs, in `seq` order."""
-        found = [r for rows in self._by_node.values() for r in rows.values() if r.model in names]
+        """Every row of these models or named outputs, or of all where none is named, in `seq` order."""
+        found = [
+            row for rows in self._by_node.values() for row in rows.values() if not names or row.model in names
+        ]
         found.sort(key=lambda row: row.seq)
         return iter(found)

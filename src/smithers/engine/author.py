@@ -292,8 +292,8 @@ def _read(view: View, node: str, model: Any) -> Any:
 
 async def _call_agents(job: Job) -> Outcome:
     """Call the first agent of the chain that can be used."""
-    prompt = _prompt_text(job)
-    mark = blake2b(prompt.encode(), digest_size=16).digest()
+    prompt = prompt_text(job)
+    mark = prompt_mark(prompt)
     unusable: SmithersError | None = None
     for agent in job.chain:
         try:
@@ -314,7 +314,12 @@ async def _call_agents(job: Job) -> Outcome:
     return Failed(classify(unusable), describe(unusable), None, mark)
 
 
-def _prompt_text(job: Job) -> str:
+def prompt_text(job: Job) -> str:
+    """What an attempt's agents are asked, rendered anew.
+
+    Raises:
+        InvalidOutput: it is no text; or whatever the author's code raises.
+    """
     from smithers.prompt import Prompt
 
     prompt = job.task.prompt
@@ -325,6 +330,11 @@ def _prompt_text(job: Job) -> str:
     if not isinstance(prompt, str) or not prompt.strip():
         raise InvalidOutput(f"Task {job.task.id}: its prompt is {prompt!r}", place=job.task.place)
     return prompt
+
+
+def prompt_mark(text: str) -> bytes:
+    """16 bytes that tell one finished prompt from another."""
+    return blake2b(text.encode(), digest_size=16).digest()
 
 
 def _asked_for(job: Job) -> type[Any] | None:

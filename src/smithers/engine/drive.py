@@ -53,6 +53,7 @@ from .job import Job, Outcome
 from .mail import Mail
 from .memory import Memory
 from .planning import Planning
+from .pure import Twice
 from .settling import Settling
 from .starting import Starting
 from .terms import Ended, Terms, Wires
@@ -85,7 +86,7 @@ class Drive:
         self._random = random
         self._wires = wires
         self._ctx: Context[Any] = Context(memory)
-        self._planning = Planning(definition, self._ctx, memory, terms.limit, terms.find_table)
+        self._planning = self._make_planning()
         self._settling = Settling(memory, self._planning, random)
         self._starting = self._make_starting()
         self._stop: RunState | None = None
@@ -102,6 +103,8 @@ class Drive:
         self._telling: list[str] = []
         """What the last frame told, in case it came to nothing."""
         self._first_event = EventType.RUN_STARTED
+        self._reopened: list[tuple[NodeKey, int]] = []
+        """Settled work that this resume does again, and its new generations; the first frame tells of it."""
 
     @property
     def run(self) -> int:
@@ -118,6 +121,13 @@ class Drive:
         for job in (*self.jobs.values(), *self.to_start):
             job.run, job.fence = run, fence
 
+    def _make_planning(self) -> Planning:
+        terms = self.terms
+        planning = Planning(self.definition, self._ctx, self.memory, terms.limit, terms.find_table)
+        if terms.strict:
+            planning.renderer.twice = Twice(self.definition, terms)
+        return planning
+
     def _make_starting(self) -> Starting:
         return Starting(
             self.definition, self.terms, self._wires, self.memory, self._planning, self._settling, self._ctx
@@ -130,12 +140,17 @@ class Drive:
 
     # --- Beginning ------------------------------------------------------------------------------
 
-    def restore(self, stored: StoredRun) -> None:
-        """Take over a stored run: what is stored as running was cut off."""
+    def restore(self, stored: StoredRun, again: Iterable[NodeKey] = ()) -> None:
+        """Take over a stored run: what is stored as running was cut off.
+
+        Args:
+            again: settled nodes that are to be executed again.
+        """
         self.begin_under(stored.run.id, stored.run.fence)
         self._cut_off = self.memory.restore(stored, set())
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
+        self._reopened = [(key, self.memory.reopen(key)) for key in again]
         for message in self._mail.sort(stored):
             self.take(message)
         # A cancel that its owner died over, when last parts had begun: they go on, and the run ends by them.
@@ -164,9 +179,7 @@ class Drive:
         # Authors' closures hold this ctx: it must read the new memory from now on.
         fresh._ctx = self._ctx
         fresh._ctx.rebind(memory)
-        fresh._planning = Planning(
-            self.definition, self._ctx, memory, self.terms.limit, self.terms.find_table
-        )
+        fresh._planning = fresh._make_planning()
         fresh._settling = Settling(memory, fresh._planning, self._random)
         fresh._planning.is_cancelled = self._planning.is_cancelled
         fresh._starting = fresh._make_starting()
@@ -189,6 +202,17 @@ class Drive:
         """Render and plan the first frame, and run nothing."""
         self._planning.refresh(Draft(self.memory, 0, 0, 0))
         return self._planning.schedule.tree
+
+    def foresee(self, now_ms: int) -> Planning:
+        """What the first frame plans from, without deciding anything. The drive is of no other use then.
+
+        Raises:
+            SmithersError: the first frame is refused.
+        """
+        draft = Draft(self.memory, self.run, self.fence, now_ms)
+        self._begin(draft)
+        self._planning.refresh(draft)
+        return self._planning
 
     # --- One frame ------------------------------------------------------------------------------
 
@@ -230,6 +254,9 @@ class Drive:
             draft.event(self._first_event)
             if self._first_event is EventType.RUN_RESUMED:
                 draft.write.run_change = RunChange(RunState.RUNNING)
+        for key, generation in self._reopened:
+            draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
+        self._reopened = []
         self._telling, self._notes = self._notes, []
         for note in self._telling:
             draft.event(EventType.RUN_WARNING, None, 0, {"message": note})

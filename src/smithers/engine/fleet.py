@@ -295,7 +295,7 @@ class Fleet:
         if isinstance(message, Resume):
             stored = self._effects.writer.load(message.row.id)
             self._clock.not_before(stored.last_ms)
-            drive.restore(stored)
+            drive.restore(stored, message.again)
             drive.begin_under(message.row.id, message.fence)
         self._beginning.append(Driven(drive, message.handle, message))
 

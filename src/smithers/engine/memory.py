@@ -9,7 +9,7 @@ from typing import Any
 
 from smithers.context import OutputText, Record, Rows, Standing, from_stored, wrap
 from smithers.errors import BugError
-from smithers.ids import NodeKey
+from smithers.ids import NodeKey, passes_of
 from smithers.nodes import Caught
 from smithers.records import TOLERATED as TOLERATED  # noqa: PLC0414 - `settling` takes it from here
 from smithers.records import (
@@ -107,12 +107,21 @@ class Memory:
         if loops:
             self._stored_tree[node] = loops
 
+    def is_going_on(self, key: NodeKey) -> bool:
+        """Whether a task that is not mounted stood, when the tree was last stored, in a pass that goes on."""
+        loops = self._stored_tree.get(key.node)
+        if loops is None:
+            return False
+        passes = self._stored_passes(loops)
+        if passes_of(key) != (passes or (0,)):
+            return False
+        around = (self.facts.loops.get(_key_of(loops, passes, depth)) for depth in range(len(loops)))
+        return not any(fact is not None and fact.done for fact in around)
+
     def _stored_passes(self, loops: tuple[str, ...]) -> tuple[int, ...]:
         passes: list[int] = []
-        for depth, loop in enumerate(loops):
-            scope = ",".join(f"{name}={n}" for name, n in zip(loops[: depth - 1], passes, strict=False))
-            key = NodeKey(loop, scope if depth > 1 else "", passes[-1] if passes else 0)
-            fact = self.facts.loops.get(key)
+        for depth in range(len(loops)):
+            fact = self.facts.loops.get(_key_of(loops, tuple(passes), depth))
             passes.append(fact.pass_ if fact else 0)
         return tuple(passes)
 
@@ -267,14 +276,37 @@ class Memory:
         self.newest_output = ref
         self.outputs_by_model[row.model] = ref
 
-    def reopen(self, key: NodeKey) -> None:
-        """Begin a new generation of a settled node."""
+    def reopen(self, key: NodeKey) -> int:
+        """Begin a new generation of a settled node; returns its number."""
         self.generations[key] = self.generations.get(key, 0) + 1
         self.facts.nodes.pop(key, None)
         self.facts.names.pop(key, None)
         self.logs.pop(key, None)
         self.reasons.pop(key, None)
         self.rows.drop(key)
+        if self.newest_output is not None and self.newest_output.key == key:
+            self.newest_output = self._newest()
+        for model, ref in list(self.outputs_by_model.items()):
+            if ref.key == key:
+                found = self._newest(model)
+                if found is not None:
+                    self.outputs_by_model[model] = found
+                else:
+                    del self.outputs_by_model[model]
+        return self.generations[key]
+
+    def _newest(self, *models: str) -> OutputRef | None:
+        """The newest output that stands, of these models or of all."""
+        rows = list(self.rows.of_output(*models))
+        return OutputRef(rows[-1].key, self.generations.get(rows[-1].key, 0)) if rows else None
+
+
+def _key_of(loops: tuple[str, ...], passes: tuple[int, ...], depth: int) -> NodeKey:
+    """The key of one of several loops within each other, `depth` from the outside."""
+    if depth == 0:
+        return NodeKey(loops[0])
+    outer = zip(loops[: depth - 1], passes, strict=False)
+    return NodeKey(loops[depth], ",".join(f"{name}={n}" for name, n in outer), passes[depth - 1])
 
 
 def _settled(node: NodeRow) -> Settled:

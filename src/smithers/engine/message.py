@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from smithers.ids import NodeKey
 from smithers.records import RunRow, RunState
 
 from .definition import Definition
@@ -38,6 +39,8 @@ class Resume:
     fence: int
     terms: Terms
     handle: Handle
+    again: tuple[NodeKey, ...] = ()
+    """Settled nodes that are to be executed again."""
 
 
 @dataclass(frozen=True, slots=True)

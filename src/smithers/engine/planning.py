@@ -46,7 +46,7 @@ class Planning:
         self._definition = definition
         self._memory = memory
         self._limit = limit
-        self._renderer = Renderer(definition, ctx, memory)
+        self.renderer = Renderer(definition, ctx, memory)
         self.tables = Tables(find_table)
         self._mounts = MountedRows()
         self._mount_version = -1
@@ -98,10 +98,10 @@ class Planning:
 
     def moved(self, node: str, model: str | None = None) -> None:
         self._is_fresh = False
-        self._renderer.moved(("node", node))
-        self._renderer.moved(("state", node))
+        self.renderer.moved(("node", node))
+        self.renderer.moved(("state", node))
         if model is not None:
-            self._renderer.moved(("model", model))
+            self.renderer.moved(("model", model))
 
     def skip(self, draft: Draft, key: NodeKey, reason: str) -> None:
         """Write that a node was skipped; the schedule knows it already."""
@@ -118,17 +118,17 @@ class Planning:
             AuthoringError: the tree cannot be made; there is no plan any more then.
         """
         schedule = self._memory.schedule
-        if schedule is not None and not self._renderer.stale:
+        if schedule is not None and not self.renderer.stale:
             return
         if schedule is not None and schedule.is_unwinding and not schedule.has_last_parts:
             return
         self.write_blocks(draft)
         draft.write.rendered = True
         try:
-            if schedule is None or None in self._renderer.stale:
+            if schedule is None or None in self.renderer.stale:
                 self._render_all(draft, schedule)
             else:
-                for key in [key for key in self._renderer.stale if key is not None]:
+                for key in [key for key in self.renderer.stale if key is not None]:
                     self._refill(schedule, key)
         except BaseException:
             # A half-made plan is worse than none.
@@ -137,7 +137,7 @@ class Planning:
         self._is_fresh = True
 
     def _render_all(self, draft: Draft, old: Schedule | None) -> None:
-        tree = self._renderer.render_tree()
+        tree = self.renderer.render_tree()
         version = old.version + 1 if old is not None else 0
         schedule = Schedule(
             tree,
@@ -168,10 +168,10 @@ class Planning:
     def _refill(self, schedule: Schedule, key: NodeKey) -> None:
         vertex = schedule.vertex(key.node)
         if vertex is None or vertex.key != key:
-            self._renderer.forget([key])
+            self.renderer.forget([key])
             return
         # Bodies below are made by functions that this one makes: theirs are not what they were.
-        self._renderer.forget([v.key for v in schedule.below(vertex) if isinstance(v, HoleVertex)])
+        self.renderer.forget([v.key for v in schedule.below(vertex) if isinstance(v, HoleVertex)])
         schedule.refill(key)
 
     def _reopen_failed(self, draft: Draft, schedule: Schedule) -> None:
@@ -185,14 +185,15 @@ class Planning:
             for leaf in schedule.leaves()
             if facts.get(leaf.key) in _AGAIN and not leaf.zone.is_closed
         ]
+        keys += self._failed_out_of_sight(schedule)
         if keys:
             self._reopen(draft, keys)
             self._plan_anew(schedule)
 
     def _reopen(self, draft: Draft, keys: Iterable[NodeKey]) -> None:
         for key in keys:
-            self._memory.reopen(key)
-            draft.event(EventType.NODE_REOPENED, key)
+            generation = self._memory.reopen(key)
+            draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
 
     def _plan_anew(self, schedule: Schedule) -> Schedule:
         return Schedule(
@@ -278,7 +279,17 @@ class Planning:
             if fact.cause is not None:
                 data["cause"] = str(fact.cause)
             draft.event(EventType.BLOCK_MOVED if fact.at else EventType.BLOCK_ENDED, key, 0, data)
-            self._renderer.moved(("node", key.node))
+            self.renderer.moved(("node", key.node))
+
+    def _failed_out_of_sight(self, schedule: Schedule) -> list[NodeKey]:
+        """What failed in a body that is not reached now: something before it was added, or is done again."""
+        if all(vertex.children for vertex in schedule.below(schedule.root) if isinstance(vertex, HoleVertex)):
+            return []
+        return [
+            key
+            for key, fact in self._memory.facts.nodes.items()
+            if fact in _AGAIN and schedule.vertex(key.node) is None and self._memory.is_going_on(key)
+        ]
 
     def write_tree(self, draft: Draft) -> None:
         """Write how the mounted tree differs from the stored one."""
@@ -302,7 +313,7 @@ class Planning:
                 continue
             if not self._is_fresh:
                 # A bool was computed by a render, and the pass has ended since: render once more, then judge.
-                self._renderer.stale.add(self.schedule.unit_of(vertex))
+                self.renderer.stale.add(self.schedule.unit_of(vertex))
                 return
             self._judge_one(draft, vertex, until)
         # These passes ended in one state; the next ones will end in another.
@@ -317,10 +328,10 @@ class Planning:
             draft.write.passes.append(PassEnd(key, pass_, verdict))
         kind = EventType.PASS_ENDED if verdict is Verdict.NEXT else EventType.LOOP_DONE
         draft.event(kind, key, 0, {"pass": pass_, "verdict": verdict.name.lower()})
-        self._renderer.moved(("node", key.node))
+        self.renderer.moved(("node", key.node))
         if verdict is Verdict.NEXT:
-            self._renderer.moved(("loop", key.node))
-            self._renderer.moved(("loop", ""))
+            self.renderer.moved(("loop", key.node))
+            self.renderer.moved(("loop", ""))
         self.schedule.judge(key, until)
 
     def holds(self, condition: Callable[[], object], view: View) -> bool:

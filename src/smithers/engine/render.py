@@ -15,6 +15,7 @@ from smithers.plan import PlanNode
 from .definition import Definition
 from .failure import author_place, text_of
 from .memory import Memory
+from .pure import Twice
 
 
 @dataclass(slots=True)
@@ -37,6 +38,13 @@ class Renderer:
         self._readers: dict[Subject, set[NodeKey | None]] = {}
         """Which renders read a subject; None stands for the workflow function."""
         self.stale: set[NodeKey | None] = {None}
+        self.twice: Twice | None = None
+        """Set by `--strict`: each render is made twice."""
+        self.unsure: Callable[[set[Subject]], bool] | None = None
+        """Whether what these reads give is not known yet; set by who looks ahead, where nothing is there yet
+        that tasks of the future will leave. A body that cannot be made then is empty."""
+        self.unknown: list[NodeKey] = []
+        """Bodies that a look ahead could not make."""
 
     def render_tree(self) -> PlanNode:
         """Call the workflow function; all bodies are to be made anew.
@@ -58,8 +66,27 @@ class Renderer:
         unit = self._bodies.get(key)
         if unit is None:
             unit = self._bodies[key] = Unit()
-            unit.made = self._call(make, self._standing(key), unit, place, key)
+            unit.made = self._made(make, unit, place, key)
         return unit.made
+
+    def _made(
+        self, make: Callable[[], object], unit: Unit, place: Place | None, key: NodeKey
+    ) -> tuple[Node, ...]:
+        try:
+            made = self._call(make, self._standing(key), unit, place, key)
+        except SmithersError:
+            if self.unsure is None:
+                raise
+        else:
+            if self.unsure is None or not self.unsure(unit.reads):
+                return made
+        self.unknown.append(key)
+        return ()
+
+    def reads_of(self, key: NodeKey | None) -> set[Subject]:
+        """What a render has read; None: the workflow function's."""
+        unit = self._root if key is None else self._bodies.get(key)
+        return unit.reads if unit is not None else set()
 
     def pass_at(self, key: NodeKey) -> LoopPass:
         """What a loop's body function at `key` is given."""
@@ -96,11 +123,21 @@ class Renderer:
         place: Place | None,
         key: NodeKey | None = None,
     ) -> tuple[Node, ...]:
+        made = self._called(make, at, unit, place)
+        if self.twice is not None:
+            self.twice.check(self, made, self._called(make, at, unit, place), place)
+        for subject in unit.reads:
+            self._readers.setdefault(subject, set()).add(key)
+        return made
+
+    def _called(
+        self, make: Callable[[], object], at: Standing | None, unit: Unit, place: Place | None
+    ) -> tuple[Node, ...]:
         view = View(self._state, at, None, unit.reads)
         token = ambient.set(view)
         try:
             # Opened here: a generator somewhere in it is the author's code, and reads like it.
-            made = children_of((make(),), place)
+            return children_of((make(),), place)
         except SmithersError as error:
             if isinstance(error, AuthoringError) and error.place is None:
                 error.place = author_place(error)
@@ -112,6 +149,3 @@ class Renderer:
             ) from error
         finally:
             ambient.reset(token)
-        for subject in unit.reads:
-            self._readers.setdefault(subject, set()).add(key)
-        return made

@@ -89,7 +89,8 @@ class Settling:
 
     def _finish(self, draft: Draft, job: Job, done: Done) -> None:
         key, model = job.key, job.task.model_name
-        seq = draft.event(EventType.NODE_FINISHED, key, job.attempt)
+        reads = _reads_of(job)
+        seq = draft.event(EventType.NODE_FINISHED, key, job.attempt, {"reads": reads} if reads else None)
         draft.end_attempt(
             key, job.attempt, AttemptState.FINISHED, counted=True, prompt=done.prompt, agent=done.agent
         )
@@ -207,3 +208,17 @@ class Settling:
             self._memory.name_failure(row.key)
             draft.settle_node(row.key, NodeState.FAILED, row.attempt)
             draft.event(EventType.NODE_FAILED, row.key, row.attempt, brief(error))
+
+
+def _reads_of(job: Job) -> list[str]:
+    """What an attempt has read beside what it was given: ids of nodes, `*` and the name of a model.
+
+    Whoever executes one of these again has to know.
+    """
+    if not job.view.reads:
+        return []
+    given = {job.key.node, *(edge.target for edge in job.task.edges)}
+    # A copy in one step: a thread that the function has left behind may still read.
+    read = tuple(job.view.reads)
+    nodes = {name for kind, name in read if kind in ("node", "state") and name not in given}
+    return sorted(nodes | {f"*{name}" for kind, name in read if kind == "model"})

@@ -62,7 +62,7 @@ class Starting:
         task: Task[Any] = leaf.plan.payload
         if task.table is not None:
             self._planning.tables.check((leaf,))  # the body of a function may be new in this very frame
-        view = View(self._memory, standing_of(leaf), draft.seq)
+        view = View(self._memory, standing_of(leaf), draft.seq, set())
         if task.skip_if is not False and self._skip_asked(draft, leaf, task, view):
             return None
         job = self._begin_attempt(draft, key, task, view)

@@ -28,6 +28,8 @@ class Terms:
     """How long the run is kept here while it only waits for a time; None: for ever."""
     find_table: FindTable | None = None
     """Looks for a table of the user's in the run's database; None: there is none to look at."""
+    strict: bool = False
+    """Every render is made twice, and must give the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from .process import ProcessStart as ProcessStart
 from .row import AttemptRow as AttemptRow
 from .row import BlockRow as BlockRow
 from .row import FrameRow as FrameRow
+from .row import History as History
 from .row import InboxRow as InboxRow
 from .row import MountRow as MountRow
 from .row import NewRun as NewRun
@@ -62,6 +63,7 @@ __all__ = [
     "FrameRow",
     "FrameWrite",
     "HeartbeatRow",
+    "History",
     "InboxKind",
     "InboxRow",
     "JsonPath",

@@ -100,6 +100,8 @@ class AttemptRow(NamedTuple):
     """Last heartbeat data, decoded; None without one."""
     prompt: bytes | None = None
     """16-byte hash of the rendered prompt."""
+    fingerprint: bytes | None = None
+    """16-byte hash of what the task was; None: it could not be said."""
 
 
 class FrameRow(NamedTuple):
@@ -170,6 +172,18 @@ class StoredRun:
     inbox: list[InboxRow]
     last_ms: int = 0
     """Wall clock of the last frame."""
+
+
+@dataclass(slots=True)
+class History:
+    """What a run has become, and how: all that a look at its next resume needs."""
+
+    stored: StoredRun
+    attempts: list[AttemptRow]
+    """Of all generations, a node's in the order they were made."""
+    frames: list[FrameRow]
+    reads: dict[NodeKey, tuple[str, ...]]
+    """Ids of nodes that a finished task has read beside what it was given, in its newest generation."""
 
 
 class InboxRow(NamedTuple):

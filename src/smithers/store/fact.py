@@ -18,6 +18,7 @@ from smithers.records import (
     EventType,
     FailureClass,
     FrameRow,
+    History,
     MountRow,
     NodeRow,
     NodeState,
@@ -63,29 +64,46 @@ class StoredFacts:
         """
         self._connection.execute("BEGIN")  # one moment for all that follows
         try:
-            found = self.runs(low=run, high=run)
-            if not found:
-                raise RunNotFound(f"no run with number {run}", run=run)
-            raised = self.raised(run)
-            return StoredRun(
-                run=found[0],
-                nodes=self.nodes(run, raised),
-                outputs=self.outputs(run, raised),
-                attempts=[
-                    row
-                    for row in self.attempts(run, "unsettled_attempts")
-                    if raised.get(row.key, 0) == row.generation
-                ],
-                generations=raised,
-                passes=self.passes(run),
-                blocks=self.blocks(run),
-                mounts=self.mounts(self._rows("open_mounts", run)),
-                wakeups=self.wakeups(run),
-                inbox=open_messages(self._connection, [run]).get(run, []),
-                last_ms=found[0].created_ms + self._rows("last_at", run)[0][0],
-            )
+            return self.loaded(run)
         finally:
             roll_back(self._connection)  # nothing was written; SQLite may have ended it by itself
+
+    def loaded(self, run: int) -> StoredRun:
+        """The same within a transaction that has begun."""
+        found = self.runs(low=run, high=run)
+        if not found:
+            raise RunNotFound(f"no run with number {run}", run=run)
+        raised = self.raised(run)
+        return StoredRun(
+            run=found[0],
+            nodes=self.nodes(run, raised),
+            outputs=self.outputs(run, raised),
+            attempts=[
+                row
+                for row in self.attempts(run, "unsettled_attempts")
+                if raised.get(row.key, 0) == row.generation
+            ],
+            generations=raised,
+            passes=self.passes(run),
+            blocks=self.blocks(run),
+            mounts=self.mounts(self._rows("open_mounts", run)),
+            wakeups=self.wakeups(run),
+            inbox=open_messages(self._connection, [run]).get(run, []),
+            last_ms=found[0].created_ms + self._rows("last_at", run)[0][0],
+        )
+
+    def history(self, run: int) -> History:
+        """The same with all attempts and frames, and what finished tasks have read."""
+        stored = self.loaded(run)
+        rows = self._rows("reads", run)
+        names = self._words(rows, 1, 2)
+        newest = {row.key: row.seq for row in stored.outputs}
+        reads: dict[NodeKey, tuple[str, ...]] = {}
+        for seq, node, scope, iteration, data in rows:
+            key = NodeKey(names[node], names[scope], iteration)
+            if newest.get(key) == seq:  # an output has the seq of the event that tells of it
+                reads[key] = tuple(json.loads(data).get("reads", ()))
+        return History(stored, self.attempts(run), self.frames(run), reads)
 
     def runs(
         self,
@@ -194,9 +212,10 @@ class StoredFacts:
                 None if error is None else json.loads(error),
                 None if heartbeat is None else json.loads(heartbeat),
                 prompt,
+                fingerprint,
             )
             for (node, scope, iteration, generation, attempt, state, from_frame, to_frame, start_seq,
-                 started_ms, ended_ms, agent, failure, counted, error, heartbeat, prompt) in rows
+                 started_ms, ended_ms, agent, failure, counted, error, heartbeat, prompt, fingerprint) in rows
         ]  # fmt: skip
 
     def passes(self, run: int) -> list[PassRow]:

@@ -13,6 +13,7 @@ from smithers.records import (
     AttemptRow,
     EventRow,
     FrameRow,
+    History,
     InboxRow,
     MountRow,
     NodeRow,
@@ -127,6 +128,15 @@ class SqliteReader:
         """
         with self._moment():
             check_sound(self._connection, self._path, at_any_size=True)
+
+    def history(self, run: int) -> History:
+        """All that a look at a run's next resume needs, as of one moment.
+
+        Raises:
+            RunNotFound: there is no such run.
+        """
+        with self._moment():
+            return self._facts.history(run)
 
     def processes(self, run: int) -> list[ProcessRow]:
         """Programs that were started for attempts of a run, oldest first."""

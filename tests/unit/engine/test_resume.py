@@ -422,3 +422,17 @@ def test_a_task_that_reads_an_output_of_an_edited_model_is_not_tried_again(play:
     assert result.status == "failed"
     assert len(play.attempts("b")) == 1
     assert play.attempts("b")[0].failure is FailureClass.FATAL
+
+
+def test_what_failed_in_a_body_that_is_not_reached_at_once_is_tried_again_all_the_same(play: Play) -> None:
+    def flow(new: bool) -> Any:
+        def made(ctx: Context) -> Node:
+            x = work(play, "x", fails=1)
+            loop = Loop(lambda i: [work(play, "a"), x], max_iterations=1, id="l")
+            return Sequence(work(play, "new") if new else None, loop)
+
+        return made
+
+    assert play.run(flow(False)).status == "failed"
+    assert play.resume(flow(True)).status == "finished"
+    assert play.calls == {"a": 1, "new": 1, "x": 2}

@@ -1,13 +1,17 @@
 -- What is read back.
 
 -- name: raised
--- Keys whose newest generation is not 0. An open attempt counts: it makes its node's older rows history.
+-- Keys whose newest generation is not 0. An open attempt counts: it makes its node's older rows history. So does a
+-- node that was reopened (type 28) and has not begun again yet; its event says the generation since there is `--rerun`.
 SELECT node, scope, iteration, MAX(generation) FROM (
     SELECT node, scope, iteration, generation FROM smithers_attempts WHERE run = ?1 AND generation > 0
     UNION ALL
     SELECT node, scope, iteration, generation FROM smithers_nodes WHERE run = ?1 AND generation > 0
     UNION ALL
     SELECT node, scope, iteration, generation FROM smithers_outputs WHERE run = ?1 AND generation > 0
+    UNION ALL
+    SELECT node, scope, iteration, json_extract(data, '$.generation') FROM smithers_events
+    WHERE run = ?1 AND type = 28 AND json_extract(data, '$.generation') > 0
 )
 GROUP BY node, scope, iteration;
 
@@ -19,7 +23,7 @@ SELECT node, scope, iteration, generation, seq, model, body, blob FROM smithers_
 
 -- name: attempts
 SELECT node, scope, iteration, generation, attempt, state, from_frame, to_frame, start_seq, started_ms, ended_ms,
-       agent, failure, counted, error, heartbeat, prompt
+       agent, failure, counted, error, heartbeat, prompt, fingerprint
 FROM smithers_attempts WHERE run = ?
 ORDER BY node, scope, iteration, generation, attempt;
 
@@ -27,7 +31,7 @@ ORDER BY node, scope, iteration, generation, attempt;
 -- A finished attempt (state 3) settles its node in the same frame, so most rows need no second look. The last
 -- attempt of a node that failed (state 4) is among them: a catch is told its error.
 SELECT node, scope, iteration, generation, attempt, state, from_frame, to_frame, start_seq, started_ms, ended_ms,
-       agent, failure, counted, error, heartbeat, prompt
+       agent, failure, counted, error, heartbeat, prompt, fingerprint
 FROM smithers_attempts a
 WHERE run = ? AND state <> 3 AND NOT EXISTS (
     SELECT 1 FROM smithers_nodes n
@@ -35,6 +39,12 @@ WHERE run = ? AND state <> 3 AND NOT EXISTS (
       AND n.generation = a.generation AND NOT (n.state = 4 AND n.attempt = a.attempt)
 )
 ORDER BY node, scope, iteration, generation, attempt;
+
+-- name: reads
+-- What finished tasks have read beside what they are given (type 21), where they have.
+SELECT seq, node, scope, iteration, data FROM smithers_events
+WHERE run = ? AND type = 21 AND data IS NOT NULL
+ORDER BY seq;
 
 -- name: passes
 SELECT node, scope, iteration, pass, verdict, frame FROM smithers_passes WHERE run = ?

@@ -9,7 +9,16 @@ from smithers.context import model_of
 from smithers.errors import Place, RenderImpure
 from smithers.nodes import Lowering, Node, Task
 from smithers.nodes.node import Bodies
-from smithers.plan import HolePlan, LoopPlan, ParallelPlan, PlanNode, SequencePlan, TaskPlan
+from smithers.plan import (
+    HolePlan,
+    LoopPlan,
+    ParallelPlan,
+    PlanNode,
+    SagaPlan,
+    SequencePlan,
+    TaskPlan,
+    TryPlan,
+)
 
 from .definition import Definition
 from .fingerprint import fingerprint

@@ -37,7 +37,7 @@ def _cut_off(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Undisturbe
     wanted = undisturbed(base / "undisturbed", "fan")
     folder = base / "cut-off"
     folder.mkdir()
-    assert child(folder, "fan", {"at": wanted.sites - 25, "name": DEATH}) == DIED
+    assert child(folder, "fan", {"at": wanted.sites * 4 // 5, "name": DEATH}) == DIED
     rows = checker.read_rows(folder / "store" / "smithers.db", "r1")
     assert rows is not None
     assert 3 <= len(rows.finished) < len(wanted.rows.finished)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
+from smithers.cli.halt import carry_out, order
+from smithers.clock import SystemClock
+from smithers.records import InboxKind
+from smithers.store import open_store
 from tests.acceptance.process import Project
 
 SAGA = """
@@ -82,6 +88,29 @@ def test_a_cancelled_run_is_running_until_its_last_part_is_done(project: Project
     assert (asked.returncode, process.returncode) == (0, 2)
     assert project.executed() == ["work", "clean", "cleaned"]
     assert project.states("r1")["after"] == "pending"
+
+
+def test_a_cancel_that_waits_for_last_parts_says_so_and_how_to_cut_them_off(project: Project) -> None:
+    project.write(IMPORTS + LAST)
+    process = project.start("up", "flow.py", "-r", "r1")
+    project.await_executed("work")
+    asked = project.start("cancel", "r1")
+    project.await_executed("clean")
+    # The command gives up after its patience: here with less of it.
+    store = open_store(project.store, clock=SystemClock(), create=False)
+    with closing(store.reader()) as reader:
+        row = reader.run("r1")
+    (halted,) = carry_out(store, [row], order(InboxKind.CANCEL), 300)
+    assert not halted.is_done
+    assert halted.text.startswith("is ending: it runs its last parts, clean (")
+    assert dict(halted.commands()) == {
+        "watch": "smithers logs r1 -f",
+        "cut off": "smithers cancel r1 --now",
+    }
+    assert project.run("cancel", "r1", "--now").returncode == 0
+    asked.communicate(timeout=30)
+    process.communicate(timeout=30)
+    assert project.executed() == ["work", "clean"]
 
 
 def test_a_kill_in_the_last_part_of_a_cancelled_run_does_not_make_it_finished(project: Project) -> None:

@@ -25,7 +25,8 @@ def cancel(run_id: str, is_now: bool, is_json: bool, store: str | None) -> int:
     ended, at most 15 s, and then the run is taken from it. Cancelling twice is no error, and a cancelled run
     can be resumed.
 
-    Exit code 1: the run was asked to end, and its owner has not answered yet.
+    Exit code 1: the run was asked to end, and has not ended yet: its last parts run, or its
+    owner has not answered.
     """
     return halt(
         run_id, order(InboxKind.CANCEL, is_now=is_now), store, is_json=is_json, patience_ms=PATIENCE_MS

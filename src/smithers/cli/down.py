@@ -10,7 +10,7 @@ import click
 from smithers.cli import terminal
 from smithers.cli.exit_code import ExitCode
 from smithers.cli.halt import Halted, carry_out, order, project_store
-from smithers.cli.options import SpanType, json_option, store_option, with_store
+from smithers.cli.options import json_option, order_options, store_option, with_store
 from smithers.cli.table import Column, Table
 from smithers.engine.control import stands_open
 from smithers.observe import moment
@@ -20,15 +20,7 @@ from smithers.store import Store
 
 
 @click.command()
-@click.option("--now", "is_now", is_flag=True, help="Cut off the tasks that run; they begin again on resume.")
-@click.option(
-    "--wait",
-    "patience_ms",
-    type=SpanType(),
-    metavar="SPAN",
-    default="10s",
-    help="How long to wait for running tasks; default: 10s.",
-)
+@order_options
 @json_option
 @store_option
 def down(is_now: bool, patience_ms: int, is_json: bool, store: str | None) -> int:

@@ -92,6 +92,10 @@ class Halted:
         self._shown = [f"{name} ({moment.span(ms)})" for name, ms in found]
 
     @property
+    def _is_cancel(self) -> bool:
+        return self._order.kind is InboxKind.CANCEL
+
+    @property
     def text(self) -> str:
         """What happened, without the run's name."""
         word, pid = self.run.state.word, self.owner.pid if self.owner else "?"
@@ -110,9 +114,11 @@ class Halted:
                 return f"is {word}: taken over from process {pid}, which is stopped or silent"
             case Means.DRAINING:
                 doing = f"{named(self._shown)} still runs" if self._shown else "its last tasks end"
+                if self._is_cancel:
+                    return f"is ending: it runs its last parts, {doing}"
                 return f"is draining: nothing new starts, {doing}"
             case Means.ASKED:
-                verb = "end" if self._order.kind is InboxKind.CANCEL else "pause"
+                verb = "end" if self._is_cancel else "pause"
                 return f"was asked to {verb}; its owner, process {pid}, has not answered yet"
 
     def commands(self) -> list[tuple[str, str]]:
@@ -120,6 +126,8 @@ class Halted:
         run = self.run.name
         if self.run.state is RunState.PAUSED and self.is_done:
             return [("resume", next_step.resume(run))]
+        if self._means is Means.DRAINING and self._is_cancel:
+            return [("watch", next_step.follow(run)), ("cut off", next_step.cancel(run, "--now"))]
         if self._means is Means.DRAINING:
             return [("wait", next_step.pause(run, "--wait 10m")), ("cut off", next_step.pause(run, "--now"))]
         return [("why", next_step.why(run))] if self._means is Means.ASKED else []

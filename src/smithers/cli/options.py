@@ -31,6 +31,25 @@ def run_argument(command: Command) -> Command:
     return click.argument("run_id", metavar="RUN")(command)
 
 
+def order_options(command: Command) -> Command:
+    """How long an order waits for what runs: `--now`, `--wait SPAN`."""
+    for option in (
+        click.option(
+            "--wait",
+            "patience_ms",
+            type=SpanType(),
+            metavar="SPAN",
+            default="10s",
+            help="How long to wait for running tasks; default: 10s.",
+        ),
+        click.option(
+            "--now", "is_now", is_flag=True, help="Cut off the tasks that run; they begin again on resume."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def page_options(command: Command) -> Command:
     """Which part of a list of events: `-f`, `--after`, `--limit`, `-n`."""
     for option in (

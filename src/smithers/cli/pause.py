@@ -5,21 +5,13 @@ from __future__ import annotations
 import click
 
 from smithers.cli.halt import halt, order
-from smithers.cli.options import SpanType, json_option, run_argument, store_option
+from smithers.cli.options import json_option, order_options, run_argument, store_option
 from smithers.records import InboxKind
 
 
 @click.command()
 @run_argument
-@click.option("--now", "is_now", is_flag=True, help="Cut off the tasks that run; they begin again on resume.")
-@click.option(
-    "--wait",
-    "patience_ms",
-    type=SpanType(),
-    metavar="SPAN",
-    default="10s",
-    help="How long to wait for running tasks; default: 10s.",
-)
+@order_options
 @json_option
 @store_option
 def pause(run_id: str, is_now: bool, patience_ms: int, is_json: bool, store: str | None) -> int:

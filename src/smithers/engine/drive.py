@@ -68,7 +68,13 @@ class Drive:
     """Drives one run under one fence."""
 
     def __init__(
-        self, definition: Definition, memory: Memory, terms: Terms, random: Random, wires: Wires
+        self,
+        definition: Definition,
+        memory: Memory,
+        terms: Terms,
+        random: Random,
+        wires: Wires,
+        ctx: Context[Any] | None = None,
     ) -> None:
         self.definition = definition
         self.memory = memory
@@ -85,10 +91,12 @@ class Drive:
         """How many frames in a row came to nothing, and were rebuilt from rows."""
         self._random = random
         self._wires = wires
-        self._ctx: Context[Any] = Context(memory)
-        self._planning = self._make_planning()
+        self._ctx: Context[Any] = Context(memory) if ctx is None else ctx
+        self._planning = Planning(definition, self._ctx, memory, terms.limit, terms.find_table)
+        if terms.strict:
+            self._planning.renderer.twice = Twice(definition, terms)
         self._settling = Settling(memory, self._planning, random)
-        self._starting = self._make_starting()
+        self._starting = Starting(definition, terms, wires, memory, self._planning, self._settling, self._ctx)
         self._stop: RunState | None = None
         """Set by pause or cancel: nothing new starts."""
         self._is_draining = False
@@ -120,18 +128,6 @@ class Drive:
         self._starting.run, self._starting.fence = run, fence
         for job in (*self.jobs.values(), *self.to_start):
             job.run, job.fence = run, fence
-
-    def _make_planning(self) -> Planning:
-        terms = self.terms
-        planning = Planning(self.definition, self._ctx, self.memory, terms.limit, terms.find_table)
-        if terms.strict:
-            planning.renderer.twice = Twice(self.definition, terms)
-        return planning
-
-    def _make_starting(self) -> Starting:
-        return Starting(
-            self.definition, self.terms, self._wires, self.memory, self._planning, self._settling, self._ctx
-        )
 
     @property
     def jobs(self) -> dict[NodeKey, Job]:
@@ -172,17 +168,13 @@ class Drive:
             in_flight: attempts that the rows show as running, and that run, or are about to, in this process.
         """
         memory = Memory(self.memory.name, stored.run.input, self.definition.input_model)
-        fresh = Drive(self.definition, memory, self.terms, self._random, self._wires)
+        # Authors' closures hold this ctx: it must read the new memory from now on.
+        self._ctx.rebind(memory)
+        fresh = Drive(self.definition, memory, self.terms, self._random, self._wires, self._ctx)
         fresh._stop = self._stop
         fresh._is_draining, fresh._idle_ms = self._is_draining, self._idle_ms
         fresh.doubts = self.doubts + 1
-        # Authors' closures hold this ctx: it must read the new memory from now on.
-        fresh._ctx = self._ctx
-        fresh._ctx.rebind(memory)
-        fresh._planning = fresh._make_planning()
-        fresh._settling = Settling(memory, fresh._planning, self._random)
         fresh._planning.is_cancelled = self._planning.is_cancelled
-        fresh._starting = fresh._make_starting()
         fresh.begin_under(stored.run.id, stored.run.fence)
         fresh._starting.is_first = False
         jobs = {job.key: job for job in in_flight}

@@ -92,6 +92,8 @@ class Fleet:
         self._wires = wires
         self._driven: dict[int, Driven] = {}
         self._beginning: list[Driven] = []
+        self._stepping: list[Driven] = []
+        """Those that begin in the step that goes on; some may be begun or refused already."""
         self._touched: dict[int, list[tuple[Job, Outcome]]] = {}
         self.timetable = Timetable()
         self.releases = Releases(effects.leases, clock)
@@ -137,7 +139,7 @@ class Fleet:
     def stop(self, handle: Handle, state: RunState) -> bool:
         """Pause or cancel a run; False: its first frame is not stored yet, ask again after the next step."""
         found = self._driven.get(handle.run)
-        if found is not None:
+        if found is not None and found.handle is handle:
             found.drive.stop(state)
             self._dispatch.carry_out([found.drive])
             self.touch(handle.run)
@@ -154,18 +156,23 @@ class Fleet:
     def step(self) -> None:
         """One frame for each run that was touched or begins."""
         touched, self._touched = self._touched, {}
-        beginning, self._beginning = self._beginning, []
-        steps = [self._frame(driven, []) for driven in beginning]
+        self._stepping, self._beginning = self._beginning, []
+        steps = [self._frame(driven, []) for driven in self._stepping]
         for run, outcomes in touched.items():
             if run in self._driven:
                 steps.append(self._frame(self._driven[run], outcomes))
         for group in _groups([step for step in steps if step is not None]):
             self._commit(group)
+        self._stepping = []
 
     def abandon(self, error: SmithersError) -> None:
-        """Let go of every run."""
-        beginning, self._beginning = self._beginning, []
-        for driven in (*beginning, *self._driven.values()):
+        """Let go of every run, those of a step that was broken off too."""
+        beginning = (*self._stepping, *self._beginning)
+        self._stepping, self._beginning = [], []
+        for driven in beginning:
+            if not driven.handle.started.done():
+                self._let_go(driven, error)
+        for driven in list(self._driven.values()):
             self._let_go(driven, error)
 
     # --- A frame, from its making to what follows it ------------------------------------------------
@@ -311,6 +318,10 @@ class Fleet:
                 run = None
             if run is None:
                 self._let_go(driven, cause)
+                return
+            if run in self._driven:  # another of that name, perhaps of this very commit
+                name = driven.drive.memory.name
+                self._refused(step, RunExists(f"there is a run {name} already", run=name))
                 return
             self._adopt(driven, run, fence=1)
         elif driven.begins is not None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
-from smithers.context import OutputText
+from smithers.context import OutputText, model_of
 from smithers.errors import BugError, MissingOutput, ProcessCrashed
 from smithers.nodes import reference
 from smithers.ports import Child, Exit, Program
@@ -110,7 +110,8 @@ def _arguments(job: Job) -> Any:
         return []
     if isinstance(task.deps, Mapping):
         return {name: _stored(job, task.needs.get(name, name), model) for name, model in task.deps.items()}
-    return [_stored(job, dep.id, dep.model) for dep in task.deps]
+    named_outputs = job.view.state.named_outputs
+    return [_stored(job, dep.id, model_of(dep, named_outputs)) for dep in task.deps]
 
 
 def _stored(job: Job, node: str, model: Any) -> dict[str, Any]:

@@ -38,9 +38,9 @@ def output(run: str, node: str | None = None) -> str:
     return f"smithers output {run}" + _node(node)
 
 
-def cancel(run: str) -> str:
+def cancel(run: str, option: str = "") -> str:
     """End a run."""
-    return f"smithers cancel {run}"
+    return f"smithers cancel {run} {option}".rstrip()
 
 
 def pause(run: str, option: str = "") -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from random import Random
 from typing import Any
 
@@ -12,11 +12,12 @@ import pytest
 
 from smithers import Node, Parallel, Task
 from smithers.engine.definition import Definition
+from smithers.engine.fleet import COMMIT_EVENTS
 from smithers.engine.handle import Handle
 from smithers.engine.message import New, Resume
 from smithers.engine.terms import Terms
-from smithers.errors import RunExists, StoreError, StoreFull
-from smithers.records import RunState
+from smithers.errors import RunExists, StoreError, StoreFull, StoreNotFound
+from smithers.records import FrameWrite, RunState
 from smithers.store.memory import MemoryStore
 from smithers.testing.clock import FakeClock
 from smithers.testing.simulator.fault import Kind, Sites, StoreFault
@@ -166,6 +167,63 @@ def test_a_new_run_whose_commit_failed_after_all_had_been_stored_goes_on(stage: 
     stage.go()
     assert begun.started.result(0) == "r"
     assert begun.ended.result(0).state is RunState.FINISHED
+
+
+def test_of_two_runs_of_one_name_whose_commit_is_in_doubt_one_is_driven(stage: Stage) -> None:
+    def start(on: Stage) -> list[Handle]:
+        return [on.start(Task("a", str, run=word)), on.start(Task("b", str, run=word))]
+
+    twin = Stage()
+    start(twin)
+    twin.process.turn()
+    last = twin.sites.count - 1
+    twin.close()
+    first, second = start(stage)
+    stage.sites._faults = (StoreFault(Kind.UNKNOWN, last),)
+    stage.go()
+    assert stage.sites.met
+    assert first.ended.result(0).state is RunState.FINISHED
+    assert isinstance(second.started.exception(0), RunExists)
+    with closing(stage.store.reader()) as reader:
+        assert [row.key.node for row in reader.nodes(reader.run("r").id)] == ["a"]
+
+
+def test_whoever_waits_for_a_run_of_a_step_that_broke_off_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two commits in one step: the second is never tried.
+    width = COMMIT_EVENTS
+    handles = [stage.start(Parallel(*(value(f"v{n}") for n in range(width))), f"r{i}") for i in range(2)]
+    tries: list[int] = []
+
+    def commit(frames: Sequence[FrameWrite]) -> None:
+        tries.append(len(frames))
+        raise StoreNotFound("the file is gone")
+
+    monkeypatch.setattr(stage.process.engine.fleet._effects.writer, "commit", commit)
+    with suppress(StoreNotFound):
+        stage.go()
+    stage.process.engine.fleet.abandon(StoreNotFound("the file is gone"))
+    assert tries == [1]
+    assert all(isinstance(handle.started.exception(0), StoreNotFound) for handle in handles)
+
+
+def test_a_handle_of_a_run_that_has_left_does_not_stop_the_run_resumed(stage: Stage) -> None:
+    old = stage.start(Task("a", str, run=word))
+    stage.process.turn()
+    old.pause()
+    stage.go()
+    with closing(stage.store.reader()) as reader:
+        row = reader.run("r")
+    fence = stage.process.leases.claim(row.id, stage.process.owner.id)
+    again = stage.process.engine.handle()
+    definition = Definition("flow", lambda ctx: Task("a", str, run=word), None, None, None)
+    stage.process.engine.post(Resume(definition, row, fence, TERMS, again))
+    stage.process.turn()
+    assert again.started.done()
+    old.cancel()
+    stage.go()
+    assert again.ended.result(0).state is RunState.FINISHED
 
 
 def test_runs_take_turns_when_their_attempts_are_dispatched(stage: Stage) -> None:

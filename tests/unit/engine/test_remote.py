@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import pytest
 from pydantic import BaseModel, Field, computed_field
 
-from smithers import Context, Node, Sequence, Task, current
+from smithers import Context, Node, Sequence, Task, Workflow, current
 from smithers.context import Record
 from smithers.engine.fingerprint import fingerprint
 from smithers.errors import NotImportable, SmithersError
@@ -63,6 +63,11 @@ def same(value: Dated) -> Dated:
 def plain(value: Any) -> str:
     assert isinstance(value, Record)
     return str(value.n)
+
+
+def counts(count: Any) -> Number:
+    assert isinstance(count, Number)
+    return Number(n=count.n + 1)
 
 
 def named(deps: Any) -> str:
@@ -237,6 +242,14 @@ def test_a_named_output_comes_as_a_record_and_named_deps_as_one_object(play: Pla
         away("named", named, str, deps=mapping, needs={"one": "three"}),
     )
     assert play.run(flow(one, two, three, *tasks)).output == "3 x"
+
+
+def test_a_dependency_on_a_named_output_comes_as_its_model(play: Play) -> None:
+    flow = Workflow(
+        lambda ctx: Sequence(one := Task("one", "count", value={"n": 1}), away("two", counts, deps=one)),
+        outputs={"count": Number},
+    )
+    assert flow.run_sync(None, run_id="r", store=play.store).output == {"n": 2}
 
 
 def test_current_says_what_it_says_here(play: Play) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from smithers.context import Context, Standing, View, ambient
@@ -16,7 +16,6 @@ from smithers.errors import (
 )
 from smithers.ids import NodeKey
 from smithers.nodes import Loop, Task
-from smithers.plan import TryPlan
 from smithers.records import BlockMove, EventType, MountRow, NodeState, PassEnd, Verdict
 from smithers.scheduler import Blocked, Deadlock, Due, Schedule, Settled
 from smithers.scheduler.vertex import BlockVertex, HoleVertex, Leaf, LoopVertex
@@ -26,10 +25,9 @@ from .draft import Draft
 from .failure import author_place, text_of
 from .memory import Memory
 from .render import Renderer
+from .reopening import Reopening
 from .table import FindTable, Tables
 from .tree import MountedRows
-
-_AGAIN = (Settled.FAILED, Settled.TOLERATED, Settled.UPSTREAM, Settled.CANCELLED)
 
 
 class Planning:
@@ -48,6 +46,7 @@ class Planning:
         self._limit = limit
         self.renderer = Renderer(definition, ctx, memory)
         self.tables = Tables(find_table)
+        self._reopening = Reopening(memory, self._plan_anew)
         self._mounts = MountedRows()
         self._mount_version = -1
         self._is_fresh = False
@@ -152,7 +151,7 @@ class Planning:
         self.tables.check(schedule.leaves())
         if self.reopens:
             self.reopens = False
-            self._reopen_failed(draft, schedule)
+            self._reopening.open_failed(draft, schedule)
 
     def _attach(self, schedule: Schedule) -> None:
         """Reads of body functions go by the tree that is being planned."""
@@ -174,27 +173,6 @@ class Planning:
         self.renderer.forget([v.key for v in schedule.below(vertex) if isinstance(v, HoleVertex)])
         schedule.refill(key)
 
-    def _reopen_failed(self, draft: Draft, schedule: Schedule) -> None:
-        """A resume tries again what failed, or was cut off, and nothing else."""
-        # From the outside in: what stands in a block is open again only when that is.
-        while self._reopen_blocks(draft, schedule):
-            schedule = self._plan_anew(schedule)
-        facts = self._memory.facts.nodes
-        keys = [
-            leaf.key
-            for leaf in schedule.leaves()
-            if facts.get(leaf.key) in _AGAIN and not leaf.zone.is_closed
-        ]
-        keys += self._failed_out_of_sight(schedule)
-        if keys:
-            self._reopen(draft, keys)
-            self._plan_anew(schedule)
-
-    def _reopen(self, draft: Draft, keys: Iterable[NodeKey]) -> None:
-        for key in keys:
-            generation = self._memory.reopen(key)
-            draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
-
     def _plan_anew(self, schedule: Schedule) -> Schedule:
         return Schedule(
             schedule.tree,
@@ -203,66 +181,6 @@ class Planning:
             version=schedule.version + 1,
             on_mount=self._attach,
         )
-
-    def _reopen_blocks(self, draft: Draft, schedule: Schedule) -> bool:
-        """Open again the try blocks by whose failure the run failed, or that a cancel ended.
-
-        Their finished bodies are kept; what they left out, their catch and their last part belong to the
-        block's end, and come again with it. What a saga has undone stays undone: that is a fact of the world.
-
-        Returns:
-            Whether there were any.
-        """
-        found = False
-        for block in schedule.below(schedule.root):
-            if not isinstance(block, BlockVertex) or block.zone.is_closed or not self._was_cut_short(block):
-                continue
-            inner = [
-                vertex.key
-                for name, part in zip(block.names, block.children, strict=True)
-                for vertex in schedule.below(part)
-                if name != "body" and isinstance(vertex, BlockVertex)
-            ]
-            found = True
-            undone = sorted(self._undone_in(schedule, block))
-            draft.event(EventType.BLOCK_REOPENED, block.key)
-            for key in (block.key, *inner):
-                if (fact := self._memory.facts.blocks.pop(key, None)) is not None:
-                    again = tuple(undone) if key == block.key else ()
-                    draft.write.blocks.append(BlockMove(key, None, int(fact.then), again=again))
-            self._reopen(draft, undone)
-        return found
-
-    def _was_cut_short(self, block: BlockVertex) -> bool:
-        """Whether it is a try block that ended without its body, or a catch, having done what it is for."""
-        fact = self._memory.facts.blocks.get(block.key)
-        if fact is None or not isinstance(block.plan, TryPlan):
-            return False
-        return fact.has_ended and fact.then is not Settled.FINISHED
-
-    def _undone_in(self, schedule: Schedule, block: BlockVertex) -> set[NodeKey]:
-        """Its tasks that are to be done again; not those of blocks in its body that have ended well."""
-        facts = self._memory.facts.nodes
-        found = set()
-        for name, part in zip(block.names, block.children, strict=True):
-            for vertex in schedule.below(part):
-                if vertex.key not in facts or not isinstance(vertex, Leaf):
-                    continue
-                is_open = facts[vertex.key] in (*_AGAIN, Settled.NOT_REACHED)
-                if name != "body" or (is_open and not self._is_kept(vertex, block)):
-                    found.add(vertex.key)
-        return found
-
-    def _is_kept(self, leaf: Leaf, block: BlockVertex) -> bool:
-        """Whether a block between a task and one that is opened again stays as it has ended."""
-        above = leaf.parent
-        while above is not None and above is not block:
-            if isinstance(above, BlockVertex) and not self._was_cut_short(above):
-                fact = self._memory.facts.blocks.get(above.key)
-                if fact is not None and fact.has_ended:
-                    return True
-            above = above.parent
-        return False
 
     def write_blocks(self, draft: Draft) -> None:
         """Write what blocks have come to remember since they were last asked."""
@@ -280,16 +198,6 @@ class Planning:
                 data["cause"] = str(fact.cause)
             draft.event(EventType.BLOCK_MOVED if fact.at else EventType.BLOCK_ENDED, key, 0, data)
             self.renderer.moved(("node", key.node))
-
-    def _failed_out_of_sight(self, schedule: Schedule) -> list[NodeKey]:
-        """What failed in a body that is not reached now: something before it was added, or is done again."""
-        if all(vertex.children for vertex in schedule.below(schedule.root) if isinstance(vertex, HoleVertex)):
-            return []
-        return [
-            key
-            for key, fact in self._memory.facts.nodes.items()
-            if fact in _AGAIN and schedule.vertex(key.node) is None and self._memory.is_going_on(key)
-        ]
 
     def write_tree(self, draft: Draft) -> None:
         """Write how the mounted tree differs from the stored one."""

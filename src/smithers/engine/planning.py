@@ -17,7 +17,8 @@ from smithers.errors import (
 from smithers.ids import NodeKey
 from smithers.nodes import Loop, Task
 from smithers.records import BlockMove, EventType, MountRow, NodeState, PassEnd, Verdict
-from smithers.scheduler import Blocked, Deadlock, Due, Schedule, Settled
+from smithers.scheduler import Blocked, BlockFact, Deadlock, Due, Schedule, Settled
+from smithers.scheduler.block import turn_of
 from smithers.scheduler.vertex import BlockVertex, HoleVertex, Leaf, LoopVertex, ScopeVertex
 
 from .definition import Definition
@@ -68,6 +69,8 @@ class Planning:
         """The run was told to stop."""
         self.is_whole: Callable[[], bool] = lambda: True
         """Whether all that stands in the tree is known: a script that goes on has more to mount."""
+        self.gone_through: dict[NodeKey, BlockFact] = {}
+        """What blocks had come to that a script goes through again: until then there is nothing to say."""
         self.script_error: SmithersError | None = None
         """What a script ended by."""
 
@@ -235,6 +238,9 @@ class Planning:
         """Write what blocks have come to remember since they were last asked."""
         schedule = self._memory.schedule
         for key, fact in (schedule.take_changed() if schedule is not None else {}).items():
+            known = self.gone_through.get(key)
+            if known is not None and (fact == known or turn_of(fact.at) < turn_of(known.at)):
+                continue
             # One row a frame: the newest stands.
             older = [move for move in draft.write.blocks if move.block == key]
             again = tuple(one for move in older for one in move.again)

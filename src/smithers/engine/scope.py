@@ -11,6 +11,7 @@ from smithers.errors import SmithersError
 from smithers.ids import NodeKey
 from smithers.nodes import Node
 from smithers.plan import PlanNode
+from smithers.records import PassEnd
 from smithers.scheduler import Settled
 
 SCRIPT_ID = "script"
@@ -67,6 +68,8 @@ class Call:
     """The script does not wait for it any more. Engine's."""
     is_mounted: bool = False
     """Engine's."""
+    is_reopened: bool = False
+    """What it had come to before this process is done again. Engine's."""
     asks: list[Ask] = field(default_factory=list)
     """Who waits for it. Engine's."""
 
@@ -106,8 +109,8 @@ class LoopScope:
     """The pass that is planned. Engine's."""
     ending: EndPass | None = None
     """What the script has decided about that pass. Engine's."""
-    is_done: bool = False
-    """Engine's."""
+    ended: list[PassEnd] = field(default_factory=list)
+    """Passes that are over. Engine's."""
 
 
 @dataclass(slots=True, eq=False)

@@ -31,6 +31,7 @@ from .scope import (
     SCRIPT_KEY,
     Answer,
     Ask,
+    BlockScope,
     Call,
     CloseScope,
     End,
@@ -126,11 +127,16 @@ class Scripting:
         self._shapes = Shapes()
         self._calls: dict[NodeKey, Call] = {}
         self._loops: list[LoopScope] = []
+        self._blocks: list[BlockScope] = []
         self._answers: list[tuple[Ask, tuple[End, ...], BaseException | None]] = []
         """To be delivered once the frame that is being made is stored."""
         self._sent = 0
         self._is_begun = False
         self._ended: Returned | Raised | None = None
+        self._is_behind = False
+        """The run was rebuilt from its rows: they may not hold all that was decided."""
+        self._unwritten: list[Call] = []
+        """Reopened by a frame that was not stored."""
         self.reopens = False
         """The run had ended: what failed in it, and nobody handled, is tried again."""
 
@@ -151,6 +157,8 @@ class Scripting:
 
     def step(self, draft: Draft) -> None:
         """Apply what the script has done, and note which of its calls have ended."""
+        if self._is_behind:
+            self._catch_up(draft)
         for move in self._script.take():
             if self._ended is None:
                 self._apply(draft, move)
@@ -194,18 +202,48 @@ class Scripting:
         """The run was rebuilt from its rows: what had been noted and not stored is noted again."""
         self._memory, self._planning = memory, planning
         self._source.rebind(memory)
-        self._answers = []
-        raced = {call for call in self._calls.values() for ask in call.asks if ask.mode == "first"}
+        self._is_behind = True
+        # Ends of passes stand by what the script has decided: the rest is noted again from the rows.
+        lost = [answer for answer in self._answers if answer[0].calls]
+        self._answers = [answer for answer in self._answers if not answer[0].calls]
+        for ask, _, _ in lost:
+            ask.is_delivered = False
+            for call in ask.calls:
+                # By a race that is not decided any more; what the script withdrew is no answer.
+                call.is_withdrawn = False
         for call in self._calls.values():
-            if not all(ask.is_delivered for ask in call.asks):
+            if not call.asks or not all(ask.is_delivered for ask in call.asks):
                 call.end = None
-                call.is_withdrawn = call.is_withdrawn and call not in raced
-        for call in self._calls.values():
-            for ask in call.asks:
-                ask.left = sum(one.end is None for one in ask.calls)
+            if call.is_reopened and 0 < memory.frames.get(call.key, 0) <= self._source.last_frame:
+                self._unwritten.append(call)
+                if call.is_task:
+                    memory.reopen(call.key)
+        for ask in dict.fromkeys(ask for call in self._calls.values() for ask in call.asks):
+            ask.left = sum(one.end is None for one in ask.calls)
+        for block in self._blocks:
+            if not block.body.is_closed:
+                key = block.body.key
+                self._go_through(block.call.key, key._replace(node=key.node.removesuffix(":body")))
         for loop in self._loops:
-            done = loop.is_done
-            memory.facts.loops[loop.key] = LoopFact(loop.mounted.at.passes[-1], done)
+            is_done = bool(loop.ended) and loop.ended[-1].verdict is not Verdict.NEXT
+            memory.facts.loops[loop.key] = LoopFact(loop.mounted.at.passes[-1], is_done)
+
+    def _catch_up(self, draft: Draft) -> None:
+        """Write again what a frame that was not stored had written."""
+        self._is_behind = False
+        memory = self._memory
+        unwritten, self._unwritten = self._unwritten, []
+        for call in unwritten:
+            self._write_reopened(draft, call)
+        for call in self._calls.values():
+            if call.is_withdrawn:
+                self._planning.schedule.withdraw(call.key)
+        for loop in self._loops:
+            for end in loop.ended:
+                self._write_pass(draft, end)
+        ended = self._ended
+        if ended is not None and memory.facts.nodes.get(SCRIPT_KEY) is None:
+            self._apply(draft, ended)
 
     # --- Moves ----------------------------------------------------------------------------------------
 
@@ -220,14 +258,7 @@ class Scripting:
             case EndPass():
                 self._end_pass(move)
             case OpenBlock(block):
-                call = block.call
-                body = ScopePlan(block.body.key.node, lambda _: block.body)
-                last = call.node.lower(self._lowering())
-                name = block.body.key.node.removesuffix(":body")
-                self._mount(
-                    draft, block.outer, [(call, self._boundary(call, TryPlan(name, body, None, last)))]
-                )
-                self._open_again(draft, call)
+                self._open_block(draft, block)
             case CloseScope(scope):
                 scope.is_closed = True
                 self._planning.schedule.close(scope.key)
@@ -332,6 +363,27 @@ class Scripting:
         loop.outer.plans.append(LoopPlan(loop.id, body, None, payload=_Judge(self, loop)))
         self._planning.schedule.extend(loop.outer.key)
 
+    def _open_block(self, draft: Draft, block: BlockScope) -> None:
+        call, key = block.call, block.body.key
+        inner = key._replace(node=key.node.removesuffix(":body"))
+        mark = self._memory.facts.blocks.get(call.key)
+        self._go_through(call.key, inner)
+        self._blocks.append(block)
+        plan = TryPlan(
+            inner.node, ScopePlan(key.node, lambda _: block.body), finally_=call.node.lower(self._lowering())
+        )
+        self._mount(draft, block.outer, [(call, self._boundary(call, plan))])
+        if mark is not None and mark.has_failed:
+            call.is_reopened = True
+            self._planning.open_again(draft, call.key)
+
+    def _go_through(self, *blocks: NodeKey) -> None:
+        """The script is in the body of these blocks, whatever they had come to."""
+        for key in blocks:
+            fact = self._memory.facts.blocks.pop(key, None)
+            if fact is not None:
+                self._planning.gone_through[key] = fact
+
     def _end_pass(self, move: EndPass) -> None:
         loop = move.loop
         loop.ending = move
@@ -343,23 +395,27 @@ class Scripting:
         ending = loop.ending
         if ending is None:
             raise BugError(f"{loop.key} has not been left")
-        pass_ = loop.mounted.at.passes[-1]
-        frame = self._memory.pass_frames.get((loop.key, pass_))
-        if frame is None:
-            verdict = _VERDICTS[ending.verdict]
-            frame = self._memory.pass_frames[loop.key, pass_] = draft.write.frame
-            draft.write.passes.append(PassEnd(loop.key, pass_, verdict))
-            kind = EventType.PASS_ENDED if verdict is Verdict.NEXT else EventType.LOOP_DONE
-            draft.event(kind, loop.key, 0, {"pass": pass_, "verdict": verdict.name.lower()})
+        end = PassEnd(loop.key, loop.mounted.at.passes[-1], _VERDICTS[ending.verdict])
+        loop.ended.append(end)
+        frame = self._write_pass(draft, end)
         loop.ending = None
         if ending.then is not None:
             loop.mounted = ending.then
-        else:
-            loop.is_done = True
         self._planning.schedule.judge(vertex.key, until=ending.then is None)
         if ending.ask is not None:
             ending.ask.is_delivered = True
             self._answers.append((ending.ask, (End(frame, Settled.FINISHED),), None))
+
+    def _write_pass(self, draft: Draft, end: PassEnd) -> int:
+        """Write that a pass is over, unless that stands there already; the frame that says so."""
+        known = self._memory.pass_frames.get((end.loop, end.pass_))
+        if known is not None:
+            return known
+        self._memory.pass_frames[end.loop, end.pass_] = draft.write.frame
+        draft.write.passes.append(end)
+        kind = EventType.PASS_ENDED if end.verdict is Verdict.NEXT else EventType.LOOP_DONE
+        draft.event(kind, end.loop, 0, {"pass": end.pass_, "verdict": end.verdict.name.lower()})
+        return draft.write.frame
 
     # --- Ends -----------------------------------------------------------------------------------------
 
@@ -423,12 +479,22 @@ class Scripting:
         is_marked = mark is not None and mark.has_failed
         if fact in _CUT_OFF or (self.reopens and fact in _AGAIN) or (fact is Settled.FAILED and is_marked):
             memory.facts.blocks.pop(call.key, None)
-            draft.write.blocks.append(BlockMove(call.key, None, 0, again=(call.key,)))
-            draft.event(EventType.NODE_REOPENED, call.key, 0, {"generation": memory.reopen(call.key)})
+            memory.reopen(call.key)
+            call.is_reopened = True
+            self._write_reopened(draft, call)
+
+    def _write_reopened(self, draft: Draft, call: Call) -> None:
+        if not call.is_task:
+            self._planning.open_again(draft, call.key)
+            return
+        draft.write.blocks.append(BlockMove(call.key, None, 0, again=(call.key,)))
+        generation = self._memory.generations.get(call.key, 0)
+        draft.event(EventType.NODE_REOPENED, call.key, 0, {"generation": generation})
 
     def _open_again(self, draft: Draft, call: Call) -> None:
         mark = self._memory.facts.blocks.get(call.key)
         if self.reopens or (mark is not None and mark.has_failed):
+            call.is_reopened = True
             self._planning.open_again(draft, call.key)
 
     # --- The script's own end -------------------------------------------------------------------------

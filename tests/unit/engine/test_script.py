@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -20,8 +21,9 @@ from smithers import (
     TryCatchFinally,
     Workflow,
 )
+from smithers.engine.hosts import host_for
 from smithers.errors import RunSuspended
-from smithers.records import EventType
+from smithers.records import EventType, InboxKind, RunState
 from tests.unit.engine.play import Number, Play, until
 
 
@@ -600,6 +602,56 @@ def test_finally_runs_once_over_resumes(play: Play, work: Works) -> None:
     assert play.resume(flow).status == "failed"
     assert play.resume(flow).status == "finished"
     assert play.calls == {"a": 1, "f": 1, "last": 3}
+
+
+def test_a_loop_in_a_block_that_is_over_is_gone_through_again(play: Play, work: Works) -> None:
+    work.failing = {"last": 1}
+
+    async def flow(ctx: Context) -> None:
+        async with ctx.finally_(work("f")):
+            async for _ in ctx.loop("again", max_iterations=2):
+                await ctx.run(work("a"))
+        await ctx.run(work("last"))
+
+    assert play.run(flow).status == "failed"
+    told = play.events(EventType.BLOCK_MOVED), play.events(EventType.BLOCK_ENDED)
+    assert play.resume(flow).status == "finished"
+    assert play.calls == {"a": 2, "f": 1, "last": 2}
+    assert (play.events(EventType.BLOCK_MOVED), play.events(EventType.BLOCK_ENDED)) == told
+
+
+def test_a_last_part_that_failed_unhandled_is_tried_again(play: Play, work: Works) -> None:
+    work.failing = {"f": 1}
+
+    async def flow(ctx: Context) -> None:
+        async with ctx.finally_(work("f")):
+            await ctx.run(work("a"))
+
+    assert play.run(flow).status == "failed"
+    assert play.resume(flow).status == "finished"
+    assert play.calls == {"a": 1, "f": 2}
+
+
+def test_a_cancel_runs_the_last_parts_of_a_script(play: Play, work: Works) -> None:
+    async def flow(ctx: Context) -> None:
+        async def forever() -> Number:
+            play.call("slow")
+            await asyncio.Event().wait()
+            return Number(n=0)
+
+        async with ctx.finally_(work("f")):
+            await ctx.run(Task("slow", run=forever))
+        await ctx.run(work("never"))
+
+    host = host_for(play.store)
+    handle = Workflow(flow).start(host, run_id="r")
+    until(lambda: play.calls["slow"] > 0)
+    with play.reader() as reader:
+        number = reader.run("r").id
+    with closing(host.store.outsider()) as outsider:
+        outsider.post(number, InboxKind.CANCEL, "somebody")
+    assert handle.ended.result(10).state is RunState.CANCELLED
+    assert play.calls == {"slow": 1, "f": 1}
 
 
 def test_a_last_part_that_fails_is_raised(play: Play, work: Works) -> None:

@@ -89,7 +89,7 @@ class MountedRows:
             edges = _edges(vertex) if isinstance(vertex, Leaf) and vertex.plan.edges else ""
             now[name] = Mount(name, parent, position, self._spec(vertex), edges)
             if isinstance(vertex, Group):
-                stack.extend((child, name, index) for index, child in enumerate(vertex.children))
+                stack.extend((child, name, _position(child)) for child in vertex.children)
 
     def _spec(self, vertex: AnyVertex) -> str:
         payload = vertex.plan.payload
@@ -119,6 +119,18 @@ class MountedRows:
                 self._specs.clear()
             found = self._specs[key] = dump(_facts(vertex))
         return found
+
+
+_BEHIND = 1 << 20
+"""Where the last part of a block stands whose body's children have positions of their own."""
+
+
+def _position(vertex: Vertex) -> int:
+    """Where it stands among those beside it."""
+    index, parent = vertex.path[-1], vertex.parent
+    if index and isinstance(parent, BlockVertex) and _is_hidden(parent.children[0]):
+        return _BEHIND + index
+    return index
 
 
 def _is_hidden(vertex: Vertex) -> bool:

@@ -35,7 +35,7 @@ from smithers.engine.terms import Terms, Wires
 from smithers.engine.verdict import ResumePlan, Wish
 from smithers.errors import InvalidNode, OutsideTask, Place
 from smithers.ids import check_run_id
-from smithers.nodes import Task, check_limit
+from smithers.nodes import AgentLike, Task, check_limit
 from smithers.plan import PlanNode
 from smithers.ports import Agent
 from smithers.records import FrameWrite, RunRow, RunState, UserTable
@@ -74,6 +74,7 @@ class Workflow(Generic[In, Out]):
         outputs: Mapping[str, type[Any]] | None = None,
         durability: Literal["full", "normal"] = "full",
         max_concurrency: int | None = None,
+        agents: AgentLike | Mapping[str, AgentLike] | None = None,
     ) -> None:
         self.function = function
         self.name = name or function.__name__.replace("_", "-")
@@ -99,6 +100,7 @@ class Workflow(Generic[In, Out]):
             max_concurrency=max_concurrency,
             is_script=is_script,
             returns=returns,
+            agents=_named_agents(agents, self.place),
             base=Path(self.place.file).parent,
         )
         self._sources: dict[Path, str] = {}
@@ -441,6 +443,7 @@ def workflow(
     outputs: Mapping[str, type[Any]] | None = None,
     durability: Literal["full", "normal"] = "full",
     max_concurrency: int | None = None,
+    agents: AgentLike | Mapping[str, AgentLike] | None = None,
 ) -> Callable[[Callable[[Context[In]], object]], Workflow[In, M]]: ...
 @overload
 def workflow(
@@ -449,9 +452,10 @@ def workflow(
     outputs: Mapping[str, type[Any]] | None = None,
     durability: Literal["full", "normal"] = "full",
     max_concurrency: int | None = None,
+    agents: AgentLike | Mapping[str, AgentLike] | None = None,
 ) -> Callable[[Callable[[Context[In]], object]], Workflow[In, Any]]: ...
 def workflow(function: Any = None, /, **options: Any) -> Any:
-    """Make a workflow of a function that takes `ctx` and returns a tree.
+    """Make a workflow of a function that takes `ctx`: it returns a tree, or awaits its nodes.
 
     Args:
         name: shown to people and stored with runs; default: the function's name, with dashes.
@@ -461,6 +465,7 @@ def workflow(function: Any = None, /, **options: Any) -> Any:
         durability: `"full"`: an acknowledged result survives a power loss; `"normal"`: it survives our own
             death, at a fraction of the disk's time.
         max_concurrency: running attempts of one run; default 16.
+        agents: whom `smithers.dynamic.agent` asks: one, or by the name of a model, `""` for the default.
     """
     if function is None:
         return lambda found: Workflow(found, **options)
@@ -484,6 +489,18 @@ def _named_outputs(outputs: Mapping[str, type[Any]] | None, place: Place) -> dic
                 place=place,
             )
         found[name] = model
+    return found
+
+
+def _named_agents(
+    agents: AgentLike | Mapping[str, AgentLike] | None, place: Place
+) -> Mapping[str, AgentLike]:
+    if agents is None:
+        return {}
+    found = agents if isinstance(agents, Mapping) else {"": agents}
+    for name, one in found.items():
+        if not isinstance(name, str) or not (callable(one) or hasattr(one, "call")):
+            raise InvalidNode(f"agents={{{name!r}: …}}: {one!r} is not an agent", place=place)
     return found
 
 

@@ -70,6 +70,8 @@ _MARKS: Final = {
     EventType.NODE_BLOCKED: "waiting",
 }
 _WARNING: Final = "!"
+_SAID: Final = "·"
+"""Stands before what the workflow itself says."""
 
 
 class PlainDisplay:
@@ -163,7 +165,7 @@ class PlainDisplay:
                 return f"attempt {event.attempt} was cut off"
             case EventType.NODE_BLOCKED:
                 return f"waits for {data.get('waits_for')}"
-            case EventType.RUN_WARNING:
+            case EventType.RUN_WARNING | EventType.RUN_LOG:
                 return _short(data.get("message"))
             case EventType.PAUSE_REQUESTED | EventType.CANCEL_REQUESTED:
                 return request_text(data)
@@ -194,6 +196,8 @@ def _mark(kind: EventType) -> tuple[str, str | None]:
     """The glyph that a line begins with, and its colour; empty: this event is worth no line."""
     if kind in (EventType.PASS_ENDED, EventType.LOOP_DONE):
         return container_glyph(LOOP), None
+    if kind is EventType.RUN_LOG:
+        return _SAID, None
     if kind in (EventType.RUN_WARNING, EventType.PAUSE_REQUESTED, EventType.CANCEL_REQUESTED):
         return _WARNING, "yellow"
     word = _MARKS.get(kind)

@@ -117,7 +117,7 @@ class Progress:
     def _apply(self, event: EventRow, settled: set[NodeKey], tolerated: set[NodeKey]) -> None:
         key = event.key
         if key is None:
-            if event.type is EventType.RUN_WARNING:
+            if event.type in (EventType.RUN_WARNING, EventType.RUN_LOG):
                 self.warnings.append(first_line(data_of(event).get("message")) or "")
             elif event.type in (EventType.PAUSE_REQUESTED, EventType.CANCEL_REQUESTED):
                 self.warnings.append(request_text(data_of(event)))

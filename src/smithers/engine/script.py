@@ -9,7 +9,7 @@ same things in the same order, however many coroutines of it wait at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context as Variables
 from contextvars import ContextVar
@@ -21,7 +21,7 @@ from smithers.context import Context, Standing, View, ambient, decode, model_of,
 from smithers.context.script import OnMaxReached
 from smithers.errors import DuplicateId, Place, RunSuspended, ScriptFailed, SmithersError, TaskFailed
 from smithers.ids import NodeKey, check_node_id
-from smithers.nodes import Node, Task
+from smithers.nodes import AgentLike, Node, Task
 from smithers.nodes.node import here
 from smithers.scheduler import Settled
 from smithers.scheduler.block import LOOP_FAILED
@@ -44,6 +44,7 @@ from .scope import (
     OpenLoop,
     Raised,
     Returned,
+    Say,
     Scope,
     Withdraw,
 )
@@ -64,6 +65,11 @@ class Source(Protocol):
 
     def seq_at(self, frame: int) -> int:
         """The newest output that was there when a frame was stored that was there when the script began."""
+        ...
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether anything was stored before the script began."""
         ...
 
     def now_ms(self) -> int: ...
@@ -121,7 +127,10 @@ class LiveScript:
         self._queued = 0
         self._is_settling = False
         self._is_closing = False
+        self._is_replaying = source.is_resumed
+        """So far it has only been given what was stored before it began."""
         self._refusals = 0
+        self.phase = ""
 
     # --- From the engine's thread ---------------------------------------------------------------------
 
@@ -324,6 +333,7 @@ class LiveScript:
         self._waiting[ask] = future
         if is_new:
             ask.is_answered = self._answer(ask)
+            self._is_replaying = self._is_replaying and ask.is_answered
             self._moves.append(ask)
         self._is_waiting = False
         self._settle_down()
@@ -464,7 +474,7 @@ class LiveScript:
     # --- Values ---------------------------------------------------------------------------------------
 
     async def once(self, kind: str, id: str | None, make: Callable[[], Any]) -> Any:
-        name = id if id is not None else self._next_name(kind)
+        name = id if id is not None else self.name_of(kind)
 
         async def make_once() -> dict[str, Any]:
             value = make()
@@ -475,10 +485,27 @@ class LiveScript:
         found = await self.run(Task(name, "value", run=make_once))
         return found["value"]
 
-    def _next_name(self, kind: str) -> str:
+    def name_of(self, kind: str) -> str:
         scope = _scope.get()
         count = self._counts[scope, kind] = self._counts.get((scope, kind), 0) + 1
         return kind if count == 1 else f"{kind}:{count}"
+
+    # --- For `smithers.dynamic` -----------------------------------------------------------------------
+
+    @property
+    def input(self) -> Any:
+        return self.ctx.input
+
+    @property
+    def agents(self) -> Mapping[str, AgentLike]:
+        return self.definition.agents
+
+    def say(self, text: str) -> None:
+        if not self._is_replaying:
+            self._moves.append(Say(text))
+            self._settle_down()
+
+    # --- The seams ------------------------------------------------------------------------------------
 
     def now_ms(self) -> int:
         return self._source.now_ms()

@@ -43,6 +43,7 @@ from .scope import (
     OpenLoop,
     Raised,
     Returned,
+    Say,
     Scope,
     Withdraw,
 )
@@ -99,6 +100,10 @@ class Stored:
         if row is None or self._memory.facts.nodes.get(key) is not Settled.FINISHED:
             return None
         return End(frame, Settled.FINISHED, row)
+
+    @property
+    def is_resumed(self) -> bool:
+        return self.last_frame > 0
 
     def seq_at(self, frame: int) -> int:
         found = bisect_right(self._frames, frame)
@@ -314,6 +319,8 @@ class Scripting:
             case CloseScope(scope):
                 scope.is_closed = True
                 self._planning.schedule.close(scope.key)
+            case Say(text):
+                draft.event(EventType.RUN_LOG, None, 0, {"message": text})
             case Returned():
                 self._return(draft, move)
             case Raised():

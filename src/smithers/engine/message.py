@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from smithers.errors import SmithersError
 from smithers.ids import NodeKey
 from smithers.records import RunRow, RunState
 
@@ -67,6 +68,27 @@ class StopRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Swap:
+    """Drive a run of this engine by another definition of its workflow, from its next frame on.
+
+    If the run cannot go on by it, it stays with the one it has, and a warning is stored that says why.
+    """
+
+    handle: Handle
+    definition: Definition
+    changed: tuple[str, ...]
+    """Files that were edited, as they are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """What was edited of a run's workflow cannot even be imported: have a warning stored."""
+
+    handle: Handle
+    error: SmithersError
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """This engine's lease is gone, and with it everything it held."""
 
@@ -78,4 +100,4 @@ class Close:
     done: Callable[[], None]
 
 
-Message: TypeAlias = New | Resume | JobEnded | Beat | StopRun | Lost | Close
+Message: TypeAlias = New | Resume | JobEnded | Beat | StopRun | Swap | Unfit | Lost | Close

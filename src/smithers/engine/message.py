@@ -67,6 +67,10 @@ class StopRun:
     state: RunState
 
 
+def _keep() -> None:
+    """Nothing was installed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Swap:
     """Drive a run of this engine by another definition of its workflow, from its next frame on.
@@ -78,6 +82,8 @@ class Swap:
     definition: Definition
     changed: tuple[str, ...]
     """Files that were edited, as they are shown."""
+    install: Callable[[], Callable[[], None]] = lambda: _keep
+    """Makes its modules the ones that are found by their names; returns what takes that back."""
 
 
 @dataclass(frozen=True, slots=True)

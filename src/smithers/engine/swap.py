@@ -63,7 +63,7 @@ class Swaps:
         Raises:
             SmithersError: the run cannot go on by that definition.
         """
-        bring_back = read_anew()
+        withdraw, bring_back = swap.install(), read_anew()
         is_taken = False
         try:
             fresh = _checked(drive, swap.definition, stored, in_flight)
@@ -84,6 +84,7 @@ class Swaps:
         finally:
             if not is_taken:
                 bring_back()
+                withdraw()
 
     def refuse(self, drive: Drive, error: SmithersError) -> None:
         """Forget what a run was asked for, and have it told why."""
@@ -101,8 +102,7 @@ class Swaps:
 
 def _tell_refused(drive: Drive, error: SmithersError) -> None:
     message = f"not reloaded: {_place(drive, error)}{error.message}"
-    data = {"code": error.code, "message": message, "hint": error.hint}
-    drive.tell(EventType.RUN_WARNING, data)
+    drive.tell(EventType.RUN_WARNING, {"code": error.code, "message": message})
 
 
 def _place(drive: Drive, error: SmithersError) -> str:

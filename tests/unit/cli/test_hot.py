@@ -109,7 +109,10 @@ def test_an_import_that_fails_leaves_every_module_as_it_was(files: Files) -> Non
     assert dict(sys.modules) == before
 
 
-def test_an_edit_of_the_same_size_in_the_same_second_is_seen(files: Files) -> None:
+def test_an_edit_of_the_same_size_in_the_same_second_is_seen(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     stamp = (files.folder / "hot_helper.py").stat()
     for word in ("two", "six", "ten"):
         path = files.write("hot_helper.py", f'WORD = "{word}"\n')
@@ -139,6 +142,16 @@ def test_functions_of_both_editions_are_found_by_their_names_whichever_is_instal
     edition.install()
     assert reference(old) is not None
     assert reference(new) is not None
+
+
+def test_a_function_in_use_is_found_by_its_name_while_its_file_is_imported_anew(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, seen = sys.modules["hot_flow"].work, []
+    monkeypatch.setattr(sys, "hot_probe", lambda: seen.append(reference(old)), raising=False)
+    files.replace("hot_flow.py", "def work():", "import sys; sys.hot_probe()\ndef work():")
+    files.anew("hot_flow.py")
+    assert [found.name for found in seen] == ["work"]
 
 
 def test_loading_again_and_again_does_not_lengthen_the_path(files: Files) -> None:

@@ -98,7 +98,7 @@ class Stage:
 
     def events(self, kind: EventType) -> list[EventRow]:
         with closing(self.store.reader()) as reader:
-            return [row for row in reader.events(1, limit=10_000) if row.type is kind]
+            return [row for row in reader.events(1, limit=1_000_000) if row.type is kind]
 
     def warnings(self) -> list[str]:
         return [json.loads(row.data or "{}")["message"] for row in self.events(EventType.RUN_WARNING)]

@@ -219,7 +219,8 @@ def test_functions_in_processes_of_their_own_are_of_the_new_code_too(project: Pr
     @workflow
     def flow(ctx):
         return Sequence(
-            Task("first", Text, run=first, run_in="process"), Task("second", Text, run=second, run_in="process")
+            Task("first", Text, run=first, run_in="process"),
+            Task("second", Text, run=second, run_in="process"),
         )
     """)
     process = project.start("up", "flow.py", "-r", "r1", "--hot")

@@ -28,6 +28,11 @@ LONGEST_MS: Final = 1_000
 _NAMED: Final = 4
 
 
+def _may_mend(path: Path) -> bool:
+    """Whether it could be a module, or a package, that an import looks for."""
+    return path.suffix == ".py" or (path.name.isidentifier() and path.name != "__pycache__" and path.is_dir())
+
+
 class Hot:
     """Watches the files of a workflow that this process has imported.
 
@@ -44,6 +49,8 @@ class Hot:
         self._roots = tuple({project, target.folder})
         self._base = definition.base
         self._sources = Sources(self._files())
+        self._edited: set[Path] = set()
+        """Since the last import that succeeded."""
         self._unfit: str | None = None
         """What was said of the files as they are, if they cannot be imported."""
         self._stop = threading.Event()
@@ -71,19 +78,23 @@ class Hot:
             touched: what the system says has happened in their folders.
         """
         changed = self._sources.changed()
-        # What an import could not find may be there now, under a name that nobody has watched.
-        if not changed and (self._unfit is None or not any(map(self._may_mend, touched))):
+        if not changed and self._unfit is not None:
+            # What an import could not find may be there now, under a name that nobody has watched.
+            changed = sorted(filter(_may_mend, touched))
+        if not changed:
             return
+        self._edited.update(changed)
         self._sources = Sources(
             self._sources.files
         )  # before the import: what is saved meanwhile differs again
-        names = tuple(map(self._shown, changed or sorted(touched)))
         try:
             edition = load_anew(self._target, self._roots, changed)
         except SmithersError as error:
             self._refuse(error, handle, post)
             return
+        names = tuple(map(self._shown, sorted(self._edited)))
         self._unfit = None
+        self._edited.clear()
         self._base = edition.definition.base
         files = files_of(edition.modules.values(), self._base, self._project)
         self._sources = self._sources.become(files)
@@ -99,9 +110,6 @@ class Hot:
     def _files(self) -> set[Path]:
         modules = own_modules(sys.modules, self._roots)
         return files_of(modules.values(), self._base, self._project)
-
-    def _may_mend(self, path: Path) -> bool:
-        return path.suffix == ".py" or path.is_dir()
 
     def _shown(self, path: Path) -> str:
         project = self._project.resolve()

@@ -211,6 +211,8 @@ class Fleet:
             return None
         try:
             stored = self._effects.writer.load(drive.run)
+            if stored.run.fence != drive.fence:  # not under the fence of whoever drives it now
+                raise LeaseLost(f"{stored.run.name} has a newer owner")
             in_flight = _in_flight(stored, list(drive.jobs.values()))
             found = self._swaps.try_out(drive, swap, stored, in_flight, self._clock.now_ms())
         except Exception as error:  # noqa: BLE001 - the store's, the author's or ours: the run goes on as it was

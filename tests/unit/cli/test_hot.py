@@ -258,7 +258,7 @@ def test_a_module_that_was_missing_is_found_when_it_is_written(files: Files) -> 
     files.write("hot_late.py", "")
     (told,) = files.look("hot_late.py")
     assert isinstance(told, Swap)
-    assert told.changed == ("hot_late.py",)
+    assert told.changed == ("hot_flow.py", "hot_late.py")
 
 
 def test_an_edit_of_a_prompt_is_handed_over(files: Files) -> None:

@@ -19,7 +19,7 @@ from smithers.engine.definition import Definition
 from smithers.engine.handle import Handle
 from smithers.engine.message import New, Swap, Unfit
 from smithers.engine.terms import Terms
-from smithers.errors import Place, WorkflowLoadFailed
+from smithers.errors import LeaseLost, Place, WorkflowLoadFailed
 from smithers.records import AttemptRow, EventRow, EventType, RunState
 from smithers.store.memory import MemoryStore
 from smithers.testing import ScriptedAgent
@@ -538,6 +538,16 @@ def test_rows_that_cannot_be_read_refuse_a_swap_and_the_run_goes_on(stage: Stage
     stage.open("a", {"text": "one"})
     stage.open("b1", {"text": "two"})
     assert stage.ends() is RunState.FINISHED
+    assert stage.gates.begun == ["a1", "b1"]
+
+
+def test_a_process_that_has_lost_the_run_swaps_nothing(stage: Stage) -> None:
+    stage.start(widened(stage, "1"))
+    with closing(stage.store.connect()) as other:
+        other.execute("UPDATE smithers_runs SET fence = fence + 1")
+    stage.swap(widened(stage, "2"))
+    assert isinstance(stage.handle.ended.exception(0), LeaseLost)
+    assert (stage.reloads(), stage.warnings()) == ([], [])
     assert stage.gates.begun == ["a1", "b1"]
 
 

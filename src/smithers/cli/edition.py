@@ -78,8 +78,8 @@ def _replace(standing: Iterable[str], modules: Mapping[str, ModuleType]) -> None
 def _drop_bytecode(path: Path) -> None:
     """Forget what Python has cached of a file.
 
-    It takes a cache for good whose file has the same size and was saved in the same second:
-    https://peps.python.org/pep-3147/ keeps whole seconds only.
+    It takes a cache for good if the file has the size, and the second of its last change, that it had then:
+    https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation
     """
     with suppress(OSError, NotImplementedError):
         Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)

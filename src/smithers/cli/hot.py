@@ -84,9 +84,8 @@ class Hot:
         if not changed:
             return
         self._edited.update(changed)
-        self._sources = Sources(
-            self._sources.files
-        )  # before the import: what is saved meanwhile differs again
+        # Before the import: what is saved while it goes on differs again.
+        self._sources = Sources(self._sources.files)
         try:
             edition = load_anew(self._target, self._roots, changed)
         except SmithersError as error:
@@ -103,8 +102,9 @@ class Hot:
     def _refuse(self, error: SmithersError, handle: Handle, post: Callable[[Message], None]) -> None:
         if error.place is not None and (file := Path(error.place.file)).is_file():
             self._sources = self._sources.become({*self._sources.files, file.resolve()})
-        if str(error) != self._unfit:
-            self._unfit = str(error)
+        text = f"{error.place} {error.message}"
+        if text != self._unfit:
+            self._unfit = text
             post(Unfit(handle, error))
 
     def _files(self) -> set[Path]:

@@ -164,9 +164,13 @@ def _check_outputs(fresh: Drive) -> None:
                 )
             try:
                 decode(row, model)
-            except StaleOutput as error:
-                error.place = leaf.plan.place
-                raise
+            except Exception as error:  # an author's own validators may raise anything
+                text = (
+                    error.message
+                    if isinstance(error, StaleOutput)
+                    else f"the stored output of {row.key}: {error}"
+                )
+                raise StaleOutput(text, place=leaf.plan.place, node=str(row.key)) from error
 
 
 def _is_other(fresh: Drive, job: Job) -> bool:
@@ -180,6 +184,10 @@ def _is_other(fresh: Drive, job: Job) -> bool:
 
 
 def _shape(model: type[Any] | None) -> str | None:
+    """Text of a model's schema; None: any JSON object, or it cannot be said."""
     if model is None or model is str:
         return None if model is None else "str"
-    return json.dumps(stored_schema(model), sort_keys=True, default=str)
+    try:
+        return json.dumps(stored_schema(model), sort_keys=True, default=str)
+    except Exception:  # noqa: BLE001 - an author's own schema hooks may raise anything; it is no reason to wait
+        return None

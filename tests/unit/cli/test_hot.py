@@ -224,6 +224,14 @@ def test_what_cannot_be_imported_is_told_once_with_its_line_and_taken_over_when_
     assert [type(told) for told in files.look("hot_flow.py")] == [Swap]
 
 
+def test_the_same_mistake_in_another_line_is_told_again(files: Files) -> None:
+    files.replace("hot_flow.py", "def work():", "def work(:")
+    files.look()
+    files.replace("hot_flow.py", "import hot_helper", "import hot_helper\n")
+    (told,) = files.look()
+    assert told.error.place.line == 8
+
+
 def test_another_mistake_is_told_again(files: Files) -> None:
     files.replace("hot_flow.py", "def work():", "def work(:")
     files.look()

@@ -31,10 +31,12 @@ from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest, Child, P
 from smithers.process import GRACE_S, Attempt, AttemptProcesses, Processes
 from smithers.workers import Workers, is_async, on_thread
 
+from .author_loop import AuthorLoop
 from .encode import encode_output
 from .failure import classify, describe
 from .job import Done, Failed, Job, NotYet, Outcome, Stopped
 from .remote import work_in_process
+from .script import LiveScript
 
 CORRECTIONS = 3
 """How often an agent is shown what is wrong with its answer, within one attempt."""
@@ -83,12 +85,20 @@ class Author:
             else:
                 coroutines.append(job)
         if coroutines:
-            loop = self._loop
-            if loop is None or loop.is_closed():
-                loop = self._loop = self._new_loop()
+            loop = self._a_loop()
             for job in coroutines:
                 job.loop = loop
             loop.call_soon_threadsafe(_spawn_all, loop, coroutines)
+
+    def begin(self, script: LiveScript) -> None:
+        """Begin a script; it reports by its own moves."""
+        script.start(self._a_loop())
+
+    def _a_loop(self) -> asyncio.AbstractEventLoop:
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            loop = self._loop = self._new_loop()
+        return loop
 
     def cancel(self, job: Job) -> None:
         """Ask a job to end. A thread cannot be asked: its result is discarded when it comes."""
@@ -155,10 +165,7 @@ class Author:
         try:
             value = context.run(_call_in, job)
             if inspect.isawaitable(value):
-                loop = self._loop
-                if loop is None:
-                    loop = self._loop = self._new_loop()
-                value = asyncio.run_coroutine_threadsafe(_await(value, job), loop).result()
+                value = asyncio.run_coroutine_threadsafe(_await(value, job), self._a_loop()).result()
             outcome: Outcome = Done(context.run(encode_output, job.task, job.model, value))
         except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
             outcome = outcome_of(job, error)
@@ -182,7 +189,7 @@ def outcome_of(job: Job, error: BaseException) -> Outcome:
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
+    loop = AuthorLoop()
     threading.Thread(target=loop.run_forever, name="smithers-author", daemon=True).start()
     return loop
 

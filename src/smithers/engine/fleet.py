@@ -220,6 +220,7 @@ class Fleet:
             return None
         if found is None:
             return None
+        drive.step_aside()
         driven.drive, frame = found
         # What has ended meanwhile is applied by the next frame, to the plan that is then.
         self._touched.setdefault(drive.run, []).extend(outcomes)
@@ -309,6 +310,7 @@ class Fleet:
         if ended is None:
             raise BugError("a run that has not ended was finished")
         del self._driven[drive.run]
+        drive.leave()
         has_output = ended.state in (RunState.FINISHED, RunState.PARTIAL)
         ref = drive.own_output() if has_output else None
         row = drive.memory.rows.get(ref.key) if ref is not None else None
@@ -335,7 +337,7 @@ class Fleet:
         if isinstance(message, Resume):
             stored = self._effects.writer.load(message.row.id)
             self._clock.not_before(stored.last_ms)
-            drive.restore(stored, message.again)
+            drive.restore(stored, message.again, message.marks)
             drive.begin_under(message.row.id, message.fence)
         self._beginning.append(Driven(drive, message.handle, message))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from smithers.errors import SmithersError
@@ -42,6 +42,8 @@ class Resume:
     handle: Handle
     again: tuple[NodeKey, ...] = ()
     """Settled nodes that are to be executed again."""
+    marks: Mapping[NodeKey, bytes] = field(default_factory=dict)
+    """As in `ResumePlan`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,13 @@ class Beat:
     """An attempt says that it goes on, with data worth storing."""
 
     job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptMoved:
+    """A script has moves for its run."""
+
+    run: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +115,4 @@ class Close:
     done: Callable[[], None]
 
 
-Message: TypeAlias = New | Resume | JobEnded | Beat | StopRun | Swap | Unfit | Lost | Close
+Message: TypeAlias = New | Resume | JobEnded | Beat | ScriptMoved | StopRun | Swap | Unfit | Lost | Close

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from smithers.context import Context, Standing, View, ambient
 from smithers.errors import (
@@ -17,8 +17,9 @@ from smithers.errors import (
 from smithers.ids import NodeKey
 from smithers.nodes import Loop, Task
 from smithers.records import BlockMove, EventType, MountRow, NodeState, PassEnd, Verdict
-from smithers.scheduler import Blocked, Deadlock, Due, Schedule, Settled
-from smithers.scheduler.vertex import BlockVertex, HoleVertex, Leaf, LoopVertex
+from smithers.scheduler import Blocked, BlockFact, Deadlock, Due, Schedule, Settled
+from smithers.scheduler.block import turn_of
+from smithers.scheduler.vertex import BlockVertex, HoleVertex, Leaf, LoopVertex, ScopeVertex
 
 from .definition import Definition
 from .draft import Draft
@@ -28,6 +29,15 @@ from .render import Renderer
 from .reopening import Reopening
 from .table import FindTable, Tables
 from .tree import MountedRows
+
+
+@runtime_checkable
+class LoopOwner(Protocol):
+    """Who decides what follows a pass, where no `Loop` does."""
+
+    def judge(self, draft: Draft, vertex: LoopVertex) -> None:
+        """A pass of it has settled: say what follows, to the schedule too."""
+        ...
 
 
 class Planning:
@@ -57,6 +67,12 @@ class Planning:
         """The next render tries again what failed."""
         self.is_cancelled = False
         """The run was told to stop."""
+        self.is_whole: Callable[[], bool] = lambda: True
+        """Whether all that stands in the tree is known: a script that goes on has more to mount."""
+        self.gone_through: dict[NodeKey, BlockFact] = {}
+        """What blocks had come to that a script goes through again: until then there is nothing to say."""
+        self.script_error: SmithersError | None = None
+        """What a script ended by."""
 
     @property
     def schedule(self) -> Schedule:
@@ -105,6 +121,7 @@ class Planning:
     def skip(self, draft: Draft, key: NodeKey, reason: str) -> None:
         """Write that a node was skipped; the schedule knows it already."""
         draft.settle_node(key, NodeState.SKIPPED, 0, reason)
+        self._memory.reasons[key] = reason
         draft.event(EventType.NODE_SKIPPED, key, 0, {"reason": reason})
         self.moved(key.node)
 
@@ -153,6 +170,41 @@ class Planning:
             self.reopens = False
             self._reopening.open_failed(draft, schedule)
 
+    def extend(self, draft: Draft, scope: NodeKey) -> None:
+        """Mount what a script has asked for in a scope since it was last looked at.
+
+        Raises:
+            SmithersError: it cannot stand there; the plan is spoiled, and is to be made again.
+        """
+        draft.write.rendered = True
+        schedule = self.schedule
+        vertex = schedule.vertex(scope.node)
+        first = len(vertex.children) if isinstance(vertex, ScopeVertex) else 0
+        schedule.extend(scope)
+        fresh = vertex.children[first:] if isinstance(vertex, ScopeVertex) else []
+        for top in fresh:
+            leaves = [leaf for leaf in schedule.below(top) if isinstance(leaf, Leaf)]
+            self.tables.check(leaves)
+            if any(leaf.plan.edges for leaf in leaves):
+                self._check_edges(schedule)
+
+    def plan_again(self) -> None:
+        """Plan the same tree over the same facts anew."""
+        old = self.schedule
+        self._memory.schedule = Schedule(
+            old.tree,
+            self._memory.facts,
+            limit=self._limit,
+            version=old.version + 1,
+            running=old.running,
+            on_mount=self._attach,
+            is_cancelled=self.is_cancelled,
+        )
+
+    def open_again(self, draft: Draft, call: NodeKey) -> None:
+        """Open again what failed, or was cut off, in a tree that a script waits for."""
+        self._reopening.open_failed(draft, self.schedule, call)
+
     def _attach(self, schedule: Schedule) -> None:
         """Reads of body functions go by the tree that is being planned."""
         self._memory.schedule = schedule
@@ -186,6 +238,9 @@ class Planning:
         """Write what blocks have come to remember since they were last asked."""
         schedule = self._memory.schedule
         for key, fact in (schedule.take_changed() if schedule is not None else {}).items():
+            known = self.gone_through.get(key)
+            if known is not None and (fact == known or turn_of(fact.at) < turn_of(known.at)):
+                continue
             # One row a frame: the newest stands.
             older = [move for move in draft.write.blocks if move.block == key]
             again = tuple(one for move in older for one in move.again)
@@ -197,14 +252,20 @@ class Planning:
             if fact.cause is not None:
                 data["cause"] = str(fact.cause)
             draft.event(EventType.BLOCK_MOVED if fact.at else EventType.BLOCK_ENDED, key, 0, data)
+            self._memory.frames[key] = draft.write.frame
             self.renderer.moved(("node", key.node))
 
     def write_tree(self, draft: Draft) -> None:
         """Write how the mounted tree differs from the stored one."""
         schedule = self._memory.schedule
-        if schedule is not None and schedule.version != self._mount_version:
+        if schedule is None:
+            return
+        grown = schedule.take_grown()
+        if schedule.version != self._mount_version:
             self._mount_version = schedule.version
-            self._mounts.compare(schedule.root, draft.write)
+            self._mounts.compare(schedule.root, draft.write, closes=self.is_whole())
+        elif grown:
+            self._mounts.add(grown, draft.write)
 
     # --- Judging --------------------------------------------------------------------------------
 
@@ -215,6 +276,9 @@ class Planning:
             if not isinstance(vertex, LoopVertex):
                 raise BugError(f"{key} is not a loop")
             node = vertex.plan.payload
+            if isinstance(node, LoopOwner):
+                node.judge(draft, vertex)
+                continue
             until = node.until if isinstance(node, Loop) else False
             if callable(until):
                 self._judge_one(draft, vertex, self.holds(until, View(self._memory, _inside(vertex))))
@@ -267,6 +331,8 @@ class Planning:
         """Why the run fails: `key` did, and nothing handled it."""
         vertex = self.schedule.vertex(key.node)
         place = vertex.plan.place if vertex is not None else None
+        if isinstance(vertex, ScopeVertex) and self.script_error is not None:
+            return self.script_error
         if isinstance(vertex, LoopVertex):
             return LoopMaxReached(
                 f"{key} made {vertex.plan.max_iterations} passes and is not done", place=place, node=key.node

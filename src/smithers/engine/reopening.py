@@ -8,7 +8,7 @@ from smithers.ids import NodeKey
 from smithers.plan import TryPlan
 from smithers.records import BlockMove, EventType
 from smithers.scheduler import Schedule, Settled
-from smithers.scheduler.vertex import BlockVertex, HoleVertex, Leaf
+from smithers.scheduler.vertex import AnyVertex, BlockVertex, HoleVertex, Leaf
 
 from .draft import Draft
 from .memory import Memory
@@ -27,18 +27,23 @@ class Reopening:
         self._memory = memory
         self._plan_anew = plan_anew
 
-    def open_failed(self, draft: Draft, schedule: Schedule) -> None:
-        """A resume tries again what failed, or was cut off, and nothing else."""
+    def open_failed(self, draft: Draft, schedule: Schedule, inside: NodeKey | None = None) -> None:
+        """A resume tries again what failed, or was cut off, and nothing else.
+
+        Args:
+            inside: look at what stands there only; None: everywhere.
+        """
         # From the outside in: what stands in a block is open again only when that is.
-        while self._reopen_blocks(draft, schedule):
+        while self._reopen_blocks(draft, schedule, inside):
             schedule = self._plan_anew(schedule)
         facts = self._memory.facts.nodes
         keys = [
-            leaf.key
-            for leaf in schedule.leaves()
-            if facts.get(leaf.key) in _AGAIN and not leaf.zone.is_closed
+            vertex.key
+            for vertex in _below(schedule, inside)
+            if isinstance(vertex, Leaf) and facts.get(vertex.key) in _AGAIN and not vertex.zone.is_closed
         ]
-        keys += self._failed_out_of_sight(schedule)
+        if inside is None:
+            keys += self._failed_out_of_sight(schedule)
         if keys:
             self._reopen(draft, keys)
             self._plan_anew(schedule)
@@ -48,7 +53,7 @@ class Reopening:
             generation = self._memory.reopen(key)
             draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
 
-    def _reopen_blocks(self, draft: Draft, schedule: Schedule) -> bool:
+    def _reopen_blocks(self, draft: Draft, schedule: Schedule, inside: NodeKey | None) -> bool:
         """Open again the try blocks by whose failure the run failed, or that a cancel ended.
 
         Their finished bodies are kept; what they left out, their catch and their last part belong to the
@@ -58,7 +63,7 @@ class Reopening:
             Whether there were any.
         """
         found = False
-        for block in schedule.below(schedule.root):
+        for block in _below(schedule, inside):
             if not isinstance(block, BlockVertex) or block.zone.is_closed or not self._was_cut_short(block):
                 continue
             inner = [
@@ -117,3 +122,8 @@ class Reopening:
             for key, fact in self._memory.facts.nodes.items()
             if fact in _AGAIN and schedule.vertex(key.node) is None and self._memory.is_going_on(key)
         ]
+
+
+def _below(schedule: Schedule, inside: NodeKey | None) -> list[AnyVertex]:
+    top = schedule.root if inside is None else schedule.vertex(inside.node)
+    return [] if top is None else schedule.below(top)

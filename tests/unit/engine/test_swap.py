@@ -296,6 +296,71 @@ def test_the_ctx_of_old_code_reads_what_its_attempt_began_with(stage: Stage) -> 
     assert seen == [Old, New]
 
 
+# --- Scripts ------------------------------------------------------------------------------------
+
+
+def script(stage: Stage, code: str, *names: str) -> Callable[[Context[Any]], object]:
+    """Awaits one task after the other; notes how it was left."""
+
+    async def flow(ctx: Context[Any]) -> None:
+        try:
+            for name in names:
+                await ctx.run(stage.gates.task(name, code=code))
+        except BaseException as error:
+            stage.gates.begun.append(type(error).__name__ + code)
+            raise
+
+    return flow
+
+
+def test_a_script_runs_again_by_the_new_code_and_what_it_had_awaited_is_there(stage: Stage) -> None:
+    stage.start(script(stage, " v1", "a", "b", "c"), is_script=True)
+    stage.open("a", {"text": "one"})
+    stage.swap(script(stage, " v2", "a", "b", "c"), is_script=True)
+    assert stage.gates.begun == ["a v1", "b v1", "RunSuspended v1"]
+    stage.open("b", {"text": "two"})
+    stage.open("c", {"text": "three"})
+    assert stage.ends() is RunState.FINISHED
+    assert stage.gates.begun == ["a v1", "b v1", "RunSuspended v1", "c v2"]
+    assert [row.attempt for row in stage.attempts("b")] == [1]
+
+
+def test_a_script_that_waits_for_something_else_does_not_go_on_beside_the_new_one(stage: Stage) -> None:
+    async def slow(ctx: Context[Any]) -> None:
+        await ctx.run(stage.gates.task("a"))
+        await asyncio.sleep(5)
+        stage.gates.begun.append("too late")
+
+    stage.start(slow, is_script=True)
+    stage.open("a", {"text": "one"})
+    stage.swap(script(stage, " v2", "a", "b"), is_script=True)
+    stage.clock.advance(10)
+    stage.go()
+    assert stage.gates.begun == ["a", "b v2"]
+
+
+def test_a_script_that_does_not_await_a_running_task_any_more_leaves_it_to_end(stage: Stage) -> None:
+    stage.start(script(stage, " v1", "a"), is_script=True)
+    stage.swap(script(stage, " v2", "b"), is_script=True)
+    stage.open("b", {"text": "two"})
+    assert not stage.handle.ended.done()
+    stage.open("a", {"text": "one"})
+    assert stage.ends() is RunState.FINISHED
+    assert set(stage.outputs()) == {"a", "b"}
+
+
+def test_a_script_in_place_of_a_tree_and_back(stage: Stage) -> None:
+    stage.start(lambda ctx: Sequence(stage.gates.task("a"), stage.gates.task("b")))
+    stage.open("a", {"text": "one"})
+    stage.swap(script(stage, "", "a", "b", "c"), is_script=True)
+    stage.open("b", {"text": "two"})
+    stage.swap(lambda ctx: Sequence(*map(stage.gates.task, "abcd")))
+    stage.open("c", {"text": "three"})
+    stage.open("d", {"text": "four"})
+    assert stage.ends() is RunState.FINISHED
+    assert [name for name in stage.gates.begun if name in "abcd"] == ["a", "b", "c", "d"]
+
+
 # --- What is refused ----------------------------------------------------------------------------
 
 

@@ -233,6 +233,36 @@ def test_functions_in_processes_of_their_own_are_of_the_new_code_too(project: Pr
     assert project.executed() == ["first-v1", "second-v2"]
 
 
+def test_a_script_runs_again_by_the_new_code(project: Project) -> None:
+    project.write("""
+    CODE = "v1"
+
+    def work(name, gate=None):
+        def run():
+            note(f"{name}-{CODE}")
+            if gate is not None:
+                wait_for(gate)
+            return Text(text=f"{name} by {CODE}")
+        return Task(name, Text, run=run)
+
+    @workflow
+    async def flow(ctx):
+        note(f"script-{CODE}")
+        first = await ctx.run(work("first"))
+        second = await ctx.run(work("second", "go"))
+        return Text(text=f"{first.text}, {second.text}, told by {CODE}")
+    """)
+    process = project.start("up", "flow.py", "-r", "r1", "--hot")
+    project.await_executed("second-v1")
+    replace(project.folder / "flow.py", '"v1"', '"v2"')
+    project.await_executed("script-v2")
+    project.touch("go")
+    told, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert project.executed() == ["script-v1", "first-v1", "second-v1", "script-v2"]
+    assert json.loads(told) == {"text": "first by v1, second by v1, told by v2"}
+
+
 def test_a_save_that_changes_nothing_does_nothing(project: Project) -> None:
     project.write(FLOW)
     process = project.start("up", "flow.py", "-r", "r1", "--hot")

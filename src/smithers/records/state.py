@@ -92,6 +92,7 @@ class EventType(IntEnum):
     RUN_WARNING = 9
     CANCEL_REQUESTED = 10
     PAUSE_REQUESTED = 11
+    RUN_RELOADED = 12
     RUN_LOG = 15
     """A line that the workflow wrote for people."""
     NODE_STARTED = 20

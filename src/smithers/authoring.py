@@ -28,13 +28,14 @@ from smithers.engine.hosts import host_for, known_host
 from smithers.engine.input import input_model
 from smithers.engine.memory import Memory
 from smithers.engine.message import New, Resume
+from smithers.engine.rechecking import is_rerun, marks_of
 from smithers.engine.resume_plan import plan_resume
 from smithers.engine.returned import VALUE, returned_model
 from smithers.engine.script_player import ScriptPlayer
 from smithers.engine.terms import Terms, Wires
 from smithers.engine.verdict import ResumePlan, Wish
 from smithers.errors import InvalidNode, OutsideTask, Place
-from smithers.ids import check_run_id
+from smithers.ids import NodeKey, check_run_id
 from smithers.nodes import AgentLike, Task, check_limit
 from smithers.plan import PlanNode
 from smithers.ports import Agent
@@ -313,12 +314,11 @@ class Workflow(Generic[In, Out]):
         try:
             engine = host.engine
             terms = self._terms(host, limit, rehearse, linger_ms, strict=bool(wish and wish.strict))
-            plan = _plan(host, claim.row, self.definition, terms, wish) if wish else None
+            again, marks = self._rerun(host, claim.row, terms, wish)
         except BaseException:
             host.release(claim)
             raise
         handle = engine.handle(watch)
-        again, marks = (plan.again, plan.marks) if plan is not None else ((), {})
         engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle, again, marks))
         try:
             _wait(handle.started)
@@ -326,6 +326,20 @@ class Workflow(Generic[In, Out]):
             handle.pause()
             raise
         return handle
+
+    def _rerun(
+        self, host: Host, row: RunRow, terms: Terms, wish: Wish | None
+    ) -> tuple[tuple[NodeKey, ...], Mapping[NodeKey, bytes]]:
+        """What a resume executes again; and of a script what its finished tasks were, if that matters."""
+        if wish:
+            plan = _plan(host, row, self.definition, terms, wish)
+            if plan.again or not self.definition.is_script:
+                return plan.again, plan.marks
+        if not self.definition.is_script:
+            return (), {}
+        with closing(host.store.reader()) as reader:
+            is_pending = any(map(is_rerun, reader.blocks(row.id)))
+            return (), marks_of(reader.history(row.id)) if is_pending else {}
 
     def plan(
         self, host: Host, row: RunRow, wish: Wish | None = None, *, rehearse: bool = False

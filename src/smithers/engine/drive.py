@@ -22,6 +22,7 @@ from smithers.nodes import Task
 from smithers.plan import PlanNode
 from smithers.records import (
     AttemptRow,
+    BlockMove,
     EventType,
     FrameWrite,
     HeartbeatRow,
@@ -56,8 +57,9 @@ from .mail import Mail
 from .memory import Memory
 from .planning import Planning
 from .pure import Twice
+from .rechecking import Rechecking, pending_rerun
 from .scope import SCRIPT_KEY
-from .scripting import Rechecking, Scripting
+from .scripting import Scripting
 from .settling import Settling
 from .starting import Starting
 from .terms import Ended, Terms, Wires
@@ -124,6 +126,8 @@ class Drive:
         self._telling: list[tuple[EventType, Mapping[str, Any]]] = []
         """What the last frame told, in case it came to nothing."""
         self._first_event = EventType.RUN_STARTED
+        self._rerun: tuple[NodeKey, ...] = ()
+        """What of a script is executed again because somebody asked for it."""
         self._reopened: list[tuple[NodeKey, int]] = []
         """Settled work that this resume does again, and its new generations; the first frame tells of it."""
 
@@ -187,9 +191,11 @@ class Drive:
         self._cut_off = self.memory.restore(stored, set())
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
+        again = tuple(again)
         self._reopened = [(key, self.memory.reopen(key)) for key in again]
         self._open_script(stored)
-        self._rechecking = Rechecking(marks or {}, [key for key, _ in self._reopened], self._mark_now)
+        self._rerun = tuple(again) if self.definition.is_script else ()
+        self._rechecking = Rechecking(marks or {}, (*self._rerun, *pending_rerun(stored)), self._mark_now)
         for message in self._mail.sort(stored):
             self.take(message)
         # A cancel that its owner died over, when last parts had begun: they go on, and the run ends by them.
@@ -333,7 +339,10 @@ class Drive:
                 draft.write.run_change = RunChange(RunState.RUNNING)
         for key, generation in self._reopened:
             draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
-        self._reopened = []
+        if self._rerun:
+            # Stored: whoever goes on with it after a crash has to know what it was about.
+            draft.write.blocks.append(BlockMove(SCRIPT_KEY, None, 0, again=self._rerun))
+        self._reopened, self._rerun = [], ()
         self._telling, self._notes = self._notes, []
         for kind, data in self._telling:
             draft.event(kind, None, 0, data)

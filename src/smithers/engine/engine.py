@@ -214,7 +214,7 @@ class Engine:
         blocking = self._effects.author.watch(now_ms, in_flight)
         if blocking is not None:
             _log.warning(
-                "%s has blocked the event loop for a second; what blocks belongs into a task with a plain `def`",
+                "%s has blocked the event loop for a second; put what blocks into a task with a plain `def`",
                 blocking,
             )
 

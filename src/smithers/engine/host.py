@@ -56,10 +56,13 @@ class Host:
         clock: Clock | None = None,
         random: Random | None = None,
         spawner: Spawner | None = None,
+        ends_process: bool = False,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.random = random or Random()
         self.spawner = spawner
+        self.ends_process = ends_process
+        """The process ends when its runs have left it."""
         self.store: Store = open_store(path, durability=durability, clock=self.clock)
         self.project = project_root(self.store.path)
         # Runs are started from many threads: there must be one owner, and one engine, all the same.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from smithers.ids import NodeKey
     from smithers.records import (
         AttemptRow,
+        CachePlace,
+        CacheRow,
         EventRow,
         FrameRow,
         FrameWrite,
@@ -427,6 +429,20 @@ class Reader(Protocol):
         """What the database has under this name: a user's own table, or anything else."""
         ...
 
+    def cached(self, place: CachePlace, mark: bytes) -> CacheRow | None:
+        """The entry of the cache under this key, with its value; None: there is none."""
+        ...
+
+    def near_cached(self, place: CachePlace) -> list[CacheRow]:
+        """The newest entries of a task, without their values."""
+        ...
+
+    def cache_entries(
+        self, workflow: str | None = None, node: str | None = None, limit: int | None = None
+    ) -> list[CacheRow]:
+        """Entries of the cache, newest first, without their values."""
+        ...
+
     def history(self, run: int) -> History:
         """All that a look at a run's next resume needs, as of one moment."""
         ...
@@ -445,6 +461,10 @@ class Outsider(Protocol):
 
     def post(self, run: int, kind: InboxKind, by: str, data: str | None = None) -> int:
         """Leave a message for the owner; returns its id."""
+        ...
+
+    def clear_cache(self, workflow: str | None = None, node: str | None = None) -> int:
+        """Forget entries of the cache, of one workflow or task or of all; returns how many."""
         ...
 
     def close(self) -> None: ...

@@ -147,6 +147,7 @@ class Drive:
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
         self._reopened = [(key, self.memory.reopen(key)) for key in again]
+        self.memory.asked.update(again)
         for message in self._mail.sort(stored):
             self.take(message)
         # A cancel that its owner died over, when last parts had begun: they go on, and the run ends by them.
@@ -247,7 +248,7 @@ class Drive:
             if self._first_event is EventType.RUN_RESUMED:
                 draft.write.run_change = RunChange(RunState.RUNNING)
         for key, generation in self._reopened:
-            draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
+            draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation, "asked": True})
         self._reopened = []
         self._telling, self._notes = self._notes, []
         for note in self._telling:

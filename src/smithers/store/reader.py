@@ -11,6 +11,8 @@ from smithers.clock import Clock
 from smithers.errors import RunAmbiguous, RunNotFound
 from smithers.records import (
     AttemptRow,
+    CachePlace,
+    CacheRow,
     EventRow,
     FrameRow,
     History,
@@ -119,6 +121,27 @@ class SqliteReader:
         """What the database has under this name: a user's own table, or anything else."""
         with self._moment():
             return describe_table(self._connection, name, self._path)
+
+    def cached(self, place: CachePlace, mark: bytes) -> CacheRow | None:
+        """The entry of the cache under this key, with its value; None: there is none.
+
+        Raises:
+            StoreCorrupt: the value's file is missing or was changed.
+        """
+        with self._moment():
+            return self._facts.cache.entry(place, mark)
+
+    def near_cached(self, place: CachePlace) -> list[CacheRow]:
+        """The newest entries of a task, without their values."""
+        with self._moment():
+            return self._facts.cache.near(place)
+
+    def cache_entries(
+        self, workflow: str | None = None, node: str | None = None, limit: int | None = None
+    ) -> list[CacheRow]:
+        """Entries of the cache, newest first, without their values."""
+        with self._moment():
+            return self._facts.cache.entries(workflow, node, limit)
 
     def check(self) -> None:
         """Look over the whole file.

@@ -201,7 +201,6 @@ class Settling:
         draft.end_attempt(job.key, job.attempt, AttemptState.CANCELLED)
         data = {"code": RowsRefused.code, "message": refusal, "cached": lookup.run, "delay_ms": 0}
         draft.event(EventType.NODE_RETRYING, job.key, job.attempt, data)
-        draft.write.wakeups.append(Wakeup(job.key, "retry", draft.now_ms))
         self.returned.add(job.key)
         self._planning.settle(job.key, Due(draft.now_ms))
 

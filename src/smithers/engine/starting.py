@@ -77,7 +77,7 @@ class Starting:
         memory = self._memory
         log = memory.log(key)
         log.last += 1
-        if log.failures or key in self._settling.returned:
+        if log.failures:
             draft.write.woken.append(Wakeup(key, "retry", 0))
         agents = self._terms.agents(task) if task.mode == "agent" else ()
         chain = agents[rung(log.failures, len(agents)) :] if agents else ()

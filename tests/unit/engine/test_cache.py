@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -16,6 +17,7 @@ from pydantic import BaseModel, field_validator
 
 from smithers import AgentReply, AgentRequest, Cache, Context, Loop, Node, Parallel, Sequence, SqlTable, Task
 from smithers.authoring import Workflow
+from smithers.clock import SystemClock
 from smithers.engine.host import Host
 from smithers.engine.hosts import host_for
 from smithers.errors import TaskError
@@ -28,6 +30,7 @@ from smithers.records import (
     FailureClass,
     Lookup,
 )
+from smithers.store import Store
 from smithers.testing import ScriptedAgent
 from tests.unit.engine.play import QUICK, Number, Play, Word, quick
 from tests.unit.engine.test_steady import SetClock
@@ -635,3 +638,32 @@ def test_a_row_that_a_table_refuses_is_made_anew_and_costs_no_retry(play: Play) 
     assert "UNIQUE" in cut.lookup.detail
     with play.reader() as reader:
         assert reader.wakeups(reader.run("s").id) == []
+
+
+# --- Stores from before -------------------------------------------------------------------------
+
+
+def test_a_store_from_before_the_cache_is_read_as_it_is_and_resumes(play: Play) -> None:
+    def fails() -> Number:
+        if call("b") == 1:
+            raise ValueError("not yet")
+        return Number(n=2)
+
+    def make(cache: Cache | None) -> Flow:
+        return flow_of(
+            lambda ctx: Sequence(counted(None), Task("b", Number, run=fails, retries=0, cache=cache))
+        )
+
+    assert play.run(make(None)).status == "failed"
+    play.close()
+    with closing(sqlite3.connect(play.store, isolation_level=None)) as plain:
+        for table in ("smithers_cache", "smithers_lookups"):
+            plain.execute(f"DROP TABLE {table}")
+        plain.execute("PRAGMA user_version = 4")
+    with closing(Store(play.store, durability="full", clock=SystemClock()).reader()) as reader:
+        assert [row.lookup for row in reader.attempts(reader.run("r").id)] == [None, None]
+        assert reader.cache_entries() == []
+    assert play.resume(make(Cache())).output == {"n": 2}
+    assert calls == {"a": 1, "b": 2}
+    assert play.run(make(Cache()), run_id="s").output == {"n": 2}
+    assert last(play, "b", "s").is_cached

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, assert_never
 
 from smithers.observe import moment
-from smithers.observe.summary import named
 
 if TYPE_CHECKING:
     from smithers.records import CacheRow, Lookup
@@ -16,7 +15,8 @@ SHOWN_KEY = 12
 
 def lookup_text(lookup: Lookup, now_ms: int) -> str:
     """`hit: stored by run swift-otter-3f2 5m ago, key 8ff2e9b69160`, or in what the nearest entry differs."""
-    parts = named(list(lookup.differs), len(lookup.differs))
+    *most, final = lookup.differs or ("",)
+    parts = f"{', '.join(most)} and {final}" if most else final
     match lookup.verdict:
         case "hit":
             return f"hit: stored by {_who(lookup, now_ms)}, key {lookup.mark[:SHOWN_KEY]}"

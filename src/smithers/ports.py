@@ -429,18 +429,18 @@ class Reader(Protocol):
         """What the database has under this name: a user's own table, or anything else."""
         ...
 
-    def cached(self, place: CachePlace, mark: bytes) -> CacheRow | None:
-        """The entry of the cache under this key, with its value; None: there is none."""
+    def cached(self, place: CachePlace, mark: bytes | None = None) -> list[CacheRow]:
+        """The newest entries of a task in the cache, newest first; those under one key, if it is given."""
         ...
 
-    def near_cached(self, place: CachePlace) -> list[CacheRow]:
-        """The newest entries of a task, without their values."""
+    def cached_value(self, place: CachePlace, row: CacheRow) -> str | None:
+        """The JSON text that an entry stands for; None: the entry is gone, or its value is."""
         ...
 
     def cache_entries(
         self, workflow: str | None = None, node: str | None = None, limit: int | None = None
     ) -> list[CacheRow]:
-        """Entries of the cache, newest first, without their values."""
+        """Entries of the cache, newest first."""
         ...
 
     def history(self, run: int) -> History:

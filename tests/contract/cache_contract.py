@@ -9,7 +9,7 @@ import pytest
 
 from smithers.errors import LeaseLost, StoreCorrupt
 from smithers.ids import NodeKey
-from smithers.records import BLOB_LIMIT_BYTES, CacheEntry, CachePlace, Lookup, LookupRow
+from smithers.records import BLOB_LIMIT_BYTES, CacheEntry, CachePlace, CacheRow, Lookup, LookupRow
 from smithers.store import Store
 from smithers.store.writer import SqliteWriter
 from tests.contract.store_contract import Drive, Fault, World
@@ -28,7 +28,18 @@ def entry(
 ) -> CacheEntry:
     key = NodeKey(node) if isinstance(node, str) else node
     place = CachePlace("flow", key.node, drive.run if of_run else 0)
-    return CacheEntry(place, mark, {"prompt": mark.hex()}, key, generation)
+    return CacheEntry(place, mark, {"prompt": mark.hex()}, key, generation, {})
+
+
+def found(world: World, place: CachePlace = PLAN, mark: bytes = MARK) -> tuple[CacheRow, str] | None:
+    """The only entry under a key, with its value."""
+    rows = world.reader.cached(place, mark)
+    if not rows:
+        return None
+    (row,) = rows
+    value = world.reader.cached_value(place, row)
+    assert value is not None
+    return row, value
 
 
 def store(drive: Drive, body: str, *entries: CacheEntry) -> None:
@@ -52,12 +63,13 @@ class CacheContract(ABC):
         world.clock.advance(500)
         key = NodeKey("plan", "outer=2", 1)
         store(drive, '{"n":1}', entry(drive, node=key)._replace(reads=("a", "*Draft")))
-        found = world.reader.cached(PLAN, MARK)
-        assert found is not None
-        assert (found.body, found.run, found.key, found.generation) == ('{"n":1}', "r1", key, 0)
-        assert (found.workflow, found.is_of_run, found.stored_ms) == ("flow", False, world.clock.now_ms())
-        assert (found.mark, found.parts, found.reads) == (MARK, {"prompt": MARK.hex()}, ("a", "*Draft"))
-        assert world.reader.near_cached(PLAN) == [found._replace(body="")]
+        got = found(world)
+        assert got is not None
+        row, value = got
+        assert (value, row.run, row.key, row.generation) == ('{"n":1}', "r1", key, 0)
+        assert (row.workflow, row.is_of_run, row.stored_ms) == ("flow", False, world.clock.now_ms())
+        assert (row.mark, row.parts, row.reads) == (MARK, {"prompt": MARK.hex()}, ("a", "*Draft"))
+        assert world.reader.cached(PLAN) == world.reader.cache_entries() == [row]
 
     def test_an_entry_is_found_by_its_own_place_and_key_only(self, world: World) -> None:
         drive, other = world.create("r1"), world.create("r2")
@@ -65,12 +77,12 @@ class CacheContract(ABC):
         store(other, "2", entry(other, OTHER, of_run=True))
         look = world.reader
         for place in (CachePlace("other", "plan"), CachePlace("flow", "draft"), CachePlace("", ""), PLAN):
-            assert look.cached(place, OTHER) is None
-        assert look.cached(CachePlace("flow", "plan", drive.run), OTHER) is None
-        assert look.cached(CachePlace("flow", "plan", other.run), MARK) is None
-        of_run = look.cached(CachePlace("flow", "plan", other.run), OTHER)
+            assert look.cached(place, OTHER) == []
+        assert look.cached(CachePlace("flow", "plan", drive.run), OTHER) == []
+        assert look.cached(CachePlace("flow", "plan", other.run), MARK) == []
+        of_run = found(world, CachePlace("flow", "plan", other.run), OTHER)
         assert of_run is not None
-        assert (of_run.body, of_run.is_of_run) == ("2", True)
+        assert (of_run[0].is_of_run, of_run[1]) == (True, "2")
 
     def test_of_two_runs_that_store_the_same_key_the_newest_stands(self, world: World) -> None:
         first, second = world.create("r1"), world.create("r2")
@@ -81,9 +93,9 @@ class CacheContract(ABC):
             second.next(**second.finish("plan", '"second"'), cached=[entry(second)]),
         ]
         assert world.writer.commit(frames) == [None, None]
-        found = world.reader.cached(PLAN, MARK)
-        assert found is not None
-        assert (found.run, found.body) == ("r2", '"second"')
+        got = found(world)
+        assert got is not None
+        assert (got[0].run, got[1]) == ("r2", '"second"')
         assert len(world.reader.cache_entries()) == 1
         assert [row.body for row in world.reader.outputs(first.run)] == ['"first"']
 
@@ -91,9 +103,26 @@ class CacheContract(ABC):
         drive = world.create()
         store(drive, '"old"', entry(drive))
         store(drive, '"new"', entry(drive, generation=1))
-        found = world.reader.cached(PLAN, MARK)
-        assert found is not None
-        assert (found.body, found.generation) == ('"new"', 1)
+        got = found(world)
+        assert got is not None
+        assert (got[0].generation, got[1]) == (1, '"new"')
+
+    def test_what_had_been_read_parts_entries_of_one_key(self, world: World) -> None:
+        drive = world.create()
+        for n, seen in enumerate(({}, {"ctx.input": "aa"}, {"ctx.input": "bb"}, {"ctx.input": "aa"})):
+            world.clock.advance(10)
+            store(drive, f"{n}", entry(drive, node=NodeKey("plan", "", n))._replace(seen=seen))
+        rows = world.reader.cached(PLAN, MARK)
+        values = [(row.seen, world.reader.cached_value(PLAN, row)) for row in rows]
+        assert values == [({"ctx.input": "aa"}, "3"), ({"ctx.input": "bb"}, "2"), ({}, "0")]
+
+    def test_an_entry_that_was_replaced_meanwhile_has_no_value(self, world: World) -> None:
+        drive = world.create()
+        store(drive, '"old"', entry(drive))
+        (row,) = world.reader.cached(PLAN, MARK)
+        world.clock.advance(10)
+        store(drive, '"new"', entry(drive, generation=1))
+        assert world.reader.cached_value(PLAN, row) is None
 
     def test_a_stale_owner_stores_no_entry(self, world: World) -> None:
         drive = world.create()
@@ -126,13 +155,13 @@ class CacheContract(ABC):
         drive = world.create()
         body = '"' + "x" * (BLOB_LIMIT_BYTES + 1) + '"'
         store(drive, body, entry(drive))
-        found = world.reader.cached(PLAN, MARK)
-        assert found is not None
-        assert found.body == body
+        got = found(world)
+        assert got is not None
+        assert got[1] == body
         (blob,) = (path for path in tmp_path.rglob("blobs/*/*"))
         blob.write_text("something else")
         with pytest.raises(StoreCorrupt, match=blob.name):
-            world.reader.cached(PLAN, MARK)
+            found(world)
 
     def test_entries_are_listed_newest_first_by_workflow_and_by_task(self, world: World) -> None:
         drive = world.create()
@@ -150,7 +179,7 @@ class CacheContract(ABC):
         for n in range(3):
             world.clock.advance(10)
             store(drive, "1", entry(drive, bytes([n]) * 16, node=NodeKey("plan", "", n)))
-        assert [row.key.iteration for row in world.reader.near_cached(PLAN)] == [2, 1, 0]
+        assert [row.key.iteration for row in world.reader.cached(PLAN)] == [2, 1, 0]
 
     def test_cleared_entries_are_gone_and_outputs_stay(self, world: World) -> None:
         drive = world.create()
@@ -169,11 +198,11 @@ class CacheContract(ABC):
         hit = Lookup("hit", MARK.hex(), (), "r0", "plan", 5)
         miss = Lookup("differs", OTHER.hex(), ("by", "prompt"), "r0", "plan[1]", 7, "what else")
         drive.commit(started=[drive.start("plan"), drive.start("draft")])
-        rows = [LookupRow(NodeKey("plan"), 0, 1, hit), LookupRow(NodeKey("draft"), 0, 1, miss)]
-        drive.commit(**drive.finish("plan", "1"), lookups=rows)
-        found = {row.key.node: row for row in world.reader.attempts(drive.run)}
-        assert (found["plan"].lookup, found["draft"].lookup) == (hit, miss)
-        assert (found["plan"].is_cached, found["draft"].is_cached) == (True, False)
+        lookups = [LookupRow(NodeKey("plan"), 0, 1, hit), LookupRow(NodeKey("draft"), 0, 1, miss)]
+        drive.commit(**drive.finish("plan", "1"), lookups=lookups)
+        rows = {row.key.node: row for row in world.reader.attempts(drive.run)}
+        assert (rows["plan"].lookup, rows["draft"].lookup) == (hit, miss)
+        assert (rows["plan"].is_cached, rows["draft"].is_cached) == (True, False)
         (loaded,) = world.writer.load(drive.run).attempts
         assert loaded.lookup == miss
 

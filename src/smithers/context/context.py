@@ -49,11 +49,13 @@ class Context(Generic[Input]):
     @property
     def input(self) -> Input:
         """The run's input, built anew per read."""
+        self._view.note_of_attempt("input")
         found: Input = self._state.input
         return found
 
     @property
     def run_id(self) -> str:
+        self._view.note_of_attempt("run_id")
         return self._state.run_id
 
     @property
@@ -64,6 +66,7 @@ class Context(Generic[Input]):
         if at is None:
             view.note("loop", "")
             return self._state.only_loop_pass
+        view.note_of_attempt("iteration")
         return at.passes[-1] if at.passes else 0
 
     @overload

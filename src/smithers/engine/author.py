@@ -31,7 +31,7 @@ from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest, Child, P
 from smithers.process import GRACE_S, Attempt, AttemptProcesses, Processes
 from smithers.workers import Workers, is_async, on_thread
 
-from .cache import look_up
+from .cache import look_up, note_seen
 from .encode import encode_output
 from .failure import classify, describe
 from .job import Done, Failed, Job, NotYet, Outcome, Stopped
@@ -166,6 +166,7 @@ class Author:
                         loop = self._loop = self._new_loop()
                     value = asyncio.run_coroutine_threadsafe(_await(value, job), loop).result()
                 body = context.run(encode_output, job.task, job.model, value)
+                note_seen(job)
             outcome: Outcome = Done(body)
         except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
             outcome = outcome_of(job, error)
@@ -255,7 +256,9 @@ async def _outcome(job: Job) -> Outcome:
     else:
         made = job.task.value
         value = made(*arguments(job)) if callable(made) else made
-    return Done(encode_output(job.task, job.model, value))
+    body = encode_output(job.task, job.model, value)
+    note_seen(job)
+    return Done(body)
 
 
 def _function(job: Job) -> Callable[..., Any]:

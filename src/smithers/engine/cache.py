@@ -6,12 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from smithers.context import from_stored
+from smithers.context import Subject, from_stored
 from smithers.errors import BugError, SmithersError, fault_path
 from smithers.records import CacheEntry, CachePlace, CacheRow, Lookup, LookupVerdict
 
 from .cache_key import key_of
 from .cache_reader import CacheReader
+from .cache_seen import seen_by, unlike
 from .failure import text_of
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Caching:
     """What is stored if the attempt finishes."""
     reads: tuple[str, ...] = ()
     """What the attempt had read whose output was found."""
+    before: frozenset[Subject] = frozenset()
+    """What was read before the task's own code ran."""
 
 
 def look_up(job: Job, prompt: str | None = None) -> str | None:
@@ -55,41 +58,86 @@ def look_up(job: Job, prompt: str | None = None) -> str | None:
     if caching is None:
         raise BugError(f"{job} has no cache")
     key = key_of(job, caching.cache, caching.agents, prompt)
+    _set_aside(job, caching)
     if key.unknown:
         caching.lookup = Lookup("unknown", differs=key.unknown)
         return None
     mark = key.mark
     place = CachePlace(caching.workflow, job.key.node, job.run if caching.cache.scope == "run" else 0)
-    entry = CacheEntry(place, mark, key.parts, job.key, job.generation)
+    caching.entry = CacheEntry(place, mark, key.parts, job.key, job.generation, {})
     if caching.unread is not None:
-        caching.lookup, caching.entry = Lookup(caching.unread, mark.hex()), entry
+        caching.lookup = Lookup(caching.unread, mark.hex())
         return None
     try:
-        row, near = caching.reader.find(place, mark)
+        caching.lookup, body = _find(job, caching, caching.entry)
     except SmithersError as error:
         # The next commit says what is wrong with the store; a cache that cannot be read is an empty one.
-        caching.lookup, caching.entry = Lookup("unreadable", mark.hex(), detail=error.message), entry
-        return None
+        caching.lookup, body = Lookup("unreadable", mark.hex(), detail=error.message), None
+    if body is not None:
+        caching.entry = None
+    return body
+
+
+def _set_aside(job: Job, caching: Caching) -> None:
+    """Part what was read until now, by `skip_if`, `by` and the key, from what the code will read."""
+    reads = job.view.reads
+    if reads:
+        caching.before = frozenset(reads)
+        reads.clear()
+
+
+def note_seen(job: Job) -> None:
+    """Note what the attempt's code has read by itself; called once it has returned.
+
+    What cannot be compared later keeps the output out of the cache. An author who has written `by` has said
+    what the output is made from, and an agent has read its prompt.
+    """
+    caching = job.caching
+    if caching is None or caching.entry is None or caching.lookup is None or caching.cache.by is not None:
+        return
+    seen = seen_by(job)
+    if seen is not None:
+        caching.entry = caching.entry._replace(seen=seen)
+        return
+    caching.entry = None
+    detail = "not stored: its code reads what cannot be compared later, such as a status; name it in by="
+    caching.lookup = caching.lookup._replace(detail=detail)
+
+
+def _find(job: Job, caching: Caching, entry: CacheEntry) -> tuple[Lookup, str | None]:
+    """What the cache has for an attempt, with the text to take.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    reader, place, mark = caching.reader, entry.place, entry.mark.hex()
+    rows = reader.entries(place, entry.mark)
+    if not rows:
+        near = reader.entries(place)
+        return _nearest(mark, [(row, _differing(entry, row)) for row in near]), None
+    differing = [(row, unlike(job, row.seen)) for row in rows]
+    row = next((row for row, differs in differing if not differs), None)
     if row is None:
-        caching.lookup, caching.entry = _nearest(entry, near), entry
-        return None
-    verdict, detail = _judge(row, job.model, caching.cache.ttl_ms, caching.reader.now_ms())
-    caching.lookup = Lookup(verdict, mark.hex(), (), row.run, str(row.key), row.stored_ms, detail)
-    if verdict != "hit":
-        caching.entry = entry
-        return None
+        return _nearest(mark, differing), None
+    found = Lookup("hit", mark, (), row.run, str(row.key), row.stored_ms)
+    ttl_ms = caching.cache.ttl_ms
+    if ttl_ms is not None and reader.now_ms() - row.stored_ms >= ttl_ms:
+        return found._replace(verdict="expired"), None
+    body = reader.value(place, row)
+    if body is None:
+        return found._replace(verdict="unreadable", detail="its output is gone"), None
+    if fault := _fault(body, job.model):
+        return found._replace(verdict="unfit", detail=fault), None
     caching.reads = row.reads
-    return row.body
+    return found, body
 
 
-def _judge(
-    row: CacheRow, model: type[Any] | None, ttl_ms: int | None, now_ms: int
-) -> tuple[LookupVerdict, str]:
-    """Whether an entry may stand in, and what speaks against it."""
-    if ttl_ms is not None and now_ms - row.stored_ms >= ttl_ms:
-        return "expired", ""
-    fault = _fault(row.body, model)
-    return ("unfit", fault) if fault else ("hit", "")
+def _nearest(mark: str, rows: list[tuple[CacheRow, tuple[str, ...]]]) -> Lookup:
+    """What a miss is told of: in what the nearest entry differs; of equally near ones, the newest."""
+    if not rows:
+        return Lookup("empty", mark)
+    row, differs = min(rows, key=lambda one: len(one[1]))
+    return Lookup("differs", mark, differs, row.run, str(row.key), row.stored_ms)
 
 
 def _fault(text: str, model: type[Any] | None) -> str:
@@ -108,19 +156,6 @@ def _fault(text: str, model: type[Any] | None) -> str:
         return f"{fault_path(first['loc']) or '$'}: {first['msg']}"
     except Exception as error:  # noqa: BLE001 - an author's validators may raise anything: it does not fit
         return f"{type(error).__name__}: {text_of(error)}"
-
-
-def _nearest(entry: CacheEntry, near: list[CacheRow]) -> Lookup:
-    """What a miss is told of: in what the nearest entry differs; of equally near ones, the newest."""
-    mark = entry.mark.hex()
-    if not near:
-        return Lookup("empty", mark)
-    row = min(near, key=lambda one: len(_differing(entry, one)))
-    differs = _differing(entry, row)
-    who = (row.run, str(row.key), row.stored_ms)
-    if not differs:
-        return Lookup("unreadable", mark, (), *who, "its output is gone")
-    return Lookup("differs", mark, differs, *who)
 
 
 def _differing(entry: CacheEntry, row: CacheRow) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class CacheKey:
     @property
     def mark(self) -> bytes:
         """16 bytes, the same in every process."""
-        return blake2b(_canonical(self.parts).encode(), digest_size=16).digest()
+        return blake2b(canonical(self.parts).encode(), digest_size=16).digest()
 
 
 def key_of(job: Job, cache: Cache, agents: tuple[Agent, ...], prompt: str | None) -> CacheKey:
@@ -49,17 +49,17 @@ def key_of(job: Job, cache: Cache, agents: tuple[Agent, ...], prompt: str | None
     task = job.task
     marks: dict[str, bytes | None] = {"schema": shape_mark(task, job.model)}
     if cache.by is not None:
-        marks["by"] = _mark(_called(job, cache))
+        marks["by"] = mark_of(_called(job, cache))
     if cache.version is not None:
-        marks["version"] = _mark(_canonical(cache.version))
+        marks["version"] = mark_of(canonical(cache.version))
     if prompt is not None:
-        marks["prompt"] = _mark(prompt)
+        marks["prompt"] = mark_of(prompt)
         marks["agent"] = chain_mark(agents)
     else:
         marks["code"] = code_mark(task)
     if prompt is None and task.deps is not None:
         # What an agent is given stands in its prompt.
-        marks["deps"] = _mark(_canonical(_given(job)))
+        marks["deps"] = mark_of(canonical(_given(job)))
     return CacheKey(
         {name: mark.hex() for name, mark in sorted(marks.items()) if mark is not None},
         tuple(name for name, mark in sorted(marks.items()) if mark is None),
@@ -105,7 +105,7 @@ def _called(job: Job, cache: Cache) -> str:
             place=author_place(error) or _place_of(cache),
         ) from error
     try:
-        text = _canonical(value)
+        text = canonical(value)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise CacheByFailed(
@@ -121,7 +121,7 @@ def _place_of(cache: Cache) -> Place | None:
     return cache.place if code is None else Place(code.co_filename, code.co_firstlineno)
 
 
-def _canonical(value: Any) -> str:
+def canonical(value: Any) -> str:
     """One text for equal JSON: names in order, no blanks."""
     return json.dumps(
         value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
@@ -138,5 +138,6 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} is no JSON")
 
 
-def _mark(text: str) -> bytes:
+def mark_of(text: str) -> bytes:
+    """16 bytes that tell one text from another."""
     return blake2b(text.encode(), digest_size=16).digest()

@@ -28,18 +28,30 @@ class CacheReader:
         self._reader: Reader | None = None
         self._is_closed = False
 
-    def find(self, place: CachePlace, mark: bytes) -> tuple[CacheRow | None, list[CacheRow]]:
-        """The entry under a key; without one, the newest entries of the same task.
+    def entries(self, place: CachePlace, mark: bytes | None = None) -> list[CacheRow]:
+        """The newest entries of a task, the newest first; those under one key, if it is given.
 
         Raises:
-            StoreError: the file, or what the entry names, cannot be read.
+            StoreError: the file cannot be read.
         """
         with self._lock:
-            if self._is_closed:
-                raise StoreError("the store was closed")
-            reader = self._reader = self._reader or self._open_reader()
-            row = reader.cached(place, mark)
-            return row, ([] if row is not None else reader.near_cached(place))
+            return self._opened().cached(place, mark)
+
+    def value(self, place: CachePlace, row: CacheRow) -> str | None:
+        """The JSON text that an entry stands for; None: the entry is gone, or its value is.
+
+        Raises:
+            StoreError: the file, or that of the value, cannot be read.
+        """
+        with self._lock:
+            return self._opened().cached_value(place, row)
+
+    def _opened(self) -> Reader:
+        if self._is_closed:
+            raise StoreError("the store was closed")
+        if self._reader is None:
+            self._reader = self._open_reader()
+        return self._reader
 
     def close(self) -> None:
         """Close the connection; whoever looks afterwards finds nothing."""

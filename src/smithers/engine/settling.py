@@ -245,12 +245,14 @@ def _reads_of(job: Job) -> list[str]:
     Whoever executes one of these again has to know. Where the output was found in the cache, it is what the
     attempt had read that made it.
     """
-    found = set(job.caching.reads) if job.caching is not None else set[str]()
-    if not job.view.reads:
-        return sorted(found)
+    caching, reads = job.caching, job.view.reads
+    if not reads and caching is None:
+        return []
+    found = set(caching.reads) if caching is not None else set[str]()
+    before = caching.before if caching is not None else ()
     given = {job.key.node, *(edge.target for edge in job.task.edges)}
     # A copy in one step: a thread that the function has left behind may still read.
-    read = tuple(job.view.reads)
+    read = (*(reads or ()), *before)
     nodes = {name for kind, name in read if kind in ("node", "state") and name not in given}
     return sorted(found | nodes | {f"*{name}" for kind, name in read if kind == "model"})
 

@@ -17,14 +17,15 @@ def lookup_text(lookup: Lookup, now_ms: int) -> str:
     """`hit: stored by run swift-otter-3f2 5m ago, key 8ff2e9b69160`, or in what the nearest entry differs."""
     *most, final = lookup.differs or ("",)
     parts = f"{', '.join(most)} and {final}" if most else final
+    more = f"; {lookup.detail}" if lookup.detail else ""
     match lookup.verdict:
         case "hit":
             return f"hit: stored by {_who(lookup, now_ms)}, key {lookup.mark[:SHOWN_KEY]}"
         case "differs":
             verb = "differs" if len(lookup.differs) == 1 else "differ"
-            return f"miss: {parts} {verb} from what was stored by {_who(lookup, now_ms)}"
+            return f"miss: {parts} {verb} from what was stored by {_who(lookup, now_ms)}{more}"
         case "expired":
-            return f"miss: expired; what was stored by {_who(lookup, now_ms)} is older than the ttl"
+            return f"miss: expired; what was stored by {_who(lookup, now_ms)} is older than the ttl{more}"
         case "unfit":
             return f"miss: what was stored by {_who(lookup, now_ms)} did not fit the model: {lookup.detail}"
         case "unreadable":
@@ -32,9 +33,9 @@ def lookup_text(lookup: Lookup, now_ms: int) -> str:
         case "refused":
             return f"miss: a table refused what was stored by {_who(lookup, now_ms)}: {lookup.detail}"
         case "empty":
-            return "miss: nothing stored for this task"
+            return f"miss: nothing stored for this task{more}"
         case "rerun":
-            return "not looked at: it was asked to be executed again"
+            return f"not looked at: it was asked to be executed again{more}"
         case "unknown":
             return f"not used: it cannot be said what its {parts} is, so nothing would be found again"
         case _:

@@ -12,7 +12,7 @@ LookupVerdict: TypeAlias = Literal[
 ]
 """`hit`: the output was taken from the cache; all others are misses.
 
-`differs`: nothing is stored under this key; the nearest entry of the task differs in some parts.
+`differs`: nothing that was made from the same is stored; the nearest entry of the task differs in some parts.
 `expired`, `unfit`, `unreadable`: there is an entry, and it is too old, does not fit the model any more, or
 cannot be read. `refused`: a table of the user's has refused its row. `empty`: nothing is stored for the task.
 `rerun`: the task was asked to be executed again, so nobody looked. `unknown`: it cannot be said what the task
@@ -40,6 +40,8 @@ class CacheEntry(NamedTuple):
     key: NodeKey
     """Whose output it is."""
     generation: int
+    seen: Mapping[str, str]
+    """What its code had read by itself: a hash, in hexadecimal, by the words for what was read."""
     reads: tuple[str, ...] = ()
     """What the attempt had read beside what it was given, as its event has it."""
 
@@ -58,9 +60,8 @@ class CacheRow(NamedTuple):
     generation: int
     stored_ms: int
     """Wall clock."""
+    seen: Mapping[str, str]
     reads: tuple[str, ...] = ()
-    body: str = ""
-    """The output's JSON text; empty in lists of entries."""
 
 
 class Lookup(NamedTuple):
@@ -70,7 +71,7 @@ class Lookup(NamedTuple):
     mark: str = ""
     """The key that was looked for, in hexadecimal; empty: it could not be said."""
     differs: tuple[str, ...] = ()
-    """Parts in which the nearest entry differs, or those that could not be said."""
+    """Parts, or things read, in which the nearest entry differs; or parts that could not be said."""
     run: str = ""
     """Who had stored the entry that was found, or that was nearest."""
     node: str = ""

@@ -34,6 +34,7 @@ class CacheStatements:
                 run if place.run else 0,
                 mark,
                 _text(parts),
+                _text(seen),
                 run,
                 name(key.scope),
                 key.iteration,
@@ -41,7 +42,7 @@ class CacheStatements:
                 at_ms,
                 _text(reads) if reads else None,
             )
-            for place, mark, parts, key, generation, reads in entries
+            for place, mark, parts, key, generation, seen, reads in entries
         ]
         self._connection.executemany(statements("cache")["add_entry"], rows)
 
@@ -83,22 +84,22 @@ class StoredCache:
             self._is_there = found is not None
         return self._is_there
 
-    def entry(self, place: CachePlace, mark: bytes) -> CacheRow | None:
-        """The entry under this key, with its value.
+    def value(self, place: CachePlace, row: CacheRow) -> str | None:
+        """The value of an entry; None: the entry, or its value, is gone.
 
         Raises:
             StoreCorrupt: the value's file is missing or was changed.
         """
-        values = {**place._asdict(), "key": mark}
-        found = self._connection.execute(statements("cache")["entry"], values).fetchone()
+        values = {**place._asdict(), "key": row.mark, "seen": _text(row.seen), "stored_ms": row.stored_ms}
+        found = self._connection.execute(statements("cache")["value"], values).fetchone()
         if found is None:
             return None
-        *head, body, blob = found
-        return _row(tuple(head))._replace(body=body if blob is None else self._blobs.get(blob))
+        body, blob = found
+        return str(body) if blob is None else self._blobs.get(blob)
 
-    def near(self, place: CachePlace) -> list[CacheRow]:
-        """The newest entries of a place, without their values."""
-        values = {**place._asdict(), "limit": NEAREST}
+    def near(self, place: CachePlace, mark: bytes | None = None) -> list[CacheRow]:
+        """The newest entries of a place, or of a key there, without their values."""
+        values = {**place._asdict(), "key": mark, "limit": NEAREST}
         return [_row(row) for row in self._connection.execute(statements("cache")["near"], values).fetchall()]
 
     def entries(self, workflow: str | None, node: str | None, limit: int | None) -> list[CacheRow]:
@@ -123,7 +124,7 @@ class StoredCache:
 
 
 def _row(row: tuple[Any, ...]) -> CacheRow:
-    workflow, only_run, mark, parts, run, node, scope, iteration, generation, stored_ms, reads = row
+    workflow, only_run, mark, parts, run, node, scope, iteration, generation, stored_ms, seen, reads = row
     return CacheRow(
         workflow,
         bool(only_run),
@@ -133,6 +134,7 @@ def _row(row: tuple[Any, ...]) -> CacheRow:
         NodeKey(node, scope, iteration),
         generation,
         stored_ms,
+        json.loads(seen),
         tuple(json.loads(reads)) if reads else (),
     )
 

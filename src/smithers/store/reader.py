@@ -122,24 +122,24 @@ class SqliteReader:
         with self._moment():
             return describe_table(self._connection, name, self._path)
 
-    def cached(self, place: CachePlace, mark: bytes) -> CacheRow | None:
-        """The entry of the cache under this key, with its value; None: there is none.
+    def cached(self, place: CachePlace, mark: bytes | None = None) -> list[CacheRow]:
+        """The newest entries of a task in the cache; those under one key, if it is given."""
+        with self._moment():
+            return self._facts.cache.near(place, mark)
+
+    def cached_value(self, place: CachePlace, row: CacheRow) -> str | None:
+        """The JSON text that an entry stands for; None: the entry is gone, or its value is.
 
         Raises:
             StoreCorrupt: the value's file is missing or was changed.
         """
         with self._moment():
-            return self._facts.cache.entry(place, mark)
-
-    def near_cached(self, place: CachePlace) -> list[CacheRow]:
-        """The newest entries of a task, without their values."""
-        with self._moment():
-            return self._facts.cache.near(place)
+            return self._facts.cache.value(place, row)
 
     def cache_entries(
         self, workflow: str | None = None, node: str | None = None, limit: int | None = None
     ) -> list[CacheRow]:
-        """Entries of the cache, newest first, without their values."""
+        """Entries of the cache, newest first."""
         with self._moment():
             return self._facts.cache.entries(workflow, node, limit)
 

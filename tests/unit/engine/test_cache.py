@@ -344,6 +344,107 @@ def test_what_only_this_process_has_is_not_cached(play: Play) -> None:
     assert entries(play) == []
 
 
+# --- What the code reads by itself --------------------------------------------------------------
+
+
+def reading(read: Callable[[Context[Any]], object], cache: Cache | None = None, **options: Any) -> Flow:
+    """A task whose code reads something by itself, after a task that says what the input says."""
+
+    def make(ctx: Context[Any]) -> Node:
+        first = Task("first", Number, run=lambda: Number(n=ctx.input.n))
+        made = Task(
+            "a", Word, run=lambda: Word(text=f"{call('a')}: {read(ctx)}"), cache=cache or Cache(), **options
+        )
+        return Sequence(first, made)
+
+    return flow_of(make)
+
+
+@pytest.mark.parametrize(
+    ("read", "words"),
+    [
+        (lambda ctx: ctx.input.n, "ctx.input"),
+        (lambda ctx: ctx.output((Number, "first")).n, "output of first"),
+        (lambda ctx: ctx.latest((Number, "first")), "output of first"),
+        (lambda ctx: ctx.output_maybe((Number, "first")), "output of first"),
+        (lambda ctx: ctx.iteration_count("first") and ctx.outputs(Number), "output of first"),
+        (lambda ctx: ctx.outputs(Number), "all outputs Number"),
+    ],
+)
+def test_what_code_has_read_by_itself_must_be_the_same(
+    play: Play, read: Callable[[Context[Any]], object], words: str
+) -> None:
+    flow = reading(read)
+    for run, n in {"r1": 1, "r2": 1, "r3": 2, "r4": 1, "r5": 2}.items():
+        assert play.run(flow, {"n": n}, run_id=run).status == "finished"
+    found = [lookup(play, run=f"r{n}") for n in range(1, 6)]
+    assert [(one.verdict, one.run) for one in found] == [
+        ("empty", ""), ("hit", "r1"), ("differs", "r1"), ("hit", "r1"), ("hit", "r3"),
+    ]  # fmt: skip
+    assert words in found[2].differs
+
+
+def test_code_that_reads_its_runs_id_is_found_by_its_own_run_only(play: Play) -> None:
+    def make(ctx: Context[Any]) -> Node:
+        task = Task("a", Word, run=lambda: Word(text=f"{call('a')}: {ctx.run_id}"), cache=Cache())
+        return Loop(task, until=ctx.iteration_count("a") >= 2, max_iterations=2)
+
+    for run in "rs":
+        assert play.run(flow_of(make), run_id=run).status == "finished"
+    assert calls["a"] == 2
+    assert [row.lookup.differs for row in play.attempts("a", "s") if row.lookup] == [("ctx.run_id",), ()]
+
+
+def test_code_that_reads_its_pass_is_made_anew_in_each(play: Play) -> None:
+    def make(ctx: Context[Any]) -> Node:
+        task = Task("a", Number, run=lambda: Number(n=10 * call("a") + ctx.iteration), cache=Cache())
+        return Loop(task, until=ctx.iteration_count("a") >= 2, max_iterations=2)
+
+    play.run(flow_of(make))
+    assert play.run(flow_of(make), run_id="s").output == {"n": 21}
+    assert [row.is_cached for row in play.attempts("a")] == [False, False]
+    assert [row.is_cached for row in play.attempts("a", "s")] == [True, True]
+
+
+def test_code_that_reads_what_cannot_be_compared_is_not_stored_and_why_says_so(play: Play) -> None:
+    flow = reading(lambda ctx: ctx.status("first"))
+    for run in ("r1", "r2"):
+        play.run(flow, {"n": 1}, run_id=run)
+    assert (calls["a"], entries(play)) == (2, [])
+    assert "not stored: its code reads what cannot be compared later" in lookup(play, run="r1").detail
+
+
+def test_an_author_who_writes_by_has_said_what_the_output_is_made_from(play: Play) -> None:
+    flow = reading(lambda ctx: (ctx.input.n, ctx.status("first")), Cache(by=lambda ctx: ctx.input.n % 2))
+    for run, n in {"r1": 1, "r2": 3, "r3": 2}.items():
+        play.run(flow, {"n": n}, run_id=run)
+    assert [lookup(play, run=run).verdict for run in ("r1", "r2", "r3")] == ["empty", "hit", "differs"]
+
+
+def test_what_skip_if_has_read_is_not_what_the_output_is_made_from(play: Play) -> None:
+    def make(ctx: Context[Any]) -> Node:
+        return counted(Cache(), skip_if=lambda: bool(ctx.input.n > 9))
+
+    for run, n in {"r1": 1, "r2": 2}.items():
+        assert play.run(flow_of(make), {"n": n}, run_id=run).output == {"n": 1}
+
+
+def test_of_what_a_prompt_has_read_only_the_prompt_matters(play: Play) -> None:
+    def answer(prompt: str) -> dict[str, int]:
+        return {"n": call("a")}
+
+    def make(ctx: Context[Any]) -> Node:
+        return Task(
+            "a", Number, agent=answer, prompt=lambda: f"odd: {ctx.input.n % 2}", retries=0, cache=Cache()
+        )
+
+    found = {}
+    for run, n in {"r1": 1, "r2": 3, "r3": 2}.items():
+        found[run] = play.run(flow_of(make), {"n": n}, run_id=run).output
+    assert found == {"r1": {"n": 1}, "r2": {"n": 1}, "r3": {"n": 2}}
+    assert lookup(play, run="r3").differs == ("prompt",)
+
+
 # --- Scope, age, fit ----------------------------------------------------------------------------
 
 
@@ -606,12 +707,12 @@ def test_a_rerun_that_fails_is_still_executed_by_the_next_resume(play: Play) -> 
 def test_a_rerun_reaches_those_who_read_what_a_hit_was_made_from(play: Play) -> None:
     def make(ctx: Context[Any]) -> Node:
         # `b` reads `first` by itself, in code that the second run does not call.
-        first = counted(None, "first")
+        first = Task("first", Number, run=lambda: Number(n=max(call("first"), 2)))
         b = Task("b", Number, run=lambda: ctx.output(first), cache=Cache(version=1))
         return Sequence(first, b)
 
     play.run(flow_of(make))
-    assert play.run(flow_of(make), run_id="s").output == {"n": 1}
+    assert play.run(flow_of(make), run_id="s").output == {"n": 2}
     assert last(play, "b", "s").is_cached
     assert finished_data(play, "b", "s") == [{"reads": ["first"], "cached": "r"}]
     assert play.resume(flow_of(make), run_id="s", rerun=["first"]).output == {"n": 3}

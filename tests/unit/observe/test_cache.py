@@ -46,6 +46,10 @@ FOUND = Lookup("hit", KEY, (), "warm-pike-2c0", "draft", NOW - 180_000)
             "miss: a table refused what was stored by run warm-pike-2c0 3m ago: UNIQUE",
         ),
         (Lookup("empty", KEY), "miss: nothing stored for this task"),
+        (
+            Lookup("empty", KEY, detail="not stored: its code reads a status"),
+            "miss: nothing stored for this task; not stored: its code reads a status",
+        ),
         (Lookup("rerun", KEY), "not looked at: it was asked to be executed again"),
         (
             Lookup("unknown", differs=("code",)),
@@ -74,7 +78,7 @@ def test_as_json_what_is_not_known_is_null() -> None:
 
 
 def test_an_entry_as_json_names_whose_it_is() -> None:
-    row = CacheRow("flow", True, bytes(16), {"by": "00"}, "r1", NodeKey("draft", "", 2), 0, NOW)
+    row = CacheRow("flow", True, bytes(16), {"by": "00"}, "r1", NodeKey("draft", "", 2), 0, NOW, {})
     assert entry_document(row) == {
         "workflow": "flow", "task": "draft", "scope": "run", "key": "0" * 32, "parts": {"by": "00"},
         "run": "r1", "node": "draft[2]", "stored_at": "2026-01-01T00:01:00.000Z",

@@ -3,8 +3,8 @@
 -- name: add_entry
 -- The newest stands: it is what a rerun asked for, and what replaces an entry that is too old or does not fit.
 INSERT INTO smithers_cache
-    (workflow, node, only_run, key, parts, run, scope, iteration, generation, stored_ms, reads)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    (workflow, node, only_run, key, parts, seen, run, scope, iteration, generation, stored_ms, reads)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET parts = excluded.parts, run = excluded.run, scope = excluded.scope,
     iteration = excluded.iteration, generation = excluded.generation, stored_ms = excluded.stored_ms,
     reads = excluded.reads;
@@ -14,24 +14,20 @@ ON CONFLICT DO UPDATE SET parts = excluded.parts, run = excluded.run, scope = ex
 INSERT OR REPLACE INTO smithers_lookups (run, node, scope, iteration, generation, attempt, verdict, data)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
--- name: entry
--- With its value; an entry whose output is gone is none.
-SELECT w.text, c.only_run, c.key, c.parts, r.name, n.text, s.text, c.iteration, c.generation, c.stored_ms, c.reads,
-       o.body, o.blob
+-- name: value
+-- The value of one entry; an entry whose output is gone is none.
+SELECT o.body, o.blob
 FROM smithers_cache c
-JOIN smithers_names w ON w.id = c.workflow
-JOIN smithers_names n ON n.id = c.node
-JOIN smithers_names s ON s.id = c.scope
-JOIN smithers_runs r ON r.id = c.run
 JOIN smithers_outputs o ON o.run = c.run AND o.node = c.node AND o.scope = c.scope AND o.iteration = c.iteration
     AND o.generation = c.generation
 WHERE c.workflow = (SELECT id FROM smithers_names WHERE text = :workflow)
   AND c.node = (SELECT id FROM smithers_names WHERE text = :node)
-  AND c.only_run = :run AND c.key = :key;
+  AND c.only_run = :run AND c.key = :key AND c.seen = :seen AND c.stored_ms = :stored_ms;
 
 -- name: near
--- The newest entries of one place.
-SELECT w.text, c.only_run, c.key, c.parts, r.name, n.text, s.text, c.iteration, c.generation, c.stored_ms, c.reads
+-- The newest entries of one place; those under one key, unless that is NULL.
+SELECT w.text, c.only_run, c.key, c.parts, r.name, n.text, s.text, c.iteration, c.generation, c.stored_ms, c.seen,
+       c.reads
 FROM smithers_cache c
 JOIN smithers_names w ON w.id = c.workflow
 JOIN smithers_names n ON n.id = c.node
@@ -39,12 +35,13 @@ JOIN smithers_names s ON s.id = c.scope
 JOIN smithers_runs r ON r.id = c.run
 WHERE c.workflow = (SELECT id FROM smithers_names WHERE text = :workflow)
   AND c.node = (SELECT id FROM smithers_names WHERE text = :node)
-  AND c.only_run = :run
+  AND c.only_run = :run AND (:key IS NULL OR c.key = :key)
 ORDER BY c.stored_ms DESC LIMIT :limit;
 
 -- name: entries
 -- Newest first. A NULL is no condition.
-SELECT w.text, c.only_run, c.key, c.parts, r.name, n.text, s.text, c.iteration, c.generation, c.stored_ms, c.reads
+SELECT w.text, c.only_run, c.key, c.parts, r.name, n.text, s.text, c.iteration, c.generation, c.stored_ms, c.seen,
+       c.reads
 FROM smithers_cache c
 JOIN smithers_names w ON w.id = c.workflow
 JOIN smithers_names n ON n.id = c.node

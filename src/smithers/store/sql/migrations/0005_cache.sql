@@ -1,6 +1,6 @@
 -- Outputs that later attempts may take instead of executing, and what attempts found among them.
 
--- One row a key: what was stored last under it stands. The value is the output that the row names, which the same
+-- One row for a key and what the task's code had read by itself: what was stored last stands. The value is the output that the row names, which the same
 -- transaction has stored. Rows may be deleted at any time: that costs a repetition, and nothing else.
 CREATE TABLE smithers_cache (
     workflow INTEGER NOT NULL,
@@ -10,6 +10,8 @@ CREATE TABLE smithers_cache (
     key BLOB NOT NULL,
     -- JSON: a hash of each part of the key, by the part's name. It says what has changed when a key is not found.
     parts TEXT NOT NULL,
+    -- JSON: a hash of each thing that the task's code had read by itself.
+    seen TEXT NOT NULL,
     run INTEGER NOT NULL,
     scope INTEGER NOT NULL,
     iteration INTEGER NOT NULL,
@@ -17,7 +19,7 @@ CREATE TABLE smithers_cache (
     stored_ms INTEGER NOT NULL,
     -- JSON: what the attempt had read; NULL: nothing beside what it was given.
     reads TEXT,
-    PRIMARY KEY (workflow, node, only_run, key)
+    PRIMARY KEY (workflow, node, only_run, key, seen)
 ) WITHOUT ROWID;
 CREATE INDEX smithers_cache_by_age ON smithers_cache (workflow, node, only_run, stored_ms);
 

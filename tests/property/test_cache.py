@@ -53,7 +53,14 @@ def second(given: Plain) -> dict[str, int]:
     return {"n": calls["all"] + 0}
 
 
+def reader(given: Plain, ctx: Context[Any]) -> dict[str, int]:
+    """It reads by itself what nothing hands to it."""
+    calls["all"] += 1
+    return {"n": calls["all"] + 0 * int(ctx.input.k)}
+
+
 CODES: list[Callable[[Plain], dict[str, int]]] = [first, second]
+READER = 2
 
 
 class Recipe(NamedTuple):
@@ -69,6 +76,7 @@ class Recipe(NamedTuple):
     prompt: str
     chain: tuple[str, ...]
     code: int
+    input: int
     of_run: bool
     retries: int
     """No part of any key."""
@@ -84,11 +92,17 @@ class Recipe(NamedTuple):
             return {**found, "prompt": (self.prompt, self.dep), "agent": self.chain}
         return {**found, "code": self.code, "deps": self.dep}
 
+    def seen(self) -> int | None:
+        """The input, where the code reads it and the author has not said what the output is made from."""
+        reads = self.mode != "agent" and self.code == READER and self.by is None
+        return self.input if reads else None
+
     def build(self, ctx: Context[Any]) -> Node:
         dep = Task("dep", Plain, value={"n": self.dep})
         by = None if self.by is None else (lambda ctx: self.by)
         cache = Cache(by, version=self.version, scope="run" if self.of_run else "workflow")
         rest: dict[str, Any] = {"deps": dep, "cache": cache, "retries": self.retries}
+        code = CODES[self.code] if self.code < READER else lambda given: reader(given, ctx)
         match self.mode:
             case "agent":
                 agents = [Model(name) for name in self.chain]
@@ -96,10 +110,19 @@ class Recipe(NamedTuple):
                     self.task, self.model, agent=agents, prompt=lambda d: f"{self.prompt} {d.n}", **rest
                 )
             case "run":
-                made = Task(self.task, self.model, run=CODES[self.code], **rest)
+                made = Task(self.task, self.model, run=code, **rest)
             case _:
-                made = Task(self.task, self.model, value=CODES[self.code], **rest)
+                made = Task(self.task, self.model, value=code, **rest)
         return Sequence(dep, made)
+
+
+class Stored(NamedTuple):
+    """What the oracle knows of an entry."""
+
+    parts: dict[str, object]
+    seen: int | None
+    output: Any
+    run: str
 
 
 RECIPES = st.builds(
@@ -113,7 +136,8 @@ RECIPES = st.builds(
     dep=st.sampled_from([1, 1, 2]),
     prompt=st.sampled_from(["x", "x", "y"]),
     chain=st.sampled_from([("m",), ("m",), ("m", "n"), ("n", "m")]),
-    code=st.sampled_from([0, 0, 1]),
+    code=st.sampled_from([0, 0, 1, READER, READER]),
+    input=st.sampled_from([1, 1, 2]),
     of_run=st.sampled_from([False, False, False, True]),
     retries=st.integers(0, 1),
 )
@@ -134,7 +158,9 @@ def edits(draw: st.DrawFn) -> list[Recipe]:
 def run(recipe: Recipe, store: Path, name: str) -> tuple[Lookup, Any, int]:
     """Run it; returns what its task found, its output, and how often anything was called."""
     before = calls["all"]
-    result = Workflow(recipe.build, name=recipe.workflow).run_sync(run_id=name, store=store)
+    result = Workflow(recipe.build, name=recipe.workflow).run_sync(
+        {"k": recipe.input}, run_id=name, store=store
+    )
     assert result.status == "finished"
     with closing(host_for(store).store.reader()) as reader:
         rows = reader.attempts(reader.run(name).id)
@@ -146,7 +172,7 @@ def run(recipe: Recipe, store: Path, name: str) -> tuple[Lookup, Any, int]:
 @given(edits())
 @settings(max_examples=60, deadline=None)
 def test_a_task_is_found_exactly_when_all_its_parts_were_stored_before(recipes: list[Recipe]) -> None:
-    stored: dict[tuple[str, str], list[tuple[dict[str, object], Any, str]]] = {}
+    stored: dict[tuple[str, str], list[Stored]] = {}
     with TemporaryDirectory() as folder:
         store = Path(folder) / "smithers.db"
         try:
@@ -155,19 +181,23 @@ def test_a_task_is_found_exactly_when_all_its_parts_were_stored_before(recipes: 
                 lookup, output, called = run(recipe, store, name)
                 place, parts = (recipe.workflow, recipe.task), recipe.parts()
                 known = [] if recipe.of_run else list(stored.get(place, []))
-                same = [(value, who) for had, value, who in known if had == parts]
+                same = [
+                    (one.output, one.run)
+                    for one in known
+                    if one.parts == parts and one.seen in (None, recipe.input)
+                ]
                 if same:
                     assert (lookup.verdict, output, lookup.run) == ("hit", *same[0])
                     assert called == 0
                     continue
                 assert called == 1
                 if not recipe.of_run:
-                    stored.setdefault(place, []).append((parts, output, name))
+                    stored.setdefault(place, []).append(Stored(parts, recipe.seen(), output, name))
                 if not known:
                     assert lookup.verdict == "empty"
                     continue
                 assert lookup.verdict == "differs"
-                nearest = {who: differing(had, parts) for had, _, who in known}
+                nearest = {one.run: differing(one.parts, parts) or {"ctx.input"} for one in known}
                 assert set(lookup.differs) == nearest[lookup.run]
                 assert len(lookup.differs) == min(map(len, nearest.values()))
         finally:

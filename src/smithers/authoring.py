@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from typing import Any, Generic, Literal, overload
 from typing_extensions import TypeVar
 
 from smithers.agents import RehearsalAgent, as_agent
+from smithers.clock import SystemClock
 from smithers.context import Context, ambient, from_stored, running_as
 from smithers.engine.definition import Definition
 from smithers.engine.drive import Drive
@@ -28,6 +29,7 @@ from smithers.engine.input import input_model
 from smithers.engine.memory import Memory
 from smithers.engine.message import New, Resume
 from smithers.engine.resume_plan import plan_resume
+from smithers.engine.returned import VALUE, returned_model
 from smithers.engine.terms import Terms, Wires
 from smithers.engine.verdict import ResumePlan, Wish
 from smithers.errors import InvalidNode, OutsideTask, Place
@@ -77,12 +79,11 @@ class Workflow(Generic[In, Out]):
         self.output = output
         code = function.__code__
         self.place = Place(code.co_filename, code.co_firstlineno)
-        if inspect.iscoroutinefunction(function):
-            raise InvalidNode(
-                f"{function.__name__} is an async function; a workflow is a plain one that returns its tree",
-                hint="write `def`, and put what must be awaited into tasks",
-                place=self.place,
-            )
+        is_script = inspect.iscoroutinefunction(function)
+        returns = None
+        if is_script:
+            returns = output if output is not None else returned_model(function)
+            self.output = output = returns
         check_limit(max_concurrency, "max_concurrency", self.place)
         if durability not in ("full", "normal"):
             raise InvalidNode(f'durability={durability!r} is not "full" or "normal"', place=self.place)
@@ -95,6 +96,8 @@ class Workflow(Generic[In, Out]):
             outputs=_named_outputs(outputs, self.place),
             durability=durability,
             max_concurrency=max_concurrency,
+            is_script=is_script,
+            returns=returns,
             base=Path(self.place.file).parent,
         )
         self._sources: dict[Path, str] = {}
@@ -384,7 +387,13 @@ class Workflow(Generic[In, Out]):
         if self.output is not None and self.output is not str:
             return from_stored(self.output, text)
         value = json.loads(text)
-        return value["text"] if model == "str" else value
+        match model:
+            case "str":
+                return value["text"]
+            case "value" if self.definition.is_script:
+                return value.get(VALUE, value)
+            case _:
+                return value
 
     # --- Looking --------------------------------------------------------------------------------
 
@@ -397,7 +406,9 @@ class Workflow(Generic[In, Out]):
         text = encode_input(self.definition.input_model, input, self.name)
         memory = Memory("graph", text, self.definition.input_model)
         terms = Terms("", None, None, lambda task: ())
-        drive = Drive(self.definition, memory, terms, Random(0), Wires(_no_job, _no_job))
+        drive = Drive(
+            self.definition, memory, terms, Random(0), Wires(_no_job, _no_job, _no_job, SystemClock())
+        )
         return drive.preview()
 
     # --- Where ----------------------------------------------------------------------------------
@@ -420,6 +431,8 @@ class Workflow(Generic[In, Out]):
         return found if found is not None else place_store(file if file.exists() else None, Path.cwd())
 
 
+@overload
+def workflow(function: Callable[[Context[In]], Coroutine[Any, Any, Out]], /) -> Workflow[In, Out]: ...
 @overload
 def workflow(function: Callable[[Context[In]], object], /) -> Workflow[In, Any]: ...
 @overload

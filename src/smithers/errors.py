@@ -199,6 +199,11 @@ class OutsideTask(AuthoringError):
     default_hint = "call it inside a task's function, or read through ctx"
 
 
+class OutsideScript(AuthoringError):
+    code = "OUTSIDE_SCRIPT"
+    default_hint = "call it in an `async def` workflow; in a tree, return the node instead"
+
+
 class InputError(AuthoringError):
     """The run's input does not fit the workflow's input model."""
 
@@ -377,9 +382,29 @@ class CrashLoop(TaskError):
 
 
 class TaskFailed(TaskError):
-    """A run ended because this task failed and nothing handled it."""
+    """A task failed and nothing below handled it: what a script catches, or what ended the run."""
 
     code = "TASK_FAILED"
+    calls: tuple[Any, ...] = ()
+    """Internal: keys of the awaited calls that it comes from."""
+
+    @property
+    def node(self) -> str:
+        """Which task, with its pass: `draft`, `draft[2]`."""
+        return str(self.details.get("node", ""))
+
+    @property
+    def failure(self) -> Mapping[str, Any]:
+        """The error of its last attempt: `code`, `message`, and `place` where that is known."""
+        found: Mapping[str, Any] = self.details.get("error") or {}
+        return found
+
+
+class ScriptFailed(TaskError):
+    """The author's own code in a script raised."""
+
+    code = "SCRIPT_FAILED"
+    default_hint = "mend the script and resume: what has finished is kept"
 
 
 class RunFailed(TaskError):
@@ -506,6 +531,13 @@ class MessagesWaiting(SmithersError):
 
     code = "MESSAGES_WAITING"
     default_hint = "nothing to do: the owner takes the messages and decides again"
+
+
+class RunSuspended(BaseException):
+    """A script is being closed, because its run has left this process: it goes on in another one.
+
+    Not for anybody to catch: a script that goes on all the same gets it again from its next call.
+    """
 
 
 class BugError(SmithersError):

@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 
 from smithers.errors import MissingOutput, ReadRefused, StaleOutput, fault_path
 
+from .calls import Calls
 from .record import wrap
 from .view import View, ambient
 
@@ -25,11 +26,11 @@ Input = TypeVar("Input", default=Any)
 T = TypeVar("T")
 
 
-class Context(Generic[Input]):
+class Context(Calls, Generic[Input]):
     """A handle on a run's state, not a copy of it.
 
-    In a render it reads the state at the start of the frame. In `prompt`, `run`, `value`, `skip_if`,
-    `until` and the `by` of a cache it reads the state at the start of that task's attempt, in that task's pass.
+    In a render it reads the state at the start of the frame. In `prompt`, `run`, `value`, `skip_if`, `until`
+    and the `by` of a cache it reads the state at the start of that task's attempt, in that task's pass.
 
     A read names a task, `(Model, "id")`, or a model and an id. The name of an output may stand for its model:
     what is read is the model that `@workflow(outputs=…)` registers under it, else a JSON object.

@@ -31,11 +31,13 @@ from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest, Child, P
 from smithers.process import GRACE_S, Attempt, AttemptProcesses, Processes
 from smithers.workers import Workers, is_async, on_thread
 
+from .author_loop import AuthorLoop
 from .cache import look_up, note_seen
 from .encode import encode_output
 from .failure import classify, describe
 from .job import Done, Failed, Job, NotYet, Outcome, Stopped
 from .remote import work_in_process
+from .script import LiveScript
 
 CORRECTIONS = 3
 """How often an agent is shown what is wrong with its answer, within one attempt."""
@@ -87,12 +89,20 @@ class Author:
             else:
                 coroutines.append(job)
         if coroutines:
-            loop = self._loop
-            if loop is None or loop.is_closed():
-                loop = self._loop = self._new_loop()
+            loop = self._a_loop()
             for job in coroutines:
                 job.loop = loop
             loop.call_soon_threadsafe(_spawn_all, loop, coroutines)
+
+    def begin(self, script: LiveScript) -> None:
+        """Begin a script; it reports by its own moves."""
+        script.start(self._a_loop())
+
+    def _a_loop(self) -> asyncio.AbstractEventLoop:
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            loop = self._loop = self._new_loop()
+        return loop
 
     def cancel(self, job: Job) -> None:
         """Ask a job to end. A thread cannot be asked: its result is discarded when it comes."""
@@ -161,10 +171,7 @@ class Author:
             if body is None:
                 value = context.run(_call_in, job)
                 if inspect.isawaitable(value):
-                    loop = self._loop
-                    if loop is None:
-                        loop = self._loop = self._new_loop()
-                    value = asyncio.run_coroutine_threadsafe(_await(value, job), loop).result()
+                    value = asyncio.run_coroutine_threadsafe(_await(value, job), self._a_loop()).result()
                 body = context.run(encode_output, job.task, job.model, value)
                 note_seen(job)
             outcome: Outcome = Done(body)
@@ -190,7 +197,7 @@ def outcome_of(job: Job, error: BaseException) -> Outcome:
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
+    loop = AuthorLoop()
     threading.Thread(target=loop.run_forever, name="smithers-author", daemon=True).start()
     return loop
 

@@ -27,5 +27,9 @@ class Definition:
     durability: Durability = "full"
     max_concurrency: int | None = None
     """Running attempts of one run; None: the default."""
+    is_script: bool = False
+    """The function is a coroutine's: what it awaits is its tree."""
+    returns: type[Any] | None = None
+    """Of a script: the model of its value; None: any JSON, or nothing."""
     base: Path | None = None
     """Folder of the workflow's file, for its prompts."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from smithers.context import Context
 from smithers.errors import (
@@ -54,9 +54,14 @@ from .mail import Mail
 from .memory import Memory
 from .planning import Planning
 from .pure import Twice
+from .scope import SCRIPT_KEY
+from .scripting import Scripting
 from .settling import Settling
 from .starting import Starting
 from .terms import Ended, Terms, Wires
+
+if TYPE_CHECKING:
+    from .author import Author
 
 FRAME_EVENTS = 2_000
 """A frame with more than this is stored before anything further is decided."""
@@ -75,6 +80,7 @@ class Drive:
         random: Random,
         wires: Wires,
         ctx: Context[Any] | None = None,
+        scripting: Scripting | None = None,
     ) -> None:
         self.definition = definition
         self.memory = memory
@@ -97,6 +103,9 @@ class Drive:
             self._planning.renderer.twice = Twice(definition, terms)
         self._settling = Settling(memory, self._planning, random)
         self._starting = Starting(definition, terms, wires, memory, self._planning, self._settling, self._ctx)
+        self._scripting = scripting
+        if definition.is_script:
+            self._plan_script()
         self._stop: RunState | None = None
         """Set by pause or cancel: nothing new starts."""
         self._is_draining = False
@@ -113,6 +122,30 @@ class Drive:
         self._first_event = EventType.RUN_STARTED
         self._reopened: list[tuple[NodeKey, int]] = []
         """Settled work that this resume does again, and its new generations; the first frame tells of it."""
+
+    def _plan_script(self) -> None:
+        """The script is what the run's tree is made of; a drive that is rebuilt goes on with the same one."""
+        planning = self._planning
+
+        def plan() -> PlanNode:
+            # Not before the first render: what was stored of the run is known by then.
+            if self._scripting is None:
+                self._scripting = Scripting(
+                    self.definition,
+                    self._ctx,
+                    self.memory,
+                    planning,
+                    self._wires.clock,
+                    self._random,
+                    lambda: self._wires.moved(self.run),
+                )
+                self._scripting.reopens = planning.reopens
+            return self._scripting.plan()
+
+        planning.renderer.script = plan
+        planning.is_whole = lambda: self._scripting is None or not self._scripting.goes_on
+        if self._scripting is not None:
+            self._scripting.moved_to(self.memory, planning)
 
     @property
     def run(self) -> int:
@@ -148,6 +181,7 @@ class Drive:
         self._first_event = EventType.RUN_RESUMED
         self._reopened = [(key, self.memory.reopen(key)) for key in again]
         self.memory.asked.update(again)
+        self._open_script(stored)
         for message in self._mail.sort(stored):
             self.take(message)
         # A cancel that its owner died over, when last parts had begun: they go on, and the run ends by them.
@@ -162,6 +196,13 @@ class Drive:
             RunState.PARTIAL,
         )
 
+    def _open_script(self, stored: StoredRun) -> None:
+        """A script has no state of its own: unless its value is all that was missing, it runs again."""
+        fact = self.memory.facts.nodes.get(SCRIPT_KEY)
+        is_done = fact is Settled.FINISHED and stored.run.state is RunState.RUNNING
+        if self.definition.is_script and fact is not None and not is_done:
+            self._reopened.append((SCRIPT_KEY, self.memory.reopen(SCRIPT_KEY)))
+
     def rebuilt(self, stored: StoredRun, in_flight: Iterable[Job]) -> Drive:
         """This run from its rows, in place of a memory that cannot be trusted any more.
 
@@ -171,7 +212,9 @@ class Drive:
         memory = Memory(self.memory.name, stored.run.input, self.definition.input_model)
         # Authors' closures hold this ctx: it must read the new memory from now on.
         self._ctx.rebind(memory)
-        fresh = Drive(self.definition, memory, self.terms, self._random, self._wires, self._ctx)
+        fresh = Drive(
+            self.definition, memory, self.terms, self._random, self._wires, self._ctx, self._scripting
+        )
         fresh._stop = self._stop
         fresh._is_draining, fresh._idle_ms = self._is_draining, self._idle_ms
         fresh.doubts = self.doubts + 1
@@ -233,9 +276,9 @@ class Drive:
         if self.ended is not None:
             self._mail.close(draft)
         self._planning.write_blocks(draft)
-        self._planning.write_tree(draft)
         if not draft.write.used:
             return None
+        self._planning.write_tree(draft)
         self.memory.seq = draft.seq
         self.memory.frame += 1
         self._starting.is_first = False
@@ -269,7 +312,13 @@ class Drive:
                 self.wants_more = True
                 return
             planning.refresh(draft)
-            decision = planning.schedule.decide(draft.now_ms, may_start=not self._is_draining)
+            if self._scripting is not None:
+                self._scripting.step(draft)
+            decision = planning.schedule.decide(
+                draft.now_ms,
+                may_start=not self._is_draining,
+                may_grow=self._scripting is not None and self._scripting.is_live,
+            )
             planning.write_blocks(draft)
             match decision:
                 case Execute(starts):
@@ -284,6 +333,8 @@ class Drive:
                 case Judge(loops):
                     planning.judge(draft, loops)
                 case Wait(due_ms):
+                    if self._scripting is not None and self._scripting.look(draft):
+                        continue  # a block has ended just now
                     planning.warn_missing(draft)
                     self._rest(draft, due_ms)
                     return
@@ -313,6 +364,8 @@ class Drive:
         if self._idle_ms is None:
             self._idle_ms = draft.now_ms
         linger_ms = self.terms.linger_ms
+        if self._scripting is not None and self._scripting.is_live:
+            return
         if due_ms is not None and linger_ms is not None and due_ms > self._idle_ms + linger_ms:
             self._park(draft, due_ms)
 
@@ -322,6 +375,16 @@ class Drive:
         waits = [Wakeup(key, "retry", fact.at_ms) for key, fact in facts if isinstance(fact, Due)]
         self._end(draft, RunState.WAITING, data={"due_ms": due_ms, "tasks": len(waits)})
         self.ended = Ended(RunState.WAITING, None, None, tuple(sorted(waits, key=lambda one: one.due_ms)))
+
+    def go_on(self, author: Author) -> None:
+        """What was decided is stored: the script, if there is one, goes on."""
+        if self._scripting is not None and self.ended is None and not self._is_stopping:
+            self._scripting.carry_out(author)
+
+    def leave(self) -> None:
+        """The run has left this process."""
+        if self._scripting is not None:
+            self._scripting.close(drops=self.terms.is_leaving)
 
     def note_beat(self, job: Job) -> HeartbeatRow | None:
         """The row of an attempt's newest heartbeat data; None: it does not run any more."""
@@ -412,6 +475,9 @@ class Drive:
 
     def own_output(self) -> OutputRef | None:
         """The row that is the run's own output, if there is one."""
+        if self.definition.is_script:
+            row = self.memory.rows.get(SCRIPT_KEY)
+            return OutputRef(row.key, self.memory.generations.get(row.key, 0)) if row is not None else None
         wanted = self.definition.output_model
         if wanted is None:
             return self.memory.newest_output

@@ -30,7 +30,7 @@ from .handle import Handle
 from .job import Job, Outcome, Stopped
 from .lease import LeaseKeeper
 from .mailbox import Mailbox
-from .message import Beat, Close, JobEnded, Lost, Message, New, Resume, StopRun
+from .message import Beat, Close, JobEnded, Lost, Message, New, Resume, ScriptMoved, StopRun
 from .policy import out_of_time
 from .steady import SteadyClock
 from .terms import Wires
@@ -52,7 +52,7 @@ class Engine:
         self._clock = SteadyClock(effects.clock)
         self._mailbox: Mailbox[Message] = Mailbox()
         self._beats = Beats(effects.clock, lambda job: self._mailbox.put(Beat(job)))
-        wires = Wires(self._report, self._beats.note)
+        wires = Wires(self._report, self._beats.note, self._script_moved, self._clock)
         self.fleet = Fleet(effects, self._clock, wires, self._report)
         """The runs it drives; for the engine's thread."""
         self.keeper = LeaseKeeper(effects.leases, effects.owner, effects.clock, self._lose)
@@ -101,6 +101,9 @@ class Engine:
 
     def _report(self, job: Job, outcome: Outcome) -> None:
         self._mailbox.put(JobEnded(job, outcome))
+
+    def _script_moved(self, run: int) -> None:
+        self._mailbox.put(ScriptMoved(run))
 
     # --- The loop -------------------------------------------------------------------------------
 
@@ -172,6 +175,8 @@ class Engine:
                 self.fleet.settled(job, outcome)
             case Beat(job):
                 self._beats.add(job)
+            case ScriptMoved(run):
+                self.fleet.touch(run)
             case New() | Resume():
                 self.fleet.begin(message)
             case StopRun(handle, state):

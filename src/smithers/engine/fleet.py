@@ -276,6 +276,7 @@ class Fleet:
         if ended is None:
             raise BugError("a run that has not ended was finished")
         del self._driven[drive.run]
+        drive.leave()
         has_output = ended.state in (RunState.FINISHED, RunState.PARTIAL)
         ref = drive.own_output() if has_output else None
         row = drive.memory.rows.get(ref.key) if ref is not None else None

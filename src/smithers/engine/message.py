@@ -59,6 +59,13 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptMoved:
+    """A script has moves for its run."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopRun:
     """Pause or cancel a run of this engine."""
 
@@ -78,4 +85,4 @@ class Close:
     done: Callable[[], None]
 
 
-Message: TypeAlias = New | Resume | JobEnded | Beat | StopRun | Lost | Close
+Message: TypeAlias = New | Resume | JobEnded | Beat | ScriptMoved | StopRun | Lost | Close

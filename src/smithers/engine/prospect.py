@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from random import Random
 from typing import Any
 
+from smithers.clock import SystemClock
 from smithers.context import Subject, View
 from smithers.errors import SmithersError
 from smithers.ids import NodeKey
@@ -42,7 +43,9 @@ class Prospect:
         self, stored: StoredRun, definition: Definition, terms: Terms, again: Iterable[NodeKey] = ()
     ) -> None:
         self.memory = Memory(stored.run.name, stored.run.input, definition.input_model)
-        drive = Drive(definition, self.memory, terms, Random(0), Wires(_unused, _unused))
+        drive = Drive(
+            definition, self.memory, terms, Random(0), Wires(_unused, _unused, _unused, SystemClock())
+        )
         drive.restore(stored, again)
         self.planning = drive.foresee(stored.last_ms)
         self.schedule = self.planning.schedule

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from smithers.clock import Clock
 from smithers.nodes import Task
 from smithers.ports import Agent
 from smithers.records import RunState, Wakeup
@@ -33,6 +34,8 @@ class Terms:
     """Every render is made twice, and must give the same."""
     cache: CacheReader | None = None
     """What tasks with a cache look into; None: they neither look nor store, as in a rehearsal."""
+    is_leaving: bool = False
+    """The process ends when the run leaves it: a script is dropped then, and no line of it runs any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +56,6 @@ class Wires:
 
     report: Callable[[Job, Outcome], None]
     beat: Callable[[Job, str | None], None]
+    moved: Callable[[int], None]
+    """A script of this run has moves for the engine."""
+    clock: Clock

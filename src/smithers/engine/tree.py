@@ -18,6 +18,7 @@ _WORDS = {
     "ParallelVertex": "parallel",
     "LoopVertex": "loop",
     "BlockVertex": "try",
+    "ScopeVertex": "script",
     "HoleVertex": "body",
 }
 
@@ -35,17 +36,14 @@ class MountedRows:
             m.node: Mount(m.node, m.parent, m.position, dump(dict(m.spec)), m.edges) for m in mounts
         }
 
-    def compare(self, root: AnyVertex, frame: FrameWrite) -> None:
-        """Write into `frame` how the tree differs from the open rows."""
-        now: dict[str, Mount] = {}
-        stack: list[tuple[AnyVertex, str | None, int]] = [(root, None, 0)]
-        while stack:
-            vertex, parent, position = stack.pop()
-            name = vertex.key.node
-            edges = _edges(vertex) if isinstance(vertex, Leaf) and vertex.plan.edges else ""
-            now[name] = Mount(name, parent, position, self._spec(vertex), edges)
-            if isinstance(vertex, Group):
-                stack.extend((child, name, index) for index, child in enumerate(vertex.children))
+    def compare(self, root: AnyVertex, frame: FrameWrite, *, closes: bool = True) -> None:
+        """Write into `frame` how the tree differs from the open rows.
+
+        Args:
+            closes: what does not stand in the tree has left it; False: it may come yet.
+        """
+        now: dict[str, Mount] = {} if closes else dict(self._open)
+        self._collect([(root, None, 0)], now)
         before = self._open
         if now == before:
             return
@@ -56,6 +54,31 @@ class MountedRows:
             if before.get(name) != mount:
                 frame.mounted.append(mount)
         self._open = now
+
+    def add(self, tops: list[AnyVertex], frame: FrameWrite) -> None:
+        """Write what has joined the tree."""
+        joined: dict[str, Mount] = {}
+        # What joined later may stand in what joined before: each is looked at once.
+        for top in tops:
+            if top.is_mounted and top.key.node not in joined and top.parent is not None:
+                self._collect([(top, top.parent.key.node, top.path[-1])], joined)
+        for name, mount in joined.items():
+            before = self._open.get(name)
+            if before == mount:
+                continue
+            if before is not None:
+                frame.unmounted.append(name)
+            frame.mounted.append(mount)
+            self._open[name] = mount
+
+    def _collect(self, stack: list[tuple[AnyVertex, str | None, int]], now: dict[str, Mount]) -> None:
+        while stack:
+            vertex, parent, position = stack.pop()
+            name = vertex.key.node
+            edges = _edges(vertex) if isinstance(vertex, Leaf) and vertex.plan.edges else ""
+            now[name] = Mount(name, parent, position, self._spec(vertex), edges)
+            if isinstance(vertex, Group):
+                stack.extend((child, name, index) for index, child in enumerate(vertex.children))
 
     def _spec(self, vertex: AnyVertex) -> str:
         payload = vertex.plan.payload

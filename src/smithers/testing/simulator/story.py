@@ -17,6 +17,8 @@ from smithers.ids import NodeKey
 from smithers.nodes import Branch, Loop, Node, Parallel, RetryPolicy, Sequence, Task
 from smithers.records import RunState
 
+from .script_story import Heard, Teller
+
 QUICK = RetryPolicy(initial_delay=1.0, max_delay=4.0)
 NEVER = RetryPolicy(retries=0)
 
@@ -51,6 +53,8 @@ class Story:
     """How the run ends when nobody ends it."""
     failures: Counter[NodeKey] = field(default_factory=Counter)
     """How often each task has failed so far: the world's memory, not the run's."""
+    heard: list[Heard] = field(default_factory=list)
+    """By each process that the story was told in as a script."""
     _tasks: int = 0
     _tree: Node | None = None
 
@@ -59,7 +63,25 @@ class Story:
         if self._tree is None:
             self._tree = self._sequence(2, (0,), loops=())
         tree = self._tree
-        return Definition("story", lambda ctx: tree, None, None, None)
+        if self.random.random() < 0.5:
+            return Definition("story", lambda ctx: tree, None, None, None)
+        self.expected["script"] = "told"
+        teller = Teller(tree, self.random, self._hears)
+        return Definition("story", teller.tell, None, None, None, is_script=True, returns=str)
+
+    def _hears(self) -> Heard:
+        self.heard.append([])
+        return self.heard[-1]
+
+    def out_of_order(self) -> str | None:
+        """How two processes' scripts disagree on the order of what they heard; None: they do not."""
+        longest: Heard = []
+        for heard in self.heard:
+            common = min(len(heard), len(longest))
+            if heard[:common] != longest[:common]:
+                return f"a script heard {heard}, another process' {longest}"
+            longest = max(heard, longest, key=len)
+        return None
 
     # --- The tree, and beside it what it comes to ------------------------------------------------------
 

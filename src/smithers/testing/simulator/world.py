@@ -355,6 +355,8 @@ class World:
         expected = {key: f'{{"text":"{text}"}}' for key, text in self.story.expected.items()}
         if outputs != expected:
             raise Violation(f"outputs {outputs}, expected {expected}")
+        if (wrong := self.story.out_of_order()) is not None:
+            raise Violation(wrong)
         events = reader.events(row.id, limit=100_000)
         if [event.seq for event in events] != list(range(1, row.seq + 1)):
             raise Violation("events have gaps")

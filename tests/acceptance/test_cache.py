@@ -97,6 +97,7 @@ def test_a_hit_is_shown_by_whatever_shows_attempts(project: Project) -> None:
         assert project.run("up", "flow.py", "-r", run).returncode == 0
     (attempt,) = project.document("node", "r2", "draft")["attempts"]
     assert (attempt["state"], attempt["cached"], attempt["cache"]["run"]) == ("finished", True, "r1")
+    assert attempt["agent"] is None
     node = project.run("node", "r2", "draft").stdout
     assert "1  cached" in node
     assert "Cache     hit: stored by run r1" in node

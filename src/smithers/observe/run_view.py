@@ -84,7 +84,7 @@ def _attempt(row: AttemptRow) -> dict[str, Any]:
         "state": row.state.word,
         "started_at": moment.iso(row.started_ms),
         "ended_at": moment.iso(row.ended_ms),
-        "agent": row.agent,
+        "agent": None if row.is_cached else row.agent,
         "failure": row.failure.word if row.failure else None,
         "counted": row.counted,
         "error": dict(row.error) if row.error else None,

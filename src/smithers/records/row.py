@@ -104,7 +104,7 @@ class AttemptRow(NamedTuple):
     fingerprint: bytes | None = None
     """16-byte hash of what the task was; None: it could not be said."""
     lookup: Lookup | None = None
-    """What it found in the cache; None: its task had none, or it has not ended."""
+    """What it found in the cache; None: its task had none, it has not ended, or nobody asked."""
 
     @property
     def is_cached(self) -> bool:

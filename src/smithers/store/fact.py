@@ -204,7 +204,8 @@ class StoredFacts:
         names = self._words(rows)
         agents = self._names.texts({row[11] for row in rows if row[11] is not None})
         created_ms = self._created_ms(run)
-        lookups = self.cache.lookups(run)
+        # Whoever goes on with a run does not ask what was found; whoever looks at it does.
+        lookups = self.cache.lookups(run) if statement == "attempts" else {}
         return [
             AttemptRow(
                 key := NodeKey(names[node], names[scope], iteration),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -332,6 +333,31 @@ def test_a_whole_chain_is_one_key_whoever_of_it_has_answered(play: Play) -> None
     assert [row.state for row in play.attempts("a")] == [AttemptState.FAILED, AttemptState.FINISHED]
     assert [row.is_cached for row in play.attempts("a", "s")] == [True]
     assert last(play, run="s").counted
+
+
+class Silent:
+    """An agent that does not say what it is."""
+
+    name = "silent"
+
+    def __init__(self, model: str, client: object = None) -> None:
+        self.model = model
+        self.client = client
+
+    async def call(self, request: AgentRequest) -> AgentReply:
+        return AgentReply(output={"n": call("a")})
+
+
+def test_an_agent_that_does_not_say_what_it_is_counts_as_all_that_it_holds(play: Play) -> None:
+    agents = (Silent("m"), Silent("m"), Silent("n"), Silent("m", Lock()), Silent("m", Lock()))
+    for number, agent in enumerate(agents):
+        play.run(
+            flow_of(lambda ctx, agent=agent: Task("a", Number, agent=agent, prompt="x", cache=Cache())),  # type: ignore[misc]
+            run_id=f"r{number}",
+        )
+    found = [lookup(play, run=f"r{number}") for number in range(5)]
+    assert [one.verdict for one in found] == ["empty", "hit", "differs", "unknown", "unknown"]
+    assert found[2].differs == found[3].differs == ("agent",)
 
 
 def test_what_only_this_process_has_is_not_cached(play: Play) -> None:
@@ -768,3 +794,23 @@ def test_a_store_from_before_the_cache_is_read_as_it_is_and_resumes(play: Play) 
     assert calls == {"a": 1, "b": 2}
     assert play.run(make(Cache()), run_id="s").output == {"n": 2}
     assert last(play, "b", "s").is_cached
+
+
+# --- In scripts ---------------------------------------------------------------------------------
+
+
+def test_a_script_is_given_what_its_tasks_find(play: Play) -> None:
+    async def flow(ctx: Context[Any]) -> Number:
+        first = await ctx.run(Task("first", Number, value={"n": ctx.input.n}))
+        made = await ctx.run(Task("a", Number, run=lambda: Number(n=10 * call("a") + first.n), cache=Cache()))
+        async for _ in ctx.loop("again", max_iterations=2):
+            await ctx.run(counted(Cache(), "b"))
+        return made
+
+    for run, n in {"r1": 1, "r2": 1, "r3": 2}.items():
+        assert play.run(flow, {"n": n}, run_id=run).status == "finished"
+    # What a script hands to a function by closing over it is a part of its code.
+    assert [body(play, run=run) for run in ("r1", "r2", "r3")] == ['{"n":11}', '{"n":11}', '{"n":22}']
+    assert lookup(play, run="r3").differs == ("code",)
+    assert [row.is_cached for row in play.attempts("b", "r1")] == [False, True]
+    assert [row.is_cached for row in play.attempts("b", "r2")] == [True, True]

@@ -61,8 +61,8 @@ def code_mark(task: Task[Any]) -> bytes | None:
 def chain_mark(agents: Sequence[Agent]) -> bytes | None:
     """Hash of who answers: all agents of a chain, in order; None: it cannot be said.
 
-    Closer than `fingerprint`, where doubt keeps what is there: an agent that does not say what it is counts as
-    all that it holds.
+    Closer than `fingerprint`, where doubt keeps what is there: an agent that does not say what it is counts
+    as all that it holds.
     """
 
     def add(walk: Walk) -> None:

@@ -140,12 +140,16 @@ def test_what_is_cleared_is_executed_by_the_next_run(project: Project) -> None:
     )
     assert sorted(entry["parts"]) == ["agent", "by", "prompt", "schema"]
     assert entry["key"][:12] in project.run("cache", "list").stdout
+    project.run("up", "flow.py", "-r", "other", "-i", '{"k": 1}')
+    short = project.run("cache", "-n", "1", "--task", "draft")
+    assert "more: smithers cache -n 10 --task draft" in short.stderr
+    assert short.stdout.count("draft") == 1
     assert project.document("cache", "clear", "--task", "other") == {"status": "ok", "cleared": 0}
-    assert project.document("cache", "clear", "--workflow", "flow", "--task", "draft")["cleared"] == 1
+    assert project.document("cache", "clear", "--workflow", "flow", "--task", "draft")["cleared"] == 2
     assert project.document("cache") == {"status": "ok", "entries": []}
     assert project.run("output", "r1").stdout == '{"text":"GO"}\n'
     project.run("up", "flow.py", "-r", "r2")
-    assert (project.executed(), cache_of(project, "r2")["verdict"]) == (["draft"] * 2, "empty")
+    assert (project.executed(), cache_of(project, "r2")["verdict"]) == (["draft"] * 3, "empty")
 
 
 def test_a_rerun_executes_again_and_says_so(project: Project) -> None:

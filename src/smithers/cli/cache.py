@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from contextlib import closing
 from pathlib import Path
 
@@ -48,7 +49,10 @@ def cache(
         else:
             print("\n".join(_table(shown, project).lines(terminal.width())))
             if len(rows) > limit:
-                terminal.note(f"more: {with_store(f'smithers cache -n {10 * limit}', store)}")
+                words = ["smithers", "cache", "-n", str(10 * limit)]
+                words += ["--workflow", workflow] if workflow else []
+                words += ["--task", task] if task else []
+                terminal.note(f"more: {with_store(shlex.join(words), store)}")
 
 
 def _clear(store: str | None, workflow: str | None, task: str | None) -> int:

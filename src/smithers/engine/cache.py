@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from smithers.context import Subject, from_stored
 from smithers.errors import BugError, SmithersError, fault_path
-from smithers.records import CacheEntry, CachePlace, CacheRow, Lookup, LookupVerdict
+from smithers.records import CacheEntry, CachePlace, CacheRow, Lookup
 
 from .cache_key import key_of
 from .cache_reader import CacheReader
@@ -31,8 +31,8 @@ class Caching:
     agents: tuple[Agent, ...]
     """The whole chain, whichever of it makes this attempt."""
     workflow: str
-    unread: LookupVerdict | None = None
-    """Why nobody is to look, though what is made is stored."""
+    unread: Lookup | None = None
+    """Why nobody is to look, though what is made is stored; None: somebody is."""
     lookup: Lookup | None = None
     """What was found."""
     entry: CacheEntry | None = None
@@ -66,7 +66,7 @@ def look_up(job: Job, prompt: str | None = None) -> str | None:
     place = CachePlace(caching.workflow, job.key.node, job.run if caching.cache.scope == "run" else 0)
     caching.entry = CacheEntry(place, mark, key.parts, job.key, job.generation, {})
     if caching.unread is not None:
-        caching.lookup = Lookup(caching.unread, mark.hex())
+        caching.lookup = caching.unread._replace(mark=mark.hex())
         return None
     try:
         caching.lookup, body = _find(job, caching, caching.entry)

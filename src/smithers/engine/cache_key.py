@@ -107,7 +107,7 @@ def _called(job: Job, cache: Cache) -> str:
     try:
         text = canonical(value)
         text.encode()
-    except (TypeError, ValueError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001 - a model in it may have serializers of the author's
         raise CacheByFailed(
             f"Task {job.task.id}: by= of its cache returned what JSON cannot hold: {text_of(error)}",
             place=_place_of(cache),

@@ -58,8 +58,8 @@ class Settling:
         self.refused: dict[tuple[NodeKey, int], str] = {}
         """What tables of the user's have against results, by attempt: these have failed."""
 
-        self.returned: set[NodeKey] = set()
-        """Whose newest attempt had its output from the cache, and was refused it by a table of the user's."""
+        self.returned: dict[NodeKey, Lookup] = {}
+        """What newest attempts had found in the cache, and were refused by a table of the user's."""
 
     def apply(self, draft: Draft, job: Job, outcome: Outcome, *, is_stopping: bool) -> None:
         """Record how an attempt ended. A result that comes late, or twice, changes nothing.
@@ -77,7 +77,7 @@ class Settling:
             # It ended after its time: what it says does not count, but it does not run any more either.
             outcome = replace(job.timed_out, is_running=False)
         del self.jobs[job.key]
-        self.returned.discard(job.key)
+        self.returned.pop(job.key, None)
         refusal = self.refused.get((job.key, job.attempt)) if isinstance(outcome, Done) else None
         lookup = job.caching.lookup if job.caching is not None else None
         if refusal is not None and lookup is not None and lookup.is_hit:
@@ -201,7 +201,7 @@ class Settling:
         draft.end_attempt(job.key, job.attempt, AttemptState.CANCELLED)
         data = {"code": RowsRefused.code, "message": refusal, "cached": lookup.run, "delay_ms": 0}
         draft.event(EventType.NODE_RETRYING, job.key, job.attempt, data)
-        self.returned.add(job.key)
+        self.returned[job.key] = found
         self._planning.settle(job.key, Due(draft.now_ms))
 
     def _stop(self, draft: Draft, job: Job, is_stopping: bool) -> None:

@@ -9,7 +9,7 @@ from smithers.errors import BugError, InvalidNode, MissingOutput, SmithersError
 from smithers.ids import NodeKey
 from smithers.nodes import Task
 from smithers.ports import Agent
-from smithers.records import AttemptStart, EventType, Wakeup
+from smithers.records import AttemptStart, EventType, Lookup, Wakeup
 from smithers.scheduler import Blocked, Settled
 from smithers.scheduler.retry import rung
 from smithers.scheduler.vertex import Leaf
@@ -121,10 +121,10 @@ class Starting:
         if reader is None or task.cache is None:
             return None
         caching = Caching(reader, task.cache, agents, memory.workflow)
-        if key in self._settling.returned:
-            caching.unread = "refused"
-        elif key in memory.asked:
-            caching.unread = "rerun"
+        if key in memory.asked:
+            caching.unread = Lookup("rerun")
+        else:
+            caching.unread = self._settling.returned.get(key)
         return caching
 
     def _skip_asked(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:

@@ -763,6 +763,7 @@ def test_a_row_that_a_table_refuses_is_made_anew_and_costs_no_retry(play: Play) 
     assert made.lookup is not None
     assert (cut.lookup.verdict, made.lookup.verdict) == ("refused", "refused")
     assert "UNIQUE" in cut.lookup.detail
+    assert made.lookup == cut.lookup
     with play.reader() as reader:
         assert reader.wakeups(reader.run("s").id) == []
 

@@ -30,6 +30,7 @@ from smithers.engine.memory import Memory
 from smithers.engine.message import New, Resume
 from smithers.engine.resume_plan import plan_resume
 from smithers.engine.returned import VALUE, returned_model
+from smithers.engine.script_player import ScriptPlayer
 from smithers.engine.terms import Terms, Wires
 from smithers.engine.verdict import ResumePlan, Wish
 from smithers.errors import InvalidNode, OutsideTask, Place
@@ -310,12 +311,13 @@ class Workflow(Generic[In, Out]):
         try:
             engine = host.engine
             terms = self._terms(host, limit, rehearse, linger_ms, strict=bool(wish and wish.strict))
-            again = _plan(host, claim.row, self.definition, terms, wish).again if wish else ()
+            plan = _plan(host, claim.row, self.definition, terms, wish) if wish else None
         except BaseException:
             host.release(claim)
             raise
         handle = engine.handle(watch)
-        engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle, again))
+        again, marks = (plan.again, plan.marks) if plan is not None else ((), {})
+        engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle, again, marks))
         try:
             _wait(handle.started)
         except KeyboardInterrupt:
@@ -406,10 +408,9 @@ class Workflow(Generic[In, Out]):
         text = encode_input(self.definition.input_model, input, self.name)
         memory = Memory("graph", text, self.definition.input_model)
         terms = Terms("", None, None, lambda task: ())
-        drive = Drive(
-            self.definition, memory, terms, Random(0), Wires(_no_job, _no_job, _no_job, SystemClock())
-        )
-        return drive.preview()
+        player = ScriptPlayer()
+        wires = Wires(_no_job, _no_job, player.moved, SystemClock())
+        return Drive(self.definition, memory, terms, Random(0), wires).preview(player)
 
     # --- Where ----------------------------------------------------------------------------------
 

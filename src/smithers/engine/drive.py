@@ -7,17 +7,18 @@ given messages and the time, and returns the frame to commit; after the commit i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, assert_never
 
-from smithers.context import Context
+from smithers.context import Context, model_of
 from smithers.errors import (
     RowsRefused,
     SmithersError,
     TableUnfit,
 )
 from smithers.ids import NodeKey
+from smithers.nodes import Task
 from smithers.plan import PlanNode
 from smithers.records import (
     AttemptRow,
@@ -49,19 +50,21 @@ from smithers.scheduler import (
 from .definition import Definition
 from .draft import Draft, brief, dump
 from .failure import author_place
+from .fingerprint import fingerprint
 from .job import Job, Outcome
 from .mail import Mail
 from .memory import Memory
 from .planning import Planning
 from .pure import Twice
 from .scope import SCRIPT_KEY
-from .scripting import Scripting
+from .scripting import Rechecking, Scripting
 from .settling import Settling
 from .starting import Starting
 from .terms import Ended, Terms, Wires
 
 if TYPE_CHECKING:
     from .author import Author
+    from .script_player import ScriptPlayer
 
 FRAME_EVENTS = 2_000
 """A frame with more than this is stored before anything further is decided."""
@@ -104,6 +107,7 @@ class Drive:
         self._settling = Settling(memory, self._planning, random)
         self._starting = Starting(definition, terms, wires, memory, self._planning, self._settling, self._ctx)
         self._scripting = scripting
+        self._rechecking: Rechecking | None = None
         if definition.is_script:
             self._plan_script()
         self._stop: RunState | None = None
@@ -140,6 +144,7 @@ class Drive:
                     lambda: self._wires.moved(self.run),
                 )
                 self._scripting.reopens = planning.reopens
+                self._scripting.rechecking = self._rechecking
             return self._scripting.plan()
 
         planning.renderer.script = plan
@@ -169,11 +174,14 @@ class Drive:
 
     # --- Beginning ------------------------------------------------------------------------------
 
-    def restore(self, stored: StoredRun, again: Iterable[NodeKey] = ()) -> None:
+    def restore(
+        self, stored: StoredRun, again: Iterable[NodeKey] = (), marks: Mapping[NodeKey, bytes] | None = None
+    ) -> None:
         """Take over a stored run: what is stored as running was cut off.
 
         Args:
             again: settled nodes that are to be executed again.
+            marks: as in `ResumePlan`.
         """
         self.begin_under(stored.run.id, stored.run.fence)
         self._cut_off = self.memory.restore(stored, set())
@@ -182,6 +190,7 @@ class Drive:
         self._reopened = [(key, self.memory.reopen(key)) for key in again]
         self.memory.asked.update(again)
         self._open_script(stored)
+        self._rechecking = Rechecking(marks or {}, [key for key, _ in self._reopened], self._mark_now)
         for message in self._mail.sort(stored):
             self.take(message)
         # A cancel that its owner died over, when last parts had begun: they go on, and the run ends by them.
@@ -195,6 +204,10 @@ class Drive:
             RunState.CANCELLED,
             RunState.PARTIAL,
         )
+
+    def _mark_now(self, task: Task[Any]) -> bytes | None:
+        agents = self.terms.agents(task) if task.mode == "agent" else ()
+        return fingerprint(task, agents, model_of(task, self.definition.outputs))
 
     def _open_script(self, stored: StoredRun) -> None:
         """A script has no state of its own: unless its value is all that was missing, it runs again."""
@@ -234,21 +247,33 @@ class Drive:
         fresh.to_cancel = [job for job in self.to_cancel if jobs.get(job.key) is job]
         return fresh
 
-    def preview(self) -> PlanNode:
+    def preview(self, player: ScriptPlayer) -> PlanNode:
         """Render and plan the first frame, and run nothing."""
-        self._planning.refresh(Draft(self.memory, 0, 0, 0))
+        draft = Draft(self.memory, 0, 0, 0)
+        self._planning.refresh(draft)
+        if self._scripting is not None:
+            player.play(draft, self._planning, self._scripting, lambda: None)
         return self._planning.schedule.tree
 
-    def foresee(self, now_ms: int) -> Planning:
+    def foresee(self, now_ms: int, player: ScriptPlayer, met: Callable[[Planning], None]) -> Planning:
         """What the first frame plans from, without deciding anything. The drive is of no other use then.
 
+        Args:
+            met: called whenever a script has changed the tree.
         Raises:
             SmithersError: the first frame is refused.
         """
         draft = Draft(self.memory, self.run, self.fence, now_ms)
         self._begin(draft)
         self._planning.refresh(draft)
+        if self._scripting is not None:
+            player.play(draft, self._planning, self._scripting, lambda: met(self._planning))
         return self._planning
+
+    @property
+    def script_goes_on(self) -> bool:
+        """Whether there is a script, and it has not ended."""
+        return self._scripting is not None and self._scripting.goes_on
 
     # --- One frame ------------------------------------------------------------------------------
 

@@ -303,7 +303,7 @@ class Fleet:
         if isinstance(message, Resume):
             stored = self._effects.writer.load(message.row.id)
             self._clock.not_before(stored.last_ms)
-            drive.restore(stored, message.again)
+            drive.restore(stored, message.again, message.marks)
             drive.begin_under(message.row.id, message.fence)
         self._beginning.append(Driven(drive, message.handle, message))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from smithers.ids import NodeKey
@@ -41,6 +41,8 @@ class Resume:
     handle: Handle
     again: tuple[NodeKey, ...] = ()
     """Settled nodes that are to be executed again."""
+    marks: Mapping[NodeKey, bytes] = field(default_factory=dict)
+    """As in `ResumePlan`."""
 
 
 @dataclass(frozen=True, slots=True)

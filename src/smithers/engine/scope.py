@@ -18,6 +18,9 @@ SCRIPT_ID = "script"
 """Node id of a workflow that is a script: its output is the run's own."""
 SCRIPT_KEY = NodeKey(SCRIPT_ID)
 
+SCAFFOLD = "scaffold"
+"""Payload of plan nodes that stand for nothing that an author wrote."""
+
 
 class End(NamedTuple):
     """How a call has ended."""
@@ -107,6 +110,7 @@ class LoopScope:
     """Where the script stands in it. The script's."""
     mounted: Scope
     """The pass that is planned. Engine's."""
+    max_iterations: int | None = None
     ending: EndPass | None = None
     """What the script has decided about that pass. Engine's."""
     ended: list[PassEnd] = field(default_factory=list)

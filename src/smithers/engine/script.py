@@ -389,7 +389,7 @@ class LiveScript:
         check_node_id(id, place)
         return _Passes(self, id, max_iterations, on_max_reached, place)
 
-    def open_loop(self, id: str, place: Place | None) -> LoopScope:
+    def open_loop(self, id: str, max_iterations: int | None, place: Place | None) -> LoopScope:
         """Stand in the first pass of a loop."""
         outer = _scope.get()
         key = outer.key_of(id)
@@ -397,7 +397,7 @@ class LiveScript:
             raise _twice(id, self._known[key].node.place, place)
         at = Standing((*outer.at.loops, id), (*outer.at.passes, 0))
         first = Scope(_inside(key, outer, f"{id}:pass", 0), at)
-        loop = LoopScope(id, outer, key, first, first)
+        loop = LoopScope(id, outer, key, first, first, max_iterations)
         self._known[key] = Call(_Mark(place), outer, key, is_task=False)
         self._moves.append(OpenLoop(loop))
         self.enter(loop.now)
@@ -508,7 +508,7 @@ class _Passes:
     async def __anext__(self) -> int:
         self._pass += 1
         if self._loop is None:
-            self._loop = self._script.open_loop(self._id, self._place)
+            self._loop = self._script.open_loop(self._id, self._most, self._place)
             return 0
         is_last = self._most is not None and self._pass >= self._most
         loop = self._loop

@@ -8,14 +8,14 @@ can be made anew from them at any time.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, assert_never
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from smithers.clock import Clock
 from smithers.context import Context, OutputText
 from smithers.errors import BugError, SmithersError
 from smithers.ids import NodeKey
-from smithers.nodes import Lowering
+from smithers.nodes import Lowering, Task
 from smithers.plan import LoopPlan, PlanNode, ScopePlan, SequencePlan, TryPlan
 from smithers.records import BlockMove, EventType, NodeState, OutputRow, PassEnd, Verdict
 from smithers.scheduler import LoopFact, Settled
@@ -27,6 +27,7 @@ from .draft import Draft, brief
 from .memory import Memory
 from .planning import Planning
 from .scope import (
+    SCAFFOLD,
     SCRIPT_ID,
     SCRIPT_KEY,
     Answer,
@@ -51,8 +52,6 @@ from .shape import Shapes
 if TYPE_CHECKING:
     from random import Random
 
-    from .author import Author
-
 _VERDICTS = {"next": Verdict.NEXT, "until": Verdict.UNTIL, "max": Verdict.MAX_REACHED}
 _dropped: list[LiveScript] = []
 """Kept, so that no coroutine is closed by being forgotten."""
@@ -60,6 +59,12 @@ _AGAIN = (Settled.TOLERATED, Settled.UPSTREAM)
 """What a resume of a run that has ended tries again."""
 _CUT_OFF = (Settled.CANCELLED, Settled.NOT_REACHED)
 """What a script did not wait for any more; if it waits for it again, it has not been done."""
+
+
+class Beginner(Protocol):
+    """Whoever gives a script a loop to run on."""
+
+    def begin(self, script: LiveScript) -> None: ...
 
 
 class Stored:
@@ -70,6 +75,8 @@ class Stored:
         self._random = random
         self.rebind(memory)
         self.last_frame = memory.frame
+        self.is_open = True
+        """False: the engine has to look at each call, also at those that have finished."""
         rows = sorted((memory.frames.get(row.key, 0), row.seq) for row in memory.rows.of_output())
         self._frames = [frame for frame, _ in rows]
         self._seqs: list[int] = []
@@ -83,6 +90,8 @@ class Stored:
         self._memory = memory
 
     def stored(self, key: NodeKey) -> End | None:
+        if not self.is_open:
+            return None
         frame = self._memory.frames.get(key)
         if frame is None or frame > self.last_frame:
             return None
@@ -100,6 +109,45 @@ class Stored:
 
     def random(self) -> float:
         return self._random.random()
+
+
+class Rechecking:
+    """What a script asks for behind something that is executed again may be something else now.
+
+    Args:
+        marks: fingerprints of finished tasks, as stored.
+        again: what is executed again.
+        mark_now: a task's fingerprint.
+    """
+
+    def __init__(
+        self,
+        marks: Mapping[NodeKey, bytes],
+        again: Iterable[NodeKey],
+        mark_now: Callable[[Task[Any]], bytes | None],
+    ) -> None:
+        self._marks = marks
+        self._again = set(again)
+        self._mark_now = mark_now
+        self._is_behind = False
+
+    def __bool__(self) -> bool:
+        return bool(self._marks)
+
+    def answered(self, calls: Iterable[Call]) -> None:
+        """The script is given these: what it asks for from now on may come from them."""
+        self._is_behind = self._is_behind or any(call.key in self._again for call in calls)
+
+    def is_another(self, call: Call) -> bool:
+        """Whether a finished task is to be executed again, because it is asked for something else."""
+        before = self._marks.get(call.key)
+        if not self._is_behind or before is None or not isinstance(call.node, Task):
+            return False
+        now = self._mark_now(call.node)
+        if now is None or now == before:
+            return False
+        self._again.add(call.key)
+        return True
 
 
 class Scripting:
@@ -139,12 +187,13 @@ class Scripting:
         """Reopened by a frame that was not stored."""
         self.reopens = False
         """The run had ended: what failed in it, and nobody handled, is tried again."""
+        self.rechecking: Rechecking | None = None
 
     # --- Around a frame -------------------------------------------------------------------------------
 
     def plan(self) -> PlanNode:
         """The whole script, as the root of a tree."""
-        return ScopePlan(SCRIPT_ID, self._root, None, self, self._definition.place)
+        return ScopePlan(SCRIPT_ID, self._root, place=self._definition.place)
 
     def _root(self, _: NodeKey) -> Scope:
         return self._script.root
@@ -164,16 +213,19 @@ class Scripting:
                 self._apply(draft, move)
         self.look(draft)
 
-    def carry_out(self, author: Author) -> None:
+    def carry_out(self, author: Beginner) -> None:
         """What was decided is stored: begin the script, or give it its answers."""
         if not self._is_begun:
             self._is_begun = True
+            self._source.is_open = not self.rechecking
             if self._memory.facts.nodes.get(SCRIPT_KEY) is None:
                 author.begin(self._script)
             return
         answers, self._answers = self._answers, []
         if answers:
             found = [self._answer(*one) for one in answers]
+            if self.rechecking:
+                self.rechecking.answered(call for ask, _, _ in answers for call in ask.calls)
             self._sent += len(found)
             self._script.deliver(found)
 
@@ -275,7 +327,7 @@ class Scripting:
     def _boundary(self, call: Call, plan: PlanNode) -> PlanNode:
         """A tree as a call: a failure in it ends it, and is its caller's to handle."""
         nothing = SequencePlan()
-        return TryPlan(call.key.node, plan, catch=nothing, payload=self, place=call.node.place)
+        return TryPlan(call.key.node, plan, catch=nothing, payload=SCAFFOLD, place=call.node.place)
 
     def _ask(self, draft: Draft, ask: Ask) -> None:
         fresh = [call for call in dict.fromkeys(ask.calls) if not call.is_mounted]
@@ -318,7 +370,7 @@ class Scripting:
         name = f"map:{ask.calls[0].key.node}"
         inner = Scope(scope.key_of(name), scope.at, [plan for _, plan in plans], is_closed=True)
         call = Call(ask.calls[0].node, scope, inner.key, is_task=False)
-        self._mount(draft, scope, [(call, ScopePlan(name, lambda _: inner, ask.cap, self))])
+        self._mount(draft, scope, [(call, ScopePlan(name, lambda _: inner, ask.cap))])
         for one, _ in plans:
             one.is_mounted = True
             self._calls[one.key] = one
@@ -359,8 +411,8 @@ class Scripting:
         # It runs again from its first pass, whatever pass it had come to.
         self._memory.facts.loops[loop.key] = LoopFact()
         self._loops.append(loop)
-        body = ScopePlan(loop.mounted.key.node, lambda _: loop.mounted)
-        loop.outer.plans.append(LoopPlan(loop.id, body, None, payload=_Judge(self, loop)))
+        body = ScopePlan(loop.mounted.key.node, lambda _: loop.mounted, payload=SCAFFOLD)
+        loop.outer.plans.append(LoopPlan(loop.id, body, loop.max_iterations, payload=_Judge(self, loop)))
         self._planning.schedule.extend(loop.outer.key)
 
     def _open_block(self, draft: Draft, block: BlockScope) -> None:
@@ -369,9 +421,8 @@ class Scripting:
         mark = self._memory.facts.blocks.get(call.key)
         self._go_through(call.key, inner)
         self._blocks.append(block)
-        plan = TryPlan(
-            inner.node, ScopePlan(key.node, lambda _: block.body), finally_=call.node.lower(self._lowering())
-        )
+        body = ScopePlan(key.node, lambda _: block.body, payload=SCAFFOLD)
+        plan = TryPlan(inner.node, body, finally_=call.node.lower(self._lowering()), place=call.node.place)
         self._mount(draft, block.outer, [(call, self._boundary(call, plan))])
         if mark is not None and mark.has_failed:
             call.is_reopened = True
@@ -477,7 +528,13 @@ class Scripting:
         memory = self._memory
         fact, mark = memory.facts.nodes.get(call.key), memory.facts.blocks.get(call.key)
         is_marked = mark is not None and mark.has_failed
-        if fact in _CUT_OFF or (self.reopens and fact in _AGAIN) or (fact is Settled.FAILED and is_marked):
+        is_another = fact is Settled.FINISHED and self.rechecking and self.rechecking.is_another(call)
+        if (
+            fact in _CUT_OFF
+            or (self.reopens and fact in _AGAIN)
+            or (fact is Settled.FAILED and is_marked)
+            or is_another
+        ):
             memory.facts.blocks.pop(call.key, None)
             memory.reopen(call.key)
             call.is_reopened = True

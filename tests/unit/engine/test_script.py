@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from smithers import (
+    AgentRequest,
     Context,
     Loop,
     Parallel,
@@ -22,9 +23,12 @@ from smithers import (
     Workflow,
 )
 from smithers.engine.hosts import host_for
+from smithers.engine.verdict import Wish
 from smithers.errors import RunSuspended
+from smithers.ids import NodeKey
+from smithers.plan import ScopePlan
 from smithers.records import EventType, InboxKind, RunState
-from tests.unit.engine.play import Number, Play, until
+from tests.unit.engine.play import Number, Play, Word, until
 
 
 class Works:
@@ -867,3 +871,88 @@ def test_a_script_that_returns_a_node_is_told_to_await_it(play: Play) -> None:
     result = play.run(flow)
     assert result.error is not None
     assert "await ctx.run" in result.error["hint"]
+
+
+# --- Edit and resume ----------------------------------------------------------------------------
+
+
+asked: list[str] = []
+"""What the agent below was asked for."""
+
+
+def answer(request: AgentRequest) -> dict[str, str]:
+    asked.append(request.task.node)
+    return {"text": f"{request.task.node} of {request.prompt}"}
+
+
+@pytest.fixture
+def answers() -> Iterator[list[str]]:
+    yield asked
+    asked.clear()
+
+
+def asks(**prompts: str) -> Callable[[Context], Any]:
+    """A draft, two reviews of it, and a note that has nothing to do with it."""
+
+    def ask(name: str, prompt: str) -> Task[Word]:
+        return Task(name, Word, agent=answer, prompt=prompts.get(name, prompt))
+
+    async def flow(ctx: Context) -> str:
+        draft = await ctx.run(ask("draft", "write"))
+        reviews = await ctx.gather(ask(f"review:{n}", f"{n}: {draft.text}") for n in range(2))
+        note = await ctx.run(ask("note", "a note"))
+        return " | ".join(one.text for one in (*reviews, note))
+
+    return flow
+
+
+FIRST = ["draft", "note", "review:0", "review:1"]
+
+
+def test_an_edit_of_finished_work_changes_nothing_by_itself(play: Play, answers: list[str]) -> None:
+    assert play.run(asks()).status == "finished"
+    assert play.resume(asks(draft="write well")).status == "finished"
+    assert sorted(answers) == FIRST
+
+
+def test_rerun_executes_what_the_script_asks_otherwise_because_of_it(play: Play, answers: list[str]) -> None:
+    assert play.run(asks()).status == "finished"
+    answers.clear()
+    result = play.resume(asks(draft="write well"), rerun=["changed"])
+    assert sorted(answers) == ["draft", "review:0", "review:1"]
+    assert result.output is not None
+    assert result.output.startswith("review:0 of 0: draft of write well")
+
+
+def test_rerun_of_what_gives_the_same_executes_nothing_behind_it(play: Play, answers: list[str]) -> None:
+    assert play.run(asks()).status == "finished"
+    assert play.resume(asks(), rerun=["draft"]).status == "finished"
+    assert sorted(answers) == sorted([*FIRST, "draft"])
+
+
+def test_the_plan_of_a_script_says_what_is_known(play: Play, answers: list[str]) -> None:
+    assert play.run(asks()).status == "finished"
+    host = host_for(play.store)
+    edited = Workflow(asks(**{"review:1": "another"}))
+    with play.reader() as reader:
+        row = reader.run("r")
+    plan = edited.plan(host, row)
+    assert {str(node.key): node.verdict for node in plan.nodes} == {
+        "draft": "keep",
+        "review:0": "keep",
+        "review:1": "changed",
+        "note": "keep",
+    }
+    assert [str(node.key) for node in edited.plan(host, row, Wish.of(["changed"])).of("run")] == ["review:1"]
+    assert sorted(answers) == FIRST
+
+
+def test_the_graph_of_a_script_is_what_it_awaits_first(play: Play, work: Works) -> None:
+    async def flow(ctx: Context) -> None:
+        await ctx.gather(work("a"), work("b"))
+        await ctx.run(work("c"))
+
+    plan = Workflow(flow).graph()
+    assert isinstance(plan, ScopePlan)
+    assert [one.id for one in plan.calls(NodeKey("script")).plans] == ["a", "b"]
+    assert play.calls == {}

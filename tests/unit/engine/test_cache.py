@@ -16,7 +16,19 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, field_validator
 
-from smithers import AgentReply, AgentRequest, Cache, Context, Loop, Node, Parallel, Sequence, SqlTable, Task
+from smithers import (
+    AgentReply,
+    AgentRequest,
+    Cache,
+    Context,
+    Loop,
+    Node,
+    Parallel,
+    Sequence,
+    SqlTable,
+    Task,
+    current,
+)
 from smithers.authoring import Workflow
 from smithers.clock import SystemClock
 from smithers.engine.host import Host
@@ -421,9 +433,10 @@ def test_code_that_reads_its_runs_id_is_found_by_its_own_run_only(play: Play) ->
     assert [row.lookup.differs for row in play.attempts("a", "s") if row.lookup] == [("ctx.run_id",), ()]
 
 
-def test_code_that_reads_its_pass_is_made_anew_in_each(play: Play) -> None:
+@pytest.mark.parametrize("where", [lambda ctx: ctx, lambda ctx: current()])
+def test_code_that_reads_its_pass_is_made_anew_in_each(play: Play, where: Callable[[Any], Any]) -> None:
     def make(ctx: Context[Any]) -> Node:
-        task = Task("a", Number, run=lambda: Number(n=10 * call("a") + ctx.iteration), cache=Cache())
+        task = Task("a", Number, run=lambda: Number(n=10 * call("a") + where(ctx).iteration), cache=Cache())
         return Loop(task, until=ctx.iteration_count("a") >= 2, max_iterations=2)
 
     play.run(flow_of(make))

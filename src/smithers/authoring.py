@@ -28,14 +28,15 @@ from smithers.engine.hosts import host_for, known_host
 from smithers.engine.input import input_model
 from smithers.engine.memory import Memory
 from smithers.engine.message import New, Resume
+from smithers.engine.rechecking import is_rerun, marks_of
 from smithers.engine.resume_plan import plan_resume
 from smithers.engine.returned import VALUE, returned_model
 from smithers.engine.script_player import ScriptPlayer
 from smithers.engine.terms import Terms, Wires
 from smithers.engine.verdict import ResumePlan, Wish
 from smithers.errors import InvalidNode, OutsideTask, Place
-from smithers.ids import check_run_id
-from smithers.nodes import Task, check_limit
+from smithers.ids import NodeKey, check_run_id
+from smithers.nodes import AgentLike, Task, check_limit
 from smithers.plan import PlanNode
 from smithers.ports import Agent
 from smithers.records import FrameWrite, RunRow, RunState, UserTable
@@ -74,6 +75,7 @@ class Workflow(Generic[In, Out]):
         outputs: Mapping[str, type[Any]] | None = None,
         durability: Literal["full", "normal"] = "full",
         max_concurrency: int | None = None,
+        agents: AgentLike | Mapping[str, AgentLike] | None = None,
     ) -> None:
         self.function = function
         self.name = name or function.__name__.replace("_", "-")
@@ -99,6 +101,7 @@ class Workflow(Generic[In, Out]):
             max_concurrency=max_concurrency,
             is_script=is_script,
             returns=returns,
+            agents=_named_agents(agents, self.place),
             base=Path(self.place.file).parent,
         )
         self._sources: dict[Path, str] = {}
@@ -311,12 +314,11 @@ class Workflow(Generic[In, Out]):
         try:
             engine = host.engine
             terms = self._terms(host, limit, rehearse, linger_ms, strict=bool(wish and wish.strict))
-            plan = _plan(host, claim.row, self.definition, terms, wish) if wish else None
+            again, marks = self._rerun(host, claim.row, terms, wish)
         except BaseException:
             host.release(claim)
             raise
         handle = engine.handle(watch)
-        again, marks = (plan.again, plan.marks) if plan is not None else ((), {})
         engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle, again, marks))
         try:
             _wait(handle.started)
@@ -324,6 +326,20 @@ class Workflow(Generic[In, Out]):
             handle.pause()
             raise
         return handle
+
+    def _rerun(
+        self, host: Host, row: RunRow, terms: Terms, wish: Wish | None
+    ) -> tuple[tuple[NodeKey, ...], Mapping[NodeKey, bytes]]:
+        """What a resume executes again; and of a script what its finished tasks were, if that matters."""
+        if wish:
+            plan = _plan(host, row, self.definition, terms, wish)
+            if plan.again or not self.definition.is_script:
+                return plan.again, plan.marks
+        if not self.definition.is_script:
+            return (), {}
+        with closing(host.store.reader()) as reader:
+            is_pending = any(map(is_rerun, reader.blocks(row.id)))
+            return (), marks_of(reader.history(row.id)) if is_pending else {}
 
     def plan(
         self, host: Host, row: RunRow, wish: Wish | None = None, *, rehearse: bool = False
@@ -444,6 +460,7 @@ def workflow(
     outputs: Mapping[str, type[Any]] | None = None,
     durability: Literal["full", "normal"] = "full",
     max_concurrency: int | None = None,
+    agents: AgentLike | Mapping[str, AgentLike] | None = None,
 ) -> Callable[[Callable[[Context[In]], object]], Workflow[In, M]]: ...
 @overload
 def workflow(
@@ -452,9 +469,10 @@ def workflow(
     outputs: Mapping[str, type[Any]] | None = None,
     durability: Literal["full", "normal"] = "full",
     max_concurrency: int | None = None,
+    agents: AgentLike | Mapping[str, AgentLike] | None = None,
 ) -> Callable[[Callable[[Context[In]], object]], Workflow[In, Any]]: ...
 def workflow(function: Any = None, /, **options: Any) -> Any:
-    """Make a workflow of a function that takes `ctx` and returns a tree.
+    """Make a workflow of a function that takes `ctx`: it returns a tree, or awaits its nodes.
 
     Args:
         name: shown to people and stored with runs; default: the function's name, with dashes.
@@ -464,6 +482,7 @@ def workflow(function: Any = None, /, **options: Any) -> Any:
         durability: `"full"`: an acknowledged result survives a power loss; `"normal"`: it survives our own
             death, at a fraction of the disk's time.
         max_concurrency: running attempts of one run; default 16.
+        agents: whom `smithers.dynamic.agent` asks: one, or by the name of a model, `""` for the default.
     """
     if function is None:
         return lambda found: Workflow(found, **options)
@@ -487,6 +506,18 @@ def _named_outputs(outputs: Mapping[str, type[Any]] | None, place: Place) -> dic
                 place=place,
             )
         found[name] = model
+    return found
+
+
+def _named_agents(
+    agents: AgentLike | Mapping[str, AgentLike] | None, place: Place
+) -> Mapping[str, AgentLike]:
+    if agents is None:
+        return {}
+    found = agents if isinstance(agents, Mapping) else {"": agents}
+    for name, one in found.items():
+        if not isinstance(name, str) or not (callable(one) or hasattr(one, "call")):
+            raise InvalidNode(f"agents={{{name!r}: …}}: {one!r} is not an agent", place=place)
     return found
 
 

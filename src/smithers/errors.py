@@ -290,6 +290,15 @@ class PlanChanged(RefusedError):
     default_hint = "look with --plan; then add `--rerun changed` or `--rerun NODE`, or leave --strict out"
 
 
+class ReloadRefused(RefusedError):
+    """A run that goes on cannot be driven by the code that was edited; it keeps the code that it has."""
+
+    code = "RELOAD_REFUSED"
+    default_hint = (
+        "the run goes on with the code that it has; save a version that fits, or pause and resume it"
+    )
+
+
 class InputChanged(RefusedError):
     code = "INPUT_CHANGED"
     default_hint = "resume without --input, or start a new run with the new input"

@@ -13,7 +13,7 @@ from smithers.cli.load import Target, load
 from smithers.cli.options import with_store
 from smithers.cli.streams import stdout_kept
 from smithers.cli.wanted import Wanted
-from smithers.cli.watched import follow, watched
+from smithers.cli.watched import follow, hot_for, watched
 from smithers.errors import RunNotFound, UsageRefused, WorkflowNotFound
 from smithers.records import RunState
 
@@ -120,6 +120,7 @@ def _drive(host: Host, claim: Claim, target: Target, wanted: Wanted) -> int:
         try:
             workflow = load(target)
             _check_workflow(claim.row, workflow.name)
+            hot = hot_for(target, workflow, host, wanted)
             handle, frames, interrupt = watched(
                 lambda watch: workflow.resume(
                     host,
@@ -134,7 +135,7 @@ def _drive(host: Host, claim: Claim, target: Target, wanted: Wanted) -> int:
         except BaseException:
             host.release(claim)
             raise
-        end = follow(handle, frames, interrupt, claim.row, host)
+        end = follow(handle, frames, interrupt, claim.row, host, hot)
     return told(end, interrupt.number, wanted)
 
 

@@ -14,7 +14,7 @@ from smithers.cli.options import SpanType, json_option, store_option
 from smithers.cli.resumed import file_of, resume_run, run_name, show_plan
 from smithers.cli.streams import stdout_kept
 from smithers.cli.wanted import Wanted, check_words, resume_word
-from smithers.cli.watched import follow, watched
+from smithers.cli.watched import follow, hot_for, watched
 from smithers.errors import RunExists, RunNotFound
 from smithers.ids import check_run_id
 
@@ -55,6 +55,7 @@ from smithers.ids import check_run_id
     "--retry", multiple=True, metavar="NODE", help="With --resume: try again what failed or was skipped."
 )
 @click.option("--strict", is_flag=True, help="Render twice and compare; refuse to keep what has changed.")
+@click.option("--hot", is_flag=True, help="Take over edits of the workflow's files while it runs.")
 @click.option("--detach", "-d", is_flag=True, help="Run in the background; print its id, pid and log.")
 @json_option
 @store_option
@@ -70,6 +71,7 @@ def up(
     rerun: tuple[str, ...],
     retry: tuple[str, ...],
     strict: bool,
+    hot: bool,
     detach: bool,
     is_json: bool,
     store: str | None,
@@ -82,7 +84,7 @@ def up(
     word = resume_word(resume, run_id)
     if run_id is not None:
         check_run_id(run_id)
-    check_words(word, is_plan=is_plan, rerun=rerun, retry=retry, detach=detach)
+    check_words(word, is_plan=is_plan, rerun=rerun, retry=retry, detach=detach, hot=hot)
     if file is None:
         file = file_of(word, store)
     wanted = Wanted(
@@ -98,6 +100,7 @@ def up(
         rerun,
         retry,
         strict,
+        hot,
     )
     target = locate(file)
     path = _store_path(target, wanted)
@@ -144,6 +147,8 @@ def _detach(target: Target, path: Path, wanted: Wanted) -> int:
     if wanted.rehearse:
         words.append("--rehearse")
     words += wanted.words()
+    if wanted.hot:
+        words.append("--hot")
     words += ["--linger", f"{wanted.linger_ms}ms", "--store", str(path)]
     return start_detached(Background(path, run_id, words, wanted.given, wanted.store, wanted.is_json))
 
@@ -157,6 +162,7 @@ def _start(target: Target, path: Path, wanted: Wanted) -> int:
     with stdout_kept():
         workflow = load(target)
         host = Host(path, durability=workflow.definition.durability)
+        hot = hot_for(target, workflow, host, wanted)
         try:
             handle, frames, interrupt = watched(
                 lambda watch: workflow.start(
@@ -170,7 +176,7 @@ def _start(target: Target, path: Path, wanted: Wanted) -> int:
                     strict=wanted.strict,
                 )
             )
-            end = follow(handle, frames, interrupt, None, host)
+            end = follow(handle, frames, interrupt, None, host, hot)
         finally:
             host.close()
     return told(end, interrupt.number, wanted)

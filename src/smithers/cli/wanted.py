@@ -30,6 +30,8 @@ class Wanted:
     """Finished tasks to execute again, or `changed`."""
     retry: tuple[str, ...] = ()
     strict: bool = False
+    hot: bool = False
+    """Edits of the workflow's files are taken over while it runs."""
 
     def words(self) -> list[str]:
         """The options that say what is executed again."""
@@ -44,15 +46,22 @@ class Wanted:
 
 
 def check_words(
-    resume: str | None, *, is_plan: bool, rerun: tuple[str, ...], retry: tuple[str, ...], detach: bool
+    resume: str | None,
+    *,
+    is_plan: bool,
+    rerun: tuple[str, ...],
+    retry: tuple[str, ...],
+    detach: bool,
+    hot: bool,
 ) -> None:
     """Refuse what means nothing without a run that is resumed."""
     if resume is None and (is_plan or rerun or retry):
         option = "--plan" if is_plan else "--rerun" if rerun else "--retry"
         hint = "what a new run would begin with shows `smithers graph FILE`" if is_plan else None
         raise UsageRefused(f"{option} is about a run that is resumed: add --resume", hint=hint)
-    if is_plan and detach:
-        raise UsageRefused("--plan only looks; there is nothing to detach")
+    if is_plan and (detach or hot):
+        what = "detach" if detach else "reload"
+        raise UsageRefused(f"--plan only looks; there is nothing to {what}")
 
 
 def resume_word(resume: str | None, run_id: str | None) -> str | None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from queue import Empty
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smithers.cli.interrupt import Interrupt
 
 if TYPE_CHECKING:
+    from smithers.authoring import Workflow
+    from smithers.cli.display import Display
+    from smithers.cli.hot import Hot
+    from smithers.cli.load import Target
+    from smithers.cli.wanted import Wanted
     from smithers.engine.handle import Handle, RunEnd
     from smithers.engine.host import Host
     from smithers.engine.mailbox import Mailbox
@@ -37,18 +43,41 @@ def watched(
     return handle, frames, interrupt
 
 
+def hot_for(target: Target, workflow: Workflow[Any, Any], host: Host, wanted: Wanted) -> Hot | None:
+    """What takes over edits of a workflow that was just loaded, if that is wanted."""
+    if not wanted.hot:
+        return None
+    from smithers.cli.hot import Hot
+
+    return Hot(target, workflow.definition, host.project)
+
+
 def follow(
     handle: Handle,
     frames: Mailbox[FrameWrite],
     interrupt: Interrupt,
     resumed: RunRow | None,
     host: Host,
+    hot: Hot | None = None,
 ) -> RunEnd:
-    """Show the run until it leaves this process."""
+    """Show the run until it leaves this process.
+
+    Args:
+        hot: takes over edits of the run's files meanwhile.
+    """
     from smithers.cli.display import display_for
 
     name = handle.started.result()
-    display = display_for(name, resumed, host)
+    try:
+        with hot.watching(handle, host.engine.post) if hot is not None else nullcontext():
+            display = display_for(name, resumed, host)
+            _show(handle, frames, display)
+    finally:
+        interrupt.restore()
+    return handle.ended.result()
+
+
+def _show(handle: Handle, frames: Mailbox[FrameWrite], display: Display) -> None:
     try:
         while not handle.ended.done():
             try:
@@ -62,5 +91,3 @@ def follow(
             display.frame(frames.get_nowait())
     finally:
         display.close()
-        interrupt.restore()
-    return handle.ended.result()

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from smithers.errors import OutsideScript
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
-    from smithers.nodes import Node
+    from smithers.nodes import AgentLike, Node
 
 OnMaxReached = Literal["return-last", "fail"]
 
@@ -56,6 +56,27 @@ class Script(Protocol):
 
     def random(self) -> float:
         """From 0 up to 1."""
+        ...
+
+    @property
+    def input(self) -> Any:
+        """The run's input."""
+        ...
+
+    @property
+    def agents(self) -> Mapping[str, AgentLike]:
+        """Those that the workflow names."""
+        ...
+
+    phase: str
+    """What `dynamic.phase` said last."""
+
+    def name_of(self, kind: str) -> str:
+        """`kind`, and from its second use in a scope on `kind:2`, `kind:3`, …"""
+        ...
+
+    def say(self, text: str) -> None:
+        """Write a line into the run's log, unless the script only goes through it again."""
         ...
 
     def queue(self) -> None:

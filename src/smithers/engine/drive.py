@@ -22,6 +22,7 @@ from smithers.nodes import Task
 from smithers.plan import PlanNode
 from smithers.records import (
     AttemptRow,
+    BlockMove,
     EventType,
     FrameWrite,
     HeartbeatRow,
@@ -56,8 +57,9 @@ from .mail import Mail
 from .memory import Memory
 from .planning import Planning
 from .pure import Twice
+from .rechecking import Rechecking, pending_rerun
 from .scope import SCRIPT_KEY
-from .scripting import Rechecking, Scripting
+from .scripting import Scripting
 from .settling import Settling
 from .starting import Starting
 from .terms import Ended, Terms, Wires
@@ -119,11 +121,13 @@ class Drive:
         self._failure: SmithersError | None = None
         self._cut_off: list[AttemptRow] = []
         self._mail = Mail()
-        self._notes: list[str] = []
-        """What the store had to say about the last frame; the next one tells it."""
-        self._telling: list[str] = []
+        self._notes: list[tuple[EventType, Mapping[str, Any]]] = []
+        """What is to be said beside what happens in the run; the next frame tells it."""
+        self._telling: list[tuple[EventType, Mapping[str, Any]]] = []
         """What the last frame told, in case it came to nothing."""
         self._first_event = EventType.RUN_STARTED
+        self._rerun: tuple[NodeKey, ...] = ()
+        """What of a script is executed again because somebody asked for it."""
         self._reopened: list[tuple[NodeKey, int]] = []
         """Settled work that this resume does again, and its new generations; the first frame tells of it."""
 
@@ -187,10 +191,12 @@ class Drive:
         self._cut_off = self.memory.restore(stored, set())
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
+        again = tuple(again)
         self._reopened = [(key, self.memory.reopen(key)) for key in again]
         self.memory.asked.update(again)
         self._open_script(stored)
-        self._rechecking = Rechecking(marks or {}, [key for key, _ in self._reopened], self._mark_now)
+        self._rerun = tuple(again) if self.definition.is_script else ()
+        self._rechecking = Rechecking(marks or {}, (*self._rerun, *pending_rerun(stored)), self._mark_now)
         for message in self._mail.sort(stored):
             self.take(message)
         # A cancel that its owner died over, when last parts had begun: they go on, and the run ends by them.
@@ -228,24 +234,41 @@ class Drive:
         fresh = Drive(
             self.definition, memory, self.terms, self._random, self._wires, self._ctx, self._scripting
         )
+        self._hand_over(fresh, stored, in_flight)
+        fresh.doubts = self.doubts + 1
+        fresh._notes = [*self._telling, *self._notes]
+        for job in fresh.jobs.values():
+            if job.view.state is self.memory:  # not one that goes on under code from before a swap
+                job.view.state = memory
+        return fresh
+
+    def under(self, definition: Definition, stored: StoredRun, in_flight: Iterable[Job]) -> Drive:
+        """This run from its rows, under another definition of its workflow; this one is left as it is.
+
+        Attempts in flight keep what they began with: their code, its `ctx`, and the state that this reads.
+        """
+        memory = Memory(self.memory.name, stored.run.input, definition.input_model)
+        fresh = Drive(definition, memory, self.terms, self._random, self._wires)
+        self._hand_over(fresh, stored, in_flight)
+        fresh.doubts = self.doubts
+        fresh._notes = list(self._notes)
+        return fresh
+
+    def _hand_over(self, fresh: Drive, stored: StoredRun, in_flight: Iterable[Job]) -> None:
+        """Give what no row holds to a drive of the same run, and the rows."""
         fresh._stop = self._stop
         fresh._is_draining, fresh._idle_ms = self._is_draining, self._idle_ms
-        fresh.doubts = self.doubts + 1
         fresh._planning.is_cancelled = self._planning.is_cancelled
         fresh.begin_under(stored.run.id, stored.run.fence)
         fresh._starting.is_first = False
         jobs = {job.key: job for job in in_flight}
-        fresh._cut_off = memory.restore(stored, set(jobs))
+        fresh._cut_off = fresh.memory.restore(stored, set(jobs))
         fresh._planning.restore(stored.mounts)
         fresh._settling.jobs.update(jobs)
         fresh._settling.lingering.update(self._settling.lingering)
         fresh._settling.refused.update(self._settling.refused)
-        fresh._notes = [*self._telling, *self._notes]
-        for job in jobs.values():
-            job.view.state = memory
         fresh.to_start = [job for job in self.to_start if jobs.get(job.key) is job]
         fresh.to_cancel = [job for job in self.to_cancel if jobs.get(job.key) is job]
-        return fresh
 
     def preview(self, player: ScriptPlayer) -> PlanNode:
         """Render and plan the first frame, and run nothing."""
@@ -317,10 +340,13 @@ class Drive:
                 draft.write.run_change = RunChange(RunState.RUNNING)
         for key, generation in self._reopened:
             draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation, "asked": True})
-        self._reopened = []
+        if self._rerun:
+            # Stored: whoever goes on with it after a crash has to know what it was about.
+            draft.write.blocks.append(BlockMove(SCRIPT_KEY, None, 0, again=self._rerun))
+        self._reopened, self._rerun = [], ()
         self._telling, self._notes = self._notes, []
-        for note in self._telling:
-            draft.event(EventType.RUN_WARNING, None, 0, {"message": note})
+        for kind, data in self._telling:
+            draft.event(kind, None, 0, data)
         for row in self._cut_off:
             self._settling.lose(draft, row)
         self._cut_off = []
@@ -411,6 +437,11 @@ class Drive:
         if self._scripting is not None:
             self._scripting.close(drops=self.terms.is_leaving)
 
+    def step_aside(self) -> None:
+        """Another drive goes on with the run in this process, by code of its own."""
+        if self._scripting is not None:
+            self._scripting.close(drops=False)  # dropped, it would go on with whatever else it waits for
+
     def note_beat(self, job: Job) -> HeartbeatRow | None:
         """The row of an attempt's newest heartbeat data; None: it does not run any more."""
         if self.jobs.get(job.key) is not job or job.pending_beat is None:
@@ -423,6 +454,20 @@ class Drive:
     @property
     def _is_stopping(self) -> bool:
         return self._stop is not None or self._failure is not None
+
+    @property
+    def is_leaving(self) -> bool:
+        """The run ends, or pauses: nothing is rendered for its sake any more."""
+        schedule = self.memory.schedule
+        is_unwinding = self._planning.is_cancelled or (schedule is not None and schedule.is_unwinding)
+        return is_unwinding or self._is_stopping or self._is_draining or self.ended is not None
+
+    @property
+    def failure(self) -> SmithersError | None:
+        """Why the run fails, or will once what runs has ended."""
+        schedule = self.memory.schedule
+        cause = schedule.failed_by if schedule is not None else None
+        return self._failure or (self._planning.cause(cause) if cause is not None else None)
 
     def stop(self, state: RunState) -> None:
         """Pause or cancel: nothing new starts, attempts in flight are cut off and do not count."""
@@ -455,9 +500,14 @@ class Drive:
             self.memory.schedule.cancel()
 
     def note(self, notes: Sequence[str]) -> bool:
-        """Have the next frame tell these; False: there will be none."""
-        self._notes.extend(notes)
+        """Have the next frame tell what the store had to say; False: there will be none."""
+        for text in notes:
+            self.tell(EventType.RUN_WARNING, {"message": text})
         return self.ended is None
+
+    def tell(self, kind: EventType, data: Mapping[str, Any]) -> None:
+        """Have the next frame tell this of the run."""
+        self._notes.append((kind, data))
 
     def refuse(self, frame: FrameWrite, error: RowsRefused) -> None:
         """Tables of the user's did not take outputs of this frame: those attempts have failed."""

@@ -30,7 +30,7 @@ from .handle import Handle
 from .job import Job, Outcome, Stopped
 from .lease import LeaseKeeper
 from .mailbox import Mailbox
-from .message import Beat, Close, JobEnded, Lost, Message, New, Resume, ScriptMoved, StopRun
+from .message import Beat, Close, JobEnded, Lost, Message, New, Resume, ScriptMoved, StopRun, Swap, Unfit
 from .policy import out_of_time
 from .steady import SteadyClock
 from .terms import Wires
@@ -181,6 +181,9 @@ class Engine:
                 self.fleet.begin(message)
             case StopRun(handle, state):
                 if not self.fleet.stop(handle, state):
+                    self._mailbox.put(message)
+            case Swap() | Unfit():
+                if not self.fleet.swap(message):
                     self._mailbox.put(message)
             case Lost():
                 self.has_lost = True

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from smithers.errors import SmithersError
 from smithers.ids import NodeKey
 from smithers.records import RunRow, RunState
 
@@ -75,6 +76,33 @@ class StopRun:
     state: RunState
 
 
+def _keep() -> None:
+    """Nothing was installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Drive a run of this engine by another definition of its workflow, from its next frame on.
+
+    If the run cannot go on by it, it stays with the one it has, and a warning is stored that says why.
+    """
+
+    handle: Handle
+    definition: Definition
+    changed: tuple[str, ...]
+    """Files that were edited, as they are shown."""
+    install: Callable[[], Callable[[], None]] = lambda: _keep
+    """Makes its modules the ones that are found by their names; returns what takes that back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """What was edited of a run's workflow cannot even be imported: have a warning stored."""
+
+    handle: Handle
+    error: SmithersError
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
     """This engine's lease is gone, and with it everything it held."""
@@ -87,4 +115,4 @@ class Close:
     done: Callable[[], None]
 
 
-Message: TypeAlias = New | Resume | JobEnded | Beat | ScriptMoved | StopRun | Lost | Close
+Message: TypeAlias = New | Resume | JobEnded | Beat | ScriptMoved | StopRun | Swap | Unfit | Lost | Close

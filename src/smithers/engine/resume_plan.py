@@ -16,6 +16,7 @@ from .compare import EARLIER, Comparison, Finding
 from .definition import Definition
 from .dependants import Dependants, is_open
 from .prospect import Prospect
+from .rechecking import marks_of
 from .scope import SCRIPT_KEY
 from .terms import Terms
 from .verdict import PlannedNode, ResumePlan, Wish
@@ -85,19 +86,8 @@ class _Planner:
             tuple(nodes),
             tuple(self._again),
             tuple(self._notes(nodes)),
-            self._marks() if self._is_script and self._again else {},
+            marks_of(self._history) if self._is_script and self._again else {},
         )
-
-    def _marks(self) -> dict[NodeKey, bytes]:
-        """What finished tasks were when they ran."""
-        generations = self._stored.generations
-        return {
-            row.key: row.fingerprint
-            for row in self._history.attempts
-            if row.state is AttemptState.FINISHED
-            and row.fingerprint is not None
-            and row.generation == generations.get(row.key, 0)
-        }
 
     def _choose(self, definition: Definition, terms: Terms, dependants: Dependants) -> None:
         """Find what is executed again, and play on from there."""

@@ -164,6 +164,13 @@ class CloseScope:
 
 
 @dataclass(frozen=True, slots=True)
+class Say:
+    """A line for people."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Returned:
     """The script has ended with a value."""
 
@@ -181,7 +188,7 @@ class Raised:
     """Calls whose failure it let pass."""
 
 
-Move: TypeAlias = Ask | Withdraw | OpenLoop | EndPass | OpenBlock | CloseScope | Returned | Raised
+Move: TypeAlias = Ask | Withdraw | OpenLoop | EndPass | OpenBlock | CloseScope | Say | Returned | Raised
 """What a script does, in the order in which it does it."""
 
 

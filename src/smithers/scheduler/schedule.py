@@ -355,6 +355,12 @@ class Schedule:
         return self._live.region.unwinds
 
     @property
+    def failed_by(self) -> NodeKey | None:
+        """The failure by which the run unwinds; None: it does not, or because it was told to stop."""
+        cause = self._live.region.cause
+        return cause[1] if cause is not None else None
+
+    @property
     def has_last_parts(self) -> bool:
         """Whether blocks have begun that have not ended: `finally` and compensations may be to come."""
         return self._live.root.begun > 0

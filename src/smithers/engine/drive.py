@@ -267,6 +267,7 @@ class Drive:
         fresh._settling.jobs.update(jobs)
         fresh._settling.lingering.update(self._settling.lingering)
         fresh._settling.refused.update(self._settling.refused)
+        fresh._settling.returned.update(self._settling.returned)
         fresh.to_start = [job for job in self.to_start if jobs.get(job.key) is job]
         fresh.to_cancel = [job for job in self.to_cancel if jobs.get(job.key) is job]
 

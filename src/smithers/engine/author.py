@@ -31,7 +31,7 @@ from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest, Child, P
 from smithers.process import GRACE_S, Attempt, AttemptProcesses, Processes
 from smithers.workers import Workers, is_async, on_thread
 
-from .author_loop import AuthorLoop
+from .author_loop import BLOCKER, AuthorLoop, name_blocker
 from .cache import look_up, note_seen
 from .encode import encode_output
 from .failure import classify, describe
@@ -122,14 +122,14 @@ class Author:
             Attempt(job.run, job.ctx.run_id, job.fence, job.key, job.generation, job.attempt)
         )
 
-    def watch(self, now_ms: int, in_flight: Iterable[Job]) -> Job | None:
+    def watch(self, now_ms: int, in_flight: Iterable[Job]) -> str | None:
         """Notice a coroutine that has blocked the loop for a second; what waits behind it gets another loop.
 
         Args:
             now_ms: monotonic.
             in_flight: all attempts of this engine.
         Returns:
-            The job that blocks, the first time it is noticed.
+            What blocks, the first time it is noticed.
         """
         loop = self._loop
         if loop is None:
@@ -144,7 +144,7 @@ class Author:
         self._loop = None
         blocking = asyncio.current_task(loop)
         self._move_from(loop, in_flight)
-        return getattr(blocking, "smithers_job", None) if blocking is not None else None
+        return getattr(blocking, BLOCKER, None)
 
     def _move_from(self, blocked: asyncio.AbstractEventLoop, in_flight: Iterable[Job]) -> None:
         """Begin elsewhere what has not begun: it may be what the blocking code waits for."""
@@ -212,7 +212,7 @@ def _spawn_all(loop: asyncio.AbstractEventLoop, jobs: Sequence[Job]) -> None:
                 continue
             handle = job.handle = loop.create_task(_drive(job, loop))
         handle.add_done_callback(partial(_never_begun, job))
-        handle.smithers_job = job  # type: ignore[attr-defined]
+        name_blocker(handle, f"{job} ({job.task.place})")
 
 
 def _never_begun(job: Job, handle: asyncio.Task[None]) -> None:

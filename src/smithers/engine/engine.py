@@ -214,9 +214,8 @@ class Engine:
         blocking = self._effects.author.watch(now_ms, in_flight)
         if blocking is not None:
             _log.warning(
-                "%s has blocked the event loop for a second (%s); use a plain `def` for code that blocks",
+                "%s has blocked the event loop for a second; put what blocks into a task with a plain `def`",
                 blocking,
-                blocking.task.place,
             )
 
     def _check_time(self) -> None:

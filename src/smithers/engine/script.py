@@ -25,6 +25,7 @@ from smithers.nodes import AgentLike, Node, Task
 from smithers.nodes.node import here
 from smithers.scheduler import Settled
 
+from .author_loop import name_blocker
 from .definition import Definition
 from .returned import encode_returned
 from .scope import (
@@ -220,6 +221,7 @@ class LiveScript:
 
     def adopt(self, task: Any) -> None:
         self._tasks.add(task)
+        name_blocker(task, f"the script of {self.definition.name} ({self.definition.place})")
 
     def _settle_down(self) -> None:
         """Something of it was set going: wait until it rests."""

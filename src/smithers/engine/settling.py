@@ -181,7 +181,7 @@ class Settling:
         """A callable read what is not there yet: the attempt does not count, the task waits for it."""
         schedule = self._memory.schedule
         source = schedule.vertex(target) if schedule is not None else None
-        if isinstance(source, Leaf) and source.is_settled:
+        if isinstance(source, Leaf) and source.is_settled and not self._has_come(job, target):
             error = MissingOutput(
                 f"{job.key.node} reads {target}, which has settled without an output", place=job.task.place
             )
@@ -190,6 +190,11 @@ class Settling:
         draft.end_attempt(job.key, job.attempt, AttemptState.CANCELLED)
         draft.event(EventType.NODE_BLOCKED, job.key, job.attempt, {"waits_for": target})
         self._planning.settle(job.key, Blocked(target))
+
+    def _has_come(self, job: Job, target: str) -> bool:
+        """Whether an output has been stored since an attempt began: its next one sees it."""
+        rows = self._memory.rows.of(target).values()
+        return any(row.seq > (job.view.seq or 0) for row in rows)
 
     def _return(self, draft: Draft, job: Job, lookup: Lookup, refusal: str) -> None:
         """A table of the user's does not take the output that the cache had: the task is executed after all.

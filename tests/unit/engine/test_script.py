@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -852,6 +853,16 @@ def test_a_script_that_leaves_the_interpreter_fails_its_run_alone(play: Play) ->
     result = play.run(flow)
     assert result.error is not None
     assert "raised SystemExit: 3" in result.error["message"]
+
+
+def test_a_script_that_blocks_its_loop_is_named(play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    async def flow(ctx: Context) -> None:
+        end = time.monotonic() + 10
+        while "blocked the event loop" not in caplog.text and time.monotonic() < end:
+            time.sleep(0.05)  # noqa: ASYNC251 - what it must not do
+
+    assert play.run(flow).status == "finished"
+    assert f"the script of flow ({__file__}" in caplog.text
 
 
 def test_what_a_script_raised_is_told_with_its_line(play: Play) -> None:

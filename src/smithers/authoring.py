@@ -385,7 +385,8 @@ class Workflow(Generic[In, Out]):
             linger_ms,
             find_table,
             strict,
-            host.ends_process,
+            cache=None if rehearse else host.cache,
+            is_leaving=host.ends_process,
         )
 
     def result(self, end: RunEnd) -> RunResult[Out]:

@@ -11,6 +11,7 @@ from .shape import OutputShape, UserRow
 from .state import AttemptState, EventType, FailureClass, NodeState, RunState, Verdict
 
 if TYPE_CHECKING:
+    from .kin import KeptChild
     from .row import NewRun
 
 
@@ -176,6 +177,9 @@ class FrameWrite:
     rendered: bool = False
     creates: NewRun | None = None
     """The run that this first frame brings into being."""
+    then: FrameWrite | None = None
+    """The first frame of the run that this one goes on as: stored with it, or not at all."""
+    children: list[KeptChild] = field(default_factory=list)
     run_change: RunChange | None = None
     events: list[EventRow] = field(default_factory=list)
     started: list[AttemptStart] = field(default_factory=list)

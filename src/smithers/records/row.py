@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 from smithers.ids import NodeKey
 
 from .frame import OutputRef, OutputRow, Wakeup
+from .kin import ALONE, Kin, NewChild
 from .state import AttemptState, FailureClass, InboxKind, NodeState, RunState, Verdict
 
 
@@ -67,6 +68,7 @@ class RunRow:
     owner: Owner | None
     health: OwnerHealth
     output: OutputRef | None
+    kin: Kin = ALONE
 
 
 class NodeRow(NamedTuple):
@@ -172,6 +174,10 @@ class StoredRun:
     inbox: list[InboxRow]
     last_ms: int = 0
     """Wall clock of the last frame."""
+    children: dict[tuple[NodeKey, int], int] = field(default_factory=dict)
+    """Runs that are what its nodes do, by key and generation."""
+    carried: str | None = None
+    """JSON text that the run before it handed over; None: there was none before it."""
 
 
 @dataclass(slots=True)
@@ -208,6 +214,9 @@ class NewRun:
     created_ms: int
     owner: int
     """Who drives it from its first frame on."""
+    child_of: NewChild | None = None
+    carried: str | None = None
+    """JSON text that the run before it, in whose last frame it is created, hands over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,3 +226,5 @@ class RunFilter:
     states: Sequence[RunState] = ()
     workflow: str | None = None
     limit: int | None = None
+    tops: bool = False
+    """Only runs that are nobody's child, and of each lineage only the newest."""

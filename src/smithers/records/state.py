@@ -92,6 +92,7 @@ class EventType(IntEnum):
     RUN_WARNING = 9
     CANCEL_REQUESTED = 10
     PAUSE_REQUESTED = 11
+    RUN_CONTINUED = 12
     NODE_STARTED = 20
     NODE_FINISHED = 21
     NODE_FAILED = 22
@@ -101,6 +102,7 @@ class EventType(IntEnum):
     NODE_LOST = 26
     NODE_BLOCKED = 27
     NODE_REOPENED = 28
+    CHILD_STARTED = 29
     PASS_ENDED = 40
     LOOP_DONE = 41
     BLOCK_MOVED = 50
@@ -130,6 +132,12 @@ class InboxKind(IntEnum):
 
 TOLERATED: Final = "continued"
 """Stored reason of a node that failed for good, and whose failure its `continue_on_fail` tolerated."""
+
+IN_PART: Final = "in part"
+"""Stored reason of a node that finished, and whose own run tolerated a failure."""
+
+STATE_LIMIT_BYTES: Final = 10_000_000
+"""What one run hands over to the next may have so many bytes."""
 
 INPUT_LIMIT_BYTES: Final = 1 << 20
 """Inputs above this are refused."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from smithers.nodes import SagaStep as SagaStep
     from smithers.nodes import Sequence as Sequence
     from smithers.nodes import SqlTable as SqlTable
+    from smithers.nodes import Subflow as Subflow
     from smithers.nodes import Task as Task
     from smithers.nodes import TryCatchFinally as TryCatchFinally
     from smithers.ports import Agent as Agent
@@ -64,6 +65,7 @@ _HOMES = {
     "Sequence": "smithers.nodes",
     "SmithersError": "smithers.errors",
     "SqlTable": "smithers.nodes",
+    "Subflow": "smithers.nodes",
     "Task": "smithers.nodes",
     "TryCatchFinally": "smithers.nodes",
     "Workflow": "smithers.authoring",
@@ -94,6 +96,7 @@ __all__ = [
     "Sequence",
     "SmithersError",
     "SqlTable",
+    "Subflow",
     "Task",
     "TryCatchFinally",
     "Workflow",

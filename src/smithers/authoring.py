@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Generic, Literal, overload
@@ -282,7 +282,7 @@ class Workflow(Generic[In, Out]):
             config["rehearse"] = True
         engine = host.engine
         handle = engine.handle(watch)
-        terms = self._terms(host, limit, rehearse, linger_ms, strict=strict)
+        terms = replace(self._terms(host, limit, rehearse, linger_ms, strict=strict), config=config)
         engine.post(New(self.definition, run_id, text, config, terms, handle))
         return handle
 
@@ -307,12 +307,14 @@ class Workflow(Generic[In, Out]):
         try:
             engine = host.engine
             terms = self._terms(host, limit, rehearse, linger_ms, strict=bool(wish and wish.strict))
-            again = _plan(host, claim.row, self.definition, terms, wish).again if wish else ()
+            terms = replace(terms, config={**claim.row.config, **({"rehearse": True} if rehearse else {})})
+            plan = _plan(host, claim.row, self.definition, terms, wish) if wish else None
+            again, afresh = (plan.again, plan.afresh) if plan is not None else ((), frozenset())
         except BaseException:
             host.release(claim)
             raise
         handle = engine.handle(watch)
-        engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle, again))
+        engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle, again, afresh))
         try:
             _wait(handle.started)
         except KeyboardInterrupt:
@@ -394,7 +396,7 @@ class Workflow(Generic[In, Out]):
         text = encode_input(self.definition.input_model, input, self.name)
         memory = Memory("graph", text, self.definition.input_model)
         terms = Terms("", None, None, lambda task: ())
-        drive = Drive(self.definition, memory, terms, Random(0), Wires(_no_job, _no_job))
+        drive = Drive(self.definition, memory, terms, Random(0), Wires(_no_job, _no_job, _no_job))
         return drive.preview()
 
     # --- Where ----------------------------------------------------------------------------------
@@ -403,9 +405,7 @@ class Workflow(Generic[In, Out]):
         """How to load this workflow again: relative to the project where it lies in it."""
         found = self._sources.get(project)
         if found is None:
-            file = Path(self.place.file).resolve()
-            shown = file.relative_to(project) if file.is_relative_to(project) else file
-            found = self._sources[project] = f"{shown.as_posix()}:{self.__name__}"
+            found = self._sources[project] = self.definition.source(project)
         return found
 
     def _store_path(self, store: str | Path | None) -> Path:

@@ -375,6 +375,20 @@ class TaskFailed(TaskError):
     code = "TASK_FAILED"
 
 
+class ChildFailed(TaskError):
+    """The run of a sub-workflow failed."""
+
+    code = "CHILD_FAILED"
+    default_hint = "see `smithers why RUN` of that run; a resume of its parent tries again what failed in it"
+
+
+class ChildCancelled(TaskError):
+    """The run of a sub-workflow was cancelled by itself, and not with the run that it belongs to."""
+
+    code = "CHILD_CANCELLED"
+    default_hint = "a resume of the run that it belongs to goes on with it"
+
+
 class RunFailed(TaskError):
     """The run that was awaited did not finish."""
 

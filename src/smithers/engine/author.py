@@ -31,9 +31,9 @@ from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest, Child, P
 from smithers.process import GRACE_S, Attempt, AttemptProcesses, Processes
 from smithers.workers import Workers, is_async, on_thread
 
-from .encode import encode_output
+from .encode import child_input, encode_output
 from .failure import classify, describe
-from .job import Done, Failed, Job, NotYet, Outcome, Stopped
+from .job import Called, Done, Failed, Job, NotYet, Outcome, Stopped
 from .remote import work_in_process
 
 CORRECTIONS = 3
@@ -89,6 +89,10 @@ class Author:
             for job in coroutines:
                 job.loop = loop
             loop.call_soon_threadsafe(_spawn_all, loop, coroutines)
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Run something that may block on a thread. It must not raise."""
+        self._workers.submit(work)
 
     def cancel(self, job: Job) -> None:
         """Ask a job to end. A thread cannot be asked: its result is discarded when it comes."""
@@ -232,6 +236,9 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
                 outcome = Done(
                     encode_output(job.task, job.model, made(*arguments(job)) if callable(made) else made)
                 )
+            case "child":
+                _call_child(job)
+                return
             case _:
                 outcome = await _call_agents(job)
     except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
@@ -244,6 +251,15 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
         if job.processes.was_refused and not isinstance(outcome, Done):
             outcome = Stopped()  # what it says whose programs were ended from outside says nothing about it
     job.report(job, outcome)
+
+
+def _call_child(job: Job) -> None:
+    """Work out the input of the run that an attempt is; the engine begins it."""
+    made = job.task.value
+    text = child_input(job.task, made(*arguments(job)) if callable(made) else made)
+    if job.call is None:
+        raise BugError(f"{job} has nobody to call")
+    job.call(job, Called(text))
 
 
 def _function(job: Job) -> Callable[..., Any]:

@@ -29,3 +29,11 @@ class Definition:
     """Running attempts of one run; None: the default."""
     base: Path | None = None
     """Folder of the workflow's file, for its prompts."""
+
+    def source(self, project: Path | None) -> str:
+        """How to load this workflow again: `file.py:name`, relative to the project where it lies in it."""
+        if self.place is None:
+            return self.name
+        file = Path(self.place.file).resolve()
+        shown = file.relative_to(project) if project is not None and file.is_relative_to(project) else file
+        return f"{shown.as_posix()}:{self.function.__name__}"

@@ -7,7 +7,7 @@ given messages and the time, and returns the frame to commit; after the commit i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any, assert_never
 
@@ -20,12 +20,14 @@ from smithers.errors import (
 from smithers.ids import NodeKey
 from smithers.plan import PlanNode
 from smithers.records import (
+    IN_PART,
     AttemptRow,
     EventType,
     FrameWrite,
     HeartbeatRow,
     InboxKind,
     InboxRow,
+    KeptChild,
     OutputRef,
     RunChange,
     RunState,
@@ -113,6 +115,12 @@ class Drive:
         self._first_event = EventType.RUN_STARTED
         self._reopened: list[tuple[NodeKey, int]] = []
         """Settled work that this resume does again, and its new generations; the first frame tells of it."""
+        self._kept: list[KeptChild] = []
+        """Runs that such work goes on with; the first frame stores it."""
+        self._begun: list[tuple[Job, str]] = []
+        """Attempts whose own runs have begun, and their names; the next frame tells of it."""
+        self.is_stopped_now = False
+        """It was asked to end without its last parts."""
 
     @property
     def run(self) -> int:
@@ -136,17 +144,23 @@ class Drive:
 
     # --- Beginning ------------------------------------------------------------------------------
 
-    def restore(self, stored: StoredRun, again: Iterable[NodeKey] = ()) -> None:
+    def restore(
+        self, stored: StoredRun, again: Iterable[NodeKey] = (), afresh: Collection[NodeKey] = ()
+    ) -> None:
         """Take over a stored run: what is stored as running was cut off.
 
         Args:
             again: settled nodes that are to be executed again.
+            afresh: those among them that do not go on with the run that they had.
         """
         self.begin_under(stored.run.id, stored.run.fence)
         self._cut_off = self.memory.restore(stored, set())
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
-        self._reopened = [(key, self.memory.reopen(key)) for key in again]
+        for key in again:
+            self._reopened.append((key, self.memory.reopen(key)))
+            if key not in afresh and (kept := self.memory.keep_child(key)) is not None:
+                self._kept.append(kept)
         for message in self._mail.sort(stored):
             self.take(message)
         # A cancel that its owner died over, when last parts had begun: they go on, and the run ends by them.
@@ -175,6 +189,7 @@ class Drive:
         fresh._is_draining, fresh._idle_ms = self._is_draining, self._idle_ms
         fresh.doubts = self.doubts + 1
         fresh._planning.is_cancelled = self._planning.is_cancelled
+        fresh.is_stopped_now = self.is_stopped_now
         fresh.begin_under(stored.run.id, stored.run.fence)
         fresh._starting.is_first = False
         jobs = {job.key: job for job in in_flight}
@@ -249,6 +264,11 @@ class Drive:
         for key, generation in self._reopened:
             draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
         self._reopened = []
+        draft.write.children.extend(self._kept)
+        self._kept = []
+        for job, name in self._begun:
+            draft.event(EventType.CHILD_STARTED, job.key, job.attempt, {"run": name})
+        self._begun = []
         self._telling, self._notes = self._notes, []
         for note in self._telling:
             draft.event(EventType.RUN_WARNING, None, 0, {"message": note})
@@ -289,12 +309,17 @@ class Drive:
                 case Finish(is_partial):
                     if not self.memory.facts.nodes:
                         draft.event(EventType.RUN_WARNING, None, 0, {"message": NOTHING_MOUNTED})
+                    is_partial = is_partial or self._has_part()
                     self._end(draft, RunState.PARTIAL if is_partial else RunState.FINISHED)
                     return
                 case Fail(cause):
                     self._failure = planning.cause(cause)
                 case Stop():
                     self._end(draft, RunState.CANCELLED)
+                    return
+                case Deadlock() if self.memory.parked:
+                    # A run of a node was paused by itself: so is this one, and its resume resumes both.
+                    self._end(draft, RunState.PAUSED)
                     return
                 case Deadlock():
                     raise planning.deadlock(decision)
@@ -341,17 +366,49 @@ class Drive:
             self._stop = state
             self.to_cancel.extend(self.jobs.values())
 
+    @property
+    def stopping(self) -> RunState | None:
+        """What it is asked to become: paused or cancelled; None: neither."""
+        return self._stop
+
+    @property
+    def is_draining(self) -> bool:
+        """It is to be paused when what runs has ended."""
+        return self._is_draining
+
+    def drain(self) -> None:
+        """Let nothing new start: the run is paused when what runs has ended by itself."""
+        self._is_draining = True
+
+    def cancel(self) -> None:
+        """End the run, after its last parts if any have begun."""
+        if self._has_last_parts:
+            self._cancel()
+        else:
+            self.stop(RunState.CANCELLED)
+
+    def note_child(self, job: Job, run: int, name: str) -> None:
+        """An attempt's own run has begun, and is stored."""
+        self.memory.children[job.key, job.generation] = run
+        self._begun.append((job, name))
+
+    def _has_part(self) -> bool:
+        """Whether a mounted node's own run has tolerated a failure."""
+        vertex = self._planning.schedule.vertex
+        return any(why == IN_PART and vertex(key.node) for key, why in self.memory.reasons.items())
+
     def take(self, message: InboxRow) -> None:
         """Obey an outsider's message; the next frame tells of it."""
         order = self._mail.open(message)
         if order is None:
             return
-        if order.kind is InboxKind.CANCEL and not order.is_now and self._has_last_parts:
-            self._cancel()
+        if order.kind is InboxKind.CANCEL and not order.is_now:
+            self.cancel()
         elif order.kind is InboxKind.CANCEL or order.is_now:
+            self.is_stopped_now = order.is_now
             self.stop(order.state)
         else:
-            self._is_draining = True
+            self.drain()
 
     @property
     def _has_last_parts(self) -> bool:

@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError
 
 from smithers.context import from_stored
 from smithers.errors import BugError, InputError, InvalidOutput, Place, fault_path
-from smithers.nodes import Task
+from smithers.nodes import Subflow, Task
 from smithers.records import INPUT_LIMIT_BYTES
 
 
@@ -127,6 +127,23 @@ def encode_input(model: type[Any] | None, given: Any, workflow: str) -> str:
     except ValidationError as error:
         raise InputError(f"the input of {workflow} cannot be read back: {error}") from None
     return _limited(text)
+
+
+def child_input(task: Task[Any], given: Any) -> str:
+    """The input of a sub-workflow's run as stored.
+
+    Raises:
+        InputError: it does not fit; with the node's place.
+    """
+    assert isinstance(task, Subflow)
+    definition = task.workflow.definition
+    try:
+        return encode_input(definition.input_model, given, definition.name)
+    except InputError as error:
+        error.place = task.place
+        error.message = f"Subflow {task.id}: {error.message}"
+        error.hint = "see what it takes: its function's `ctx: Context[Model]`"
+        raise
 
 
 def _limited(text: str) -> str:

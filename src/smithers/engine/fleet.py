@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smithers.errors import (
     BugError,
@@ -33,6 +33,7 @@ from smithers.records import (
 )
 from smithers.store.refusal import machine_error
 
+from .children import Children, Wiring
 from .dispatch import Dispatch
 from .drive import Drive
 from .effects import Effects
@@ -42,6 +43,7 @@ from .job import Job, Outcome
 from .memory import Memory
 from .message import New, Resume
 from .release import Releases
+from .run_name import numbered
 from .steady import SteadyClock
 from .terms import Wires
 from .timetable import Timetable
@@ -63,6 +65,8 @@ class Driven:
     handle: Handle
     begins: New | Resume | None
     """What asked for it, until its first frame is stored."""
+    job: Job | None = None
+    """The attempt of another run that it is."""
 
 
 @dataclass(slots=True)
@@ -97,7 +101,11 @@ class Fleet:
         self._touched: dict[int, list[tuple[Job, Outcome]]] = {}
         self.timetable = Timetable()
         self.releases = Releases(effects.leases, clock)
-        self._dispatch = Dispatch(effects.author, clock, self.timetable, report)
+        self.children = Children(
+            effects,
+            Wiring(self.begin, self.settled, self.drive, self._follow, wires.call, self.releases, clock),
+        )
+        self._dispatch = Dispatch(effects.author, clock, self.timetable, report, self.children)
 
     # --- What the engine's loop asks -----------------------------------------------------------------
 
@@ -132,6 +140,8 @@ class Fleet:
         """Drive a new run, or one that this process has claimed, from the next step on."""
         try:
             name = message.row.name if isinstance(message, Resume) else message.name
+            if isinstance(message, New) and message.name is not None:
+                name = numbered(message.name, message.number)
             self._prepare(message, name or short_run_id(self._effects.random))
         except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
             self._refuse(message, as_error(error))
@@ -150,8 +160,16 @@ class Fleet:
         drive = self._driven[run].drive
         for message in messages:
             drive.take(message)
+        if drive.is_draining:
+            self.children.drain(drive)
+        self._follow(drive)
+
+    def _follow(self, drive: Drive) -> None:
+        """See to what a run was told: it must look at it in the next step."""
         self._dispatch.carry_out([drive])
-        self.touch(run)
+        if drive.is_draining:
+            self.children.drain(drive)
+        self.touch(drive.run)
 
     def step(self) -> None:
         """One frame for each run that was touched or begins."""
@@ -201,6 +219,7 @@ class Fleet:
             frame.creates = NewRun(
                 drive.memory.name, new.definition.name, new.terms.source, new.input, new.config,
                 frame.at_ms, self._effects.owner.id,
+                None if new.job is None else self.children.link(new.job),
             )  # fmt: skip
 
     def _commit(self, steps: Sequence[Step]) -> None:
@@ -218,7 +237,8 @@ class Fleet:
         for step, refused in zip(steps, results, strict=True):
             if refused is None:
                 self._acknowledge(step)
-                stored.append(step.driven.drive)
+                if step.driven.drive.run in self._driven:
+                    stored.append(step.driven.drive)
             else:
                 self._refused(step, refused)
         self._dispatch.carry_out(stored)
@@ -246,6 +266,8 @@ class Fleet:
         self._driven[run] = driven
         handle.run = run
         handle.started.set_result(drive.memory.name)
+        if driven.job is not None and not self.children.adopted(driven.job, drive):
+            self._let_go(driven, LeaseLost("the run that it belongs to has left"))
 
     def _refused(self, step: Step, error: Exception) -> None:
         """A frame that alone was not stored."""
@@ -263,6 +285,8 @@ class Fleet:
             self._doubt(step, error)
         elif isinstance(error, RunExists) and isinstance(new, New) and new.name is None:
             self.begin(new)  # under another name
+        elif isinstance(error, RunExists) and isinstance(new, New) and new.job is not None:
+            self.begin(replace(new, number=new.number + 1))
         else:
             self._let_go(driven, error)
 
@@ -280,9 +304,10 @@ class Fleet:
         ref = drive.own_output() if has_output else None
         row = drive.memory.rows.get(ref.key) if ref is not None else None
         body, model = (row.body, row.model) if row is not None else (None, None)
-        driven.handle.ended.set_result(
-            RunEnd(drive.memory.name, ended.state, body, model, ended.error, ended.asked_by, ended.waits)
-        )
+        end = RunEnd(drive.memory.name, ended.state, body, model, ended.error, ended.asked_by, ended.waits)
+        driven.handle.ended.set_result(end)
+        if driven.job is not None:
+            self.children.ended(driven.job, end)
         if not self:
             self._rest()
 
@@ -302,9 +327,9 @@ class Fleet:
         if isinstance(message, Resume):
             stored = self._effects.writer.load(message.row.id)
             self._clock.not_before(stored.last_ms)
-            drive.restore(stored, message.again)
+            drive.restore(stored, message.again, message.afresh)
             drive.begin_under(message.row.id, message.fence)
-        self._beginning.append(Driven(drive, message.handle, message))
+        self._beginning.append(Driven(drive, message.handle, message, message.job))
 
     # --- Doubt --------------------------------------------------------------------------------------
 
@@ -345,6 +370,8 @@ class Fleet:
                 raise LeaseLost(f"{stored.run.name} has a newer owner")
             in_flight = _in_flight(stored, (*drive.jobs.values(), *(job for job, _ in step.outcomes)))
             driven.drive = fresh = drive.rebuilt(stored, in_flight)
+            if driven.job is not None:
+                self.children.rebuilt(driven.job, fresh)
         except Exception as error:  # noqa: BLE001 - the store may be gone for good
             self._let_go(driven, error if isinstance(error, StoreError | LeaseLost) else cause)
             return
@@ -361,7 +388,11 @@ class Fleet:
         if driven.begins is not None:
             self._refuse(driven.begins, error)
             return
-        self._driven.pop(drive.run, None)
+        if self._driven.pop(drive.run, None) is None:
+            return  # with the run that it belongs to
+        for child in self.children.runs_of(drive):
+            if child.run in self._driven:
+                self._let_go(self._driven[child.run], error)
         self._dispatch.abandon(drive)
         # Before anybody else may drive the run: nothing of ours works on it any more.
         self._effects.processes.end_run(drive.run)
@@ -370,6 +401,8 @@ class Fleet:
                 self.releases.release(drive.run, drive.fence)
         finally:
             driven.handle.fail(as_error(error))
+            if driven.job is not None:
+                self.children.refused(driven.job, as_error(error))
 
     def _refuse(self, asked: New | Resume, error: Exception) -> None:
         """A run that does not begin here: it is as it was."""
@@ -378,6 +411,8 @@ class Fleet:
                 self.releases.release(asked.row.id, asked.fence)
         finally:
             asked.handle.fail(as_error(error))
+            if asked.job is not None:
+                self.children.refused(asked.job, as_error(error))
 
     def beat(self, jobs: Sequence[Job]) -> None:
         """Store the heartbeat data that has come, of attempts that still run."""

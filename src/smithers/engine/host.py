@@ -103,11 +103,14 @@ class Host:
         claim = Claim(row, leases.claim(row.id, owner.id))
         try:
             # Behind the new fence: the former owner, if it wakes up, can start nothing any more.
-            reap_run(self.processes.spawner, self.processes.ledger, row.id, row.name)
+            self._reap(row.id, row.name)
         except BaseException:
             self.release(claim)
             raise
         return claim
+
+    def _reap(self, run: int, name: str) -> None:
+        reap_run(self.processes.spawner, self.processes.ledger, run, name)
 
     def release(self, claim: Claim) -> None:
         """Give a claimed run back, unchanged."""
@@ -128,7 +131,7 @@ class Host:
                 leases, owner = self._register()
                 author = Author(self.processes)
                 effects = Effects(
-                    self.store.writer(), leases, owner, self.clock, self.random, self.processes, author
+                    self.store.writer(), leases, owner, self.clock, self.random, self.processes, author, self._reap
                 )
                 self._engine = Engine(effects).start()
             return self._engine

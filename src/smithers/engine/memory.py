@@ -16,6 +16,7 @@ from smithers.records import (
     AttemptRow,
     AttemptState,
     FailureClass,
+    KeptChild,
     NodeRow,
     NodeState,
     OutputRef,
@@ -57,6 +58,12 @@ class Memory:
         self.logs: dict[NodeKey, AttemptLog] = {}
         self.generations: dict[NodeKey, int] = {}
         self.reasons: dict[NodeKey, str] = {}
+        self.children: dict[tuple[NodeKey, int], int] = {}
+        """Runs that are what nodes do, by generation."""
+        self.carried: str | None = None
+        """JSON text that the run before this one handed over."""
+        self.parked: dict[NodeKey, str] = {}
+        """Nodes whose own run is paused, and that run."""
         self.newest_output: OutputRef | None = None
         self.outputs_by_model: dict[str, OutputRef] = {}
         self.workflow = ""
@@ -170,6 +177,7 @@ class Memory:
         self.seq, self.frame = stored.run.seq, stored.run.frame
         self.workflow = stored.run.workflow
         self.generations = dict(stored.generations)
+        self.children, self.carried = dict(stored.children), stored.carried
         for node in stored.nodes:
             self.facts.nodes[node.key] = _settled(node)
             if node.reason:
@@ -190,7 +198,7 @@ class Memory:
         rows = [row for row in stored.attempts if row.key not in reopened]
         cut_off = [row for row in rows if self._restore_attempt(row, in_flight)]
         for wakeup in stored.wakeups:
-            if wakeup.kind == "retry" and wakeup.key not in self.facts.nodes:
+            if wakeup.kind in ("retry", "child") and wakeup.key not in self.facts.nodes:
                 self.facts.nodes[wakeup.key] = Due(wakeup.due_ms)
         self._restore_tree(stored)
         return cut_off
@@ -218,6 +226,8 @@ class Memory:
                 self.facts.nodes[row.key] = Running()
                 return False
             return True
+        if row.state is AttemptState.LOST and self.has_child(row.key):
+            return False
         if row.state is AttemptState.FAILED or row.state is AttemptState.LOST:
             failure = row.failure if row.failure is not None else FailureClass.LOST
             log.failures.append(PastFailure(failure, signature(message_of(row.error or {}))))
@@ -275,6 +285,19 @@ class Memory:
         ref = OutputRef(row.key, generation)
         self.newest_output = ref
         self.outputs_by_model[row.model] = ref
+
+    def has_child(self, key: NodeKey) -> bool:
+        """Whether a node goes on with a run of its own: what cuts off its attempt ends nothing."""
+        return (key, self.generations.get(key, 0)) in self.children
+
+    def keep_child(self, key: NodeKey) -> KeptChild | None:
+        """Let a node's new generation go on with the run of the one before, if it had one."""
+        generation = self.generations.get(key, 0)
+        child = self.children.get((key, generation - 1))
+        if child is None:
+            return None
+        self.children[key, generation] = child
+        return KeptChild(key, generation, child)
 
     def reopen(self, key: NodeKey) -> int:
         """Begin a new generation of a settled node; returns its number."""

@@ -10,7 +10,7 @@ from smithers.ids import NodeKey
 from smithers.records import RunRow, RunState
 
 from .definition import Definition
-from .job import Job, Outcome
+from .job import ChildWord, Job, Outcome
 from .terms import Terms
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ class New:
     config: Mapping[str, Any]
     terms: Terms
     handle: Handle
+    job: Job | None = None
+    """The attempt of another run that it is."""
+    number: int = 1
+    """Rises with each of its names that is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,10 @@ class Resume:
     handle: Handle
     again: tuple[NodeKey, ...] = ()
     """Settled nodes that are to be executed again."""
+    afresh: frozenset[NodeKey] = frozenset()
+    """Those among them that do not go on with the run that they had."""
+    job: Job | None = None
+    """The attempt of another run that it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,14 @@ class JobEnded:
 
     job: Job
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class ChildCall:
+    """Word of a run that an attempt is, before it begins."""
+
+    job: Job
+    word: ChildWord
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +94,4 @@ class Close:
     done: Callable[[], None]
 
 
-Message: TypeAlias = New | Resume | JobEnded | Beat | StopRun | Lost | Close
+Message: TypeAlias = New | Resume | JobEnded | ChildCall | Beat | StopRun | Lost | Close

@@ -194,6 +194,8 @@ class Planning:
         for key in keys:
             generation = self._memory.reopen(key)
             draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
+            if (kept := self._memory.keep_child(key)) is not None:
+                draft.write.children.append(kept)
 
     def _plan_anew(self, schedule: Schedule) -> Schedule:
         return Schedule(
@@ -397,7 +399,7 @@ class Planning:
     def warn_missing(self, draft: Draft) -> None:
         """Say once of each edge that its target is not mounted (yet)."""
         for key, target in self.schedule.missing():
-            if (key, target) not in self._warned:
+            if (key, target) not in self._warned and " " not in target:  # a run is no node that may come
                 self._warned.add((key, target))
                 message = f"waits for {target}, which is not mounted"
                 draft.event(EventType.RUN_WARNING, key, 0, {"message": message})

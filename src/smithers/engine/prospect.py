@@ -42,7 +42,7 @@ class Prospect:
         self, stored: StoredRun, definition: Definition, terms: Terms, again: Iterable[NodeKey] = ()
     ) -> None:
         self.memory = Memory(stored.run.name, stored.run.input, definition.input_model)
-        drive = Drive(definition, self.memory, terms, Random(0), Wires(_unused, _unused))
+        drive = Drive(definition, self.memory, terms, Random(0), Wires(_unused, _unused, _unused))
         drive.restore(stored, again)
         self.planning = drive.foresee(stored.last_ms)
         self.schedule = self.planning.schedule
@@ -174,6 +174,8 @@ def as_of(stored: StoredRun, seq: int, frame: int) -> StoredRun:
         wakeups=[],
         inbox=[],
         last_ms=stored.last_ms,
+        children=stored.children,
+        carried=stored.carried,
     )
 
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from smithers.errors import NodeNotFound, NodeSettled, PassEnded, PlanChanged
 from smithers.ids import NodeKey, passes_of
-from smithers.records import TOLERATED, AttemptState, History, NodeRow, NodeState, RunState
+from smithers.records import IN_PART, TOLERATED, AttemptState, History, NodeRow, NodeState, RunState
 from smithers.scheduler import Settled
 from smithers.scheduler.vertex import Leaf
 
@@ -18,6 +18,8 @@ from .dependants import Dependants, is_open
 from .prospect import Prospect
 from .terms import Terms
 from .verdict import PlannedNode, ResumePlan, Wish
+
+RETRY = "--retry names it"
 
 
 def plan_resume(
@@ -83,6 +85,7 @@ class _Planner:
             tuple(nodes),
             tuple(self._again),
             tuple(self._notes(nodes)),
+            frozenset(key for key, reason in self._again.items() if reason != RETRY),
         )
 
     def _choose(self, definition: Definition, terms: Terms, dependants: Dependants) -> None:
@@ -111,12 +114,13 @@ class _Planner:
                 yield leaf.key, "--rerun names it"
         for name in self._wish.retry:
             leaf = self._named(name)
-            if self._now.memory.facts.nodes.get(leaf.key) is Settled.FINISHED:
+            is_whole = self._now.memory.reasons.get(leaf.key) != IN_PART
+            if self._now.memory.facts.nodes.get(leaf.key) is Settled.FINISHED and is_whole:
                 raise NodeSettled(
                     f"{leaf.key} has finished: there is no failure to retry", node=str(leaf.key)
                 )
             if is_open(leaf, self._now):
-                yield leaf.key, "--retry names it"
+                yield leaf.key, RETRY
 
     def _named(self, name: str) -> Leaf:
         """The task that a wish names, in the pass that goes on."""

@@ -15,7 +15,7 @@ from smithers.scheduler.vertex import Leaf
 
 from .definition import Definition
 from .draft import Draft
-from .encode import encode_output
+from .encode import child_input, encode_output
 from .failure import classify, describe
 from .fingerprint import fingerprint
 from .job import Done, Failed, Job, Outcome
@@ -65,6 +65,8 @@ class Starting:
         view = View(self._memory, standing_of(leaf), draft.seq, set())
         if task.skip_if is not False and self._skip_asked(draft, leaf, task, view):
             return None
+        if task.mode == "child" and self.is_first and not callable(task.value):
+            child_input(task, task.value)  # known before anything ran: a mistake in the file
         job = self._begin_attempt(draft, key, task, view)
         if task.mode == "value" and not callable(task.value):
             self._settling.apply(draft, job, self._static(job), is_stopping=False)
@@ -77,6 +79,9 @@ class Starting:
         log.last += 1
         if log.failures:
             draft.write.woken.append(Wakeup(key, "retry", 0))
+        if task.mode == "child":
+            draft.write.woken.append(Wakeup(key, "child", 0))
+            memory.parked.pop(key, None)
         agents = self._terms.agents(task) if task.mode == "agent" else ()
         chain = agents[rung(log.failures, len(agents)) :] if agents else ()
         model = model_of(task, self._definition.outputs)
@@ -109,6 +114,9 @@ class Starting:
             project=self._terms.project,
             report=self._wires.report,
             beat=self._wires.beat,
+            call=self._wires.call if task.mode == "child" else None,
+            child=memory.children.get((key, generation)),
+            retries_child=(key, generation - 1) in memory.children,
         )
         self._settling.jobs[key] = job
         return job

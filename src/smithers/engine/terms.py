@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from smithers.nodes import Task
 from smithers.ports import Agent
 from smithers.records import RunState, Wakeup
 
-from .job import Job, Outcome
+from .job import ChildWord, Job, Outcome
 from .table import FindTable
 
 
@@ -30,6 +30,10 @@ class Terms:
     """Looks for a table of the user's in the run's database; None: there is none to look at."""
     strict: bool = False
     """Every render is made twice, and must give the same."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """As it is stored with the run: what its children and successors inherit."""
+    ancestors: tuple[str, ...] = ()
+    """Workflows of the runs that it is a child of, outermost first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +54,4 @@ class Wires:
 
     report: Callable[[Job, Outcome], None]
     beat: Callable[[Job, str | None], None]
+    call: Callable[[Job, ChildWord], None]

@@ -63,6 +63,8 @@ class ResumePlan:
     """Settled work that is executed again, because somebody asked for it."""
     notes: tuple[str, ...]
     """What cannot be known yet, and what somebody should know."""
+    afresh: frozenset[NodeKey] = frozenset()
+    """Those of `again` that do not go on with the run that they had, if they are sub-workflows."""
 
     def count(self, verdict: Verdict) -> int:
         """How many tasks have this verdict."""

@@ -26,6 +26,7 @@ from .retry import RetryPolicy as RetryPolicy
 from .sequence import Sequence as Sequence
 from .span import Span as Span
 from .span import span_ms as span_ms
+from .subflow import Subflow as Subflow
 from .table import SqlTable as SqlTable
 from .task import Task as Task
 
@@ -49,6 +50,7 @@ __all__ = [
     "Sequence",
     "Span",
     "SqlTable",
+    "Subflow",
     "Task",
     "TaskOptions",
     "TryCatchFinally",

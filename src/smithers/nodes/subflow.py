@@ -13,7 +13,6 @@ from smithers.errors import InvalidNode, MissingOutputModel
 from smithers.ids import check_node_id
 
 from .node import Node, here
-from .option import MISSING, Missing
 from .retry import RetryPolicy
 from .span import Span
 from .task import Task
@@ -205,7 +204,3 @@ def check_workflow(value: object, id: str, place: Place | None) -> Embeddable[An
     hint = "write @workflow over the function" if callable(value) else "pass what @workflow has made"
     raise InvalidNode(f"Subflow {id}: {value!r} is not a workflow", hint=hint, place=place)
 
-
-def is_missing(value: object) -> bool:
-    """Whether an argument was left out."""
-    return value is MISSING or isinstance(value, Missing)

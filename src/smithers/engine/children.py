@@ -1,8 +1,8 @@
 """Attempts that are runs: sub-workflows, from the attempt's start to what their run comes to.
 
-A child is driven beside its parent, by the same engine, under a fence of its own; its parent's attempt runs for
-as long as the child does. Which child a node has is stored with the child's first frame: after a crash the next
-attempt of the node finds it, and goes on with it.
+A child is driven beside its parent, by the same engine, under a fence of its own; its parent's attempt runs
+for as long as the child does. Which child a node has is stored with the child's first frame: after a crash the
+next attempt of the node finds it, and goes on with it.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ class Children:
         """A child did not begin, or does not go on: its attempt ends by that."""
         self._of.pop(job, None)
         if isinstance(error, StoreError | LeaseLost | RunOwned) and not isinstance(error, StoreCorrupt):
-            # Not the workflow's doing: the parent's own next frame says what it is, or the next attempt works.
+            # Not the workflow's doing: the parent's own next frame says what it is, or a later attempt works.
             due_ms = self.wiring.clock.now_ms() + AGAIN_MS
             self.wiring.settled(job, Parked("", due_ms))
             return

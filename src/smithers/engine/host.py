@@ -131,8 +131,9 @@ class Host:
                 leases, owner = self._register()
                 author = Author(self.processes)
                 effects = Effects(
-                    self.store.writer(), leases, owner, self.clock, self.random, self.processes, author, self._reap
-                )
+                    self.store.writer(), leases, owner, self.clock, self.random, self.processes, author,
+                    self._reap,
+                )  # fmt: skip
                 self._engine = Engine(effects).start()
             return self._engine
 

@@ -181,9 +181,9 @@ class Subflow(Task[T_co]):
             raise InvalidNode(f"Subflow {id}: input= is an awaitable", place=place)
         self.input: Any = {} if input is None else input
         self.subflow_mode: Literal["child-run", "inline"] = mode
-        # A quick function of the deps, or a plain value, as a task's `value` is: the engine makes a run of it.
+        # A quick function of the deps, or a plain value, as a task's `value` is; the engine makes a run of it.
         value: Any = self.input
-        super().__init__(  # type: ignore[misc]
+        super().__init__(
             id, output, value=value, deps=deps, continue_on_fail=continue_on_fail, **options
         )
         self.place = place

@@ -43,8 +43,8 @@ from .shape import UserColumn as UserColumn
 from .shape import UserRow as UserRow
 from .shape import UserTable as UserTable
 from .state import BLOB_LIMIT_BYTES as BLOB_LIMIT_BYTES
-from .state import INPUT_LIMIT_BYTES as INPUT_LIMIT_BYTES
 from .state import IN_PART as IN_PART
+from .state import INPUT_LIMIT_BYTES as INPUT_LIMIT_BYTES
 from .state import STATE_LIMIT_BYTES as STATE_LIMIT_BYTES
 from .state import TOLERATED as TOLERATED
 from .state import AttemptState as AttemptState

@@ -157,22 +157,29 @@ def find_resumable(store: Store, run_id: str | None, source: str | None) -> RunR
     """The run that a resume means.
 
     Args:
-        run_id: exact id or unique prefix; None: the newest unfinished run of `source`.
+        run_id: exact id or unique prefix, which means the newest run of its lineage; None: the newest unfinished
+            run of `source`.
         source: as stored, `flow.py:name`, or only its file part.
     Raises:
         RunNotFound: there is none; says which exist.
-        RunNotResumable: it went on as another run.
+        RunNotResumable: it is resumed by the run that it belongs to.
     """
     reader = store.reader()
     try:
         if run_id is not None:
-            row = reader.run(run_id)
+            row = reader.newest(reader.run(run_id).id)
         else:
-            row = _newest_unfinished(reader.runs(RunFilter()), source)
+            row = _newest_unfinished(reader.runs(RunFilter(tops=True)), source)
     finally:
         reader.close()
-    if row.state is RunState.CONTINUED:
-        raise RunNotResumable(f"{row.name} went on as another run", run=row.name)
+    if (parent := row.kin.parent) is not None and row.state is not RunState.FINISHED:
+        # Its parent is told what becomes of it, and nobody else: driven alone it would end for nobody.
+        raise RunNotResumable(
+            f"{row.name} belongs to node {parent.key} of {parent.name}",
+            hint=f"a resume of that one goes on with it: `smithers up --resume {parent.name}`",
+            run=row.name,
+            parent=parent.name,
+        )
     return row
 
 

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from smithers.errors import NodeNotFound, NodeSettled, PassEnded, PlanChanged
 from smithers.ids import NodeKey, passes_of
+from smithers.nodes import Subflow
 from smithers.records import IN_PART, TOLERATED, AttemptState, History, NodeRow, NodeState, RunState
 from smithers.scheduler import Settled
 from smithers.scheduler.vertex import Leaf
@@ -110,7 +111,9 @@ class _Planner:
                     yield key, finding.reason
         for name in self._wish.rerun:
             leaf = self._named(name)
-            if is_open(leaf, self._now):
+            # A resume goes on with the run of a sub-workflow that failed; named here it is to begin anew.
+            has_failed = leaf.key in self._rows and isinstance(leaf.plan.payload, Subflow)
+            if is_open(leaf, self._now) or (has_failed and not leaf.zone.is_closed):
                 yield leaf.key, "--rerun names it"
         for name in self._wish.retry:
             leaf = self._named(name)

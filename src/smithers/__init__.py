@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from smithers.errors import SmithersError as SmithersError
     from smithers.nodes import Branch as Branch
     from smithers.nodes import Caught as Caught
+    from smithers.nodes import ContinueAsNew as ContinueAsNew
     from smithers.nodes import Loop as Loop
     from smithers.nodes import Node as Node
     from smithers.nodes import Parallel as Parallel
@@ -51,6 +52,7 @@ _HOMES = {
     "Branch": "smithers.nodes",
     "Caught": "smithers.nodes",
     "Context": "smithers.context",
+    "ContinueAsNew": "smithers.nodes",
     "Current": "smithers.context",
     "Loop": "smithers.nodes",
     "Node": "smithers.nodes",
@@ -82,6 +84,7 @@ __all__ = [
     "Branch",
     "Caught",
     "Context",
+    "ContinueAsNew",
     "Current",
     "Loop",
     "Node",

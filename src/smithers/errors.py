@@ -206,6 +206,18 @@ class InputError(AuthoringError):
     default_hint = "pass --input with JSON that fits; `smithers graph FILE` shows the workflow's input"
 
 
+class StateInvalid(AuthoringError):
+    """What a run hands over to the next one is not JSON."""
+
+    code = "STATE_INVALID"
+    default_hint = "hand over JSON: objects, lists, texts, finite numbers, true, false and null; or a model"
+
+
+class StateTooLarge(AuthoringError):
+    code = "STATE_TOO_LARGE"
+    default_hint = "hand over what the next run needs, or the path of a file that it reads in a task"
+
+
 # --- RefusedError: nothing was changed ----------------------------------------------------------
 
 

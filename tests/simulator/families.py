@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,10 +20,15 @@ from smithers.records import RunFilter, RunRow, RunState
 from smithers.store.memory import MemoryStore
 from smithers.store.reader import SqliteReader
 from smithers.testing.clock import FakeClock
-from smithers.testing.simulator.fault import Crash, Sites, StoreFault
+from smithers.testing.simulator.fault import Crash, Kind, Sites, StoreFault
 from smithers.testing.simulator.process import Connections, SimulatedProcess
 
 TERMS = Terms("flow.py:flow", 16, None, lambda task: ())
+EVERY = {Kind.CRASH_BEFORE: 3, Kind.CRASH_AFTER: 1, Kind.FULL: 3, Kind.IOERR: 5, Kind.UNKNOWN: 2}
+"""Each so-manieth operation meets such a fault. A death before one is a death after the one before it, but for the
+very first; `SMITHERS_EVERY=1` lets every operation meet everything."""
+if os.environ.get("SMITHERS_EVERY"):
+    EVERY = dict.fromkeys(EVERY, int(os.environ["SMITHERS_EVERY"]))
 GIVEN_UP = 40
 """Processes that may be needed to bring a run to its end."""
 
@@ -37,14 +43,14 @@ class Family:
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
+        self.again: list[str] = []
+        """Finished tasks whose code has begun once more."""
         self.connections = Connections()
         self.store = MemoryStore(self.clock, connect=self.connections.connect)
         self.living: set[int] = set()
         self.processes: list[SimulatedProcess] = []
         self._look = self.store.connect()
         self.reader = SqliteReader(self._look, self.store.path, self.clock)
-        self.again: list[str] = []
-        """Finished tasks whose code has begun once more."""
 
     def work(self, text: str, delay_s: float = 0.1) -> Callable[..., Any]:
         """A task's code: counts that it has begun."""

@@ -8,7 +8,7 @@ import pytest
 
 from smithers import Context, Node, Parallel, Sequence, Subflow, Task, Workflow, workflow
 from smithers.testing.simulator.fault import Kind, StoreFault
-from tests.simulator.families import Family, family
+from tests.simulator.families import EVERY, Family, family
 
 
 def nested(stage: Family) -> Workflow[Any, Any]:
@@ -50,11 +50,11 @@ def test_children_are_driven_to_the_end() -> None:
     assert set(executed.values()) == {1}
 
 
-@pytest.mark.parametrize("kind", [Kind.CRASH_BEFORE, Kind.CRASH_AFTER, Kind.FULL, Kind.IOERR, Kind.UNKNOWN])
+@pytest.mark.parametrize("kind", EVERY)
 def test_whatever_goes_wrong_at_any_operation_the_end_is_the_same(kind: Kind) -> None:
     wanted, _, sites = undisturbed()
     assert sites > 60
-    for site in range(sites + 1):
+    for site in range(0, sites + 1, EVERY[kind]):
         with family(nested) as stage:
             stage.drive(StoreFault(kind, site))
             stage.finish()

@@ -52,6 +52,33 @@ class Context(Generic[Input]):
         found: Input = self._state.input
         return found
 
+    @overload
+    def state(self) -> Any: ...
+    @overload
+    def state(self, model: type[T], /) -> T | None: ...
+    def state(self, model: Any = None, /) -> Any:
+        """What the run before this one handed over by `ContinueAsNew`; None in the first of a lineage.
+
+        Args:
+            model: what to build of it, anew per read; default: JSON, where objects have their keys as
+                attributes too.
+        Raises:
+            StaleOutput: it does not fit the model.
+        """
+        text = self._state.carried
+        if text is None:
+            return None
+        if model is None:
+            return wrap(json.loads(text))
+        from pydantic import ValidationError
+
+        try:
+            return from_stored(model, text)
+        except ValidationError as error:
+            raise StaleOutput(
+                f"the state of {self.run_id} does not fit {model.__name__}: {_faults(error)}"
+            ) from error
+
     @property
     def run_id(self) -> str:
         return self._state.run_id
@@ -211,6 +238,10 @@ def from_stored(model: Any, text: str) -> Any:
     return model.model_validate_json(text, by_name=True, by_alias=True)
 
 
+def _faults(error: Any) -> str:
+    return "; ".join(f"{fault_path(fault['loc']) or '$'}: {fault['msg']}" for fault in error.errors())
+
+
 def decode(row: OutputText, model: Any) -> Any:
     """Build the value of a stored output anew.
 
@@ -226,8 +257,7 @@ def decode(row: OutputText, model: Any) -> Any:
     try:
         return from_stored(model, row.body)
     except ValidationError as error:
-        faults = "; ".join(f"{fault_path(fault['loc']) or '$'}: {fault['msg']}" for fault in error.errors())
         raise StaleOutput(
-            f"the stored output of {row.key} does not fit {row.model} as it is now: {faults}",
+            f"the stored output of {row.key} does not fit {row.model} as it is now: {_faults(error)}",
             node=str(row.key),
         ) from error

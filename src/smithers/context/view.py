@@ -37,6 +37,11 @@ class State(Protocol):
         ...
 
     @property
+    def carried(self) -> str | None:
+        """JSON text that the run before this one handed over; None: there was none before it."""
+        ...
+
+    @property
     def rows(self) -> Rows: ...
 
     @property

@@ -81,6 +81,9 @@ class Children:
         """Take up the child of an earlier attempt; False: it is a run of another workflow."""
         assert job.child is not None
         try:
+            # It may have gone on as another run, of which nobody here has heard.
+            while (heir := self.effects.writer.successor(job.child)) is not None:
+                job.child = heir
             stored = self.effects.writer.load(job.child)
         except SmithersError as error:
             self.refused(job, error)

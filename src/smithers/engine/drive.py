@@ -28,6 +28,7 @@ from smithers.records import (
     InboxKind,
     InboxRow,
     KeptChild,
+    NodeState,
     OutputRef,
     RunChange,
     RunState,
@@ -47,7 +48,9 @@ from smithers.scheduler import (
     Stop,
     Wait,
 )
+from smithers.scheduler.vertex import Leaf
 
+from .continuation import carried_by
 from .definition import Definition
 from .draft import Draft, brief, dump
 from .failure import author_place
@@ -317,6 +320,9 @@ class Drive:
                 case Stop():
                     self._end(draft, RunState.CANCELLED)
                     return
+                case Deadlock(blocked) if (leaf := self._last_leaf(blocked)) is not None:
+                    self._go_on(draft, leaf)
+                    return
                 case Deadlock() if self.memory.parked:
                     # A run of a node was paused by itself: so is this one, and its resume resumes both.
                     self._end(draft, RunState.PAUSED)
@@ -466,6 +472,27 @@ class Drive:
         is_obeyed = state in (RunState.PAUSED, RunState.CANCELLED)
         self.ended = Ended(state, payload, self._mail.asked_by if is_obeyed else None)
 
+    def _last_leaf(self, blocked: Iterable[tuple[NodeKey, object]]) -> Leaf | None:
+        """Of what nothing stands before any more, the node that lets the run go on as another one."""
+        leaves = (self._planning.schedule.leaf(key) for key, _ in blocked)
+        return next((leaf for leaf in leaves if leaf is not None and leaf.plan.payload.mode == "continue"), None)
+
+    def _go_on(self, draft: Draft, leaf: Leaf) -> None:
+        """Close the run: it goes on as another one, which is created with this very frame."""
+        carried = carried_by(leaf, self.memory)
+        draft.event(EventType.NODE_FINISHED, leaf.key)
+        draft.settle_node(leaf.key, NodeState.FINISHED)
+        self._end(draft, RunState.CONTINUED)
+        self.ended = Ended(RunState.CONTINUED, None, carried=carried)
+
+    def take_on(self, stored: StoredRun) -> None:
+        """Begin with a run that the one before it has created: its first frame is stored."""
+        self.begin_under(stored.run.id, stored.run.fence)
+        self.memory.restore(stored, set())
+        self._starting.is_first = False
+        for message in stored.inbox:
+            self.take(message)
+
     def own_output(self) -> OutputRef | None:
         """The row that is the run's own output, if there is one."""
         wanted = self.definition.output_model
@@ -483,4 +510,5 @@ _ENDS = {
     RunState.CANCELLED: EventType.RUN_CANCELLED,
     RunState.PAUSED: EventType.RUN_PAUSED,
     RunState.WAITING: EventType.RUN_WAITING,
+    RunState.CONTINUED: EventType.RUN_CONTINUED,
 }

@@ -34,6 +34,7 @@ from smithers.records import (
 from smithers.store.refusal import machine_error
 
 from .children import Children, Wiring
+from .continuation import first_frame, next_name
 from .dispatch import Dispatch
 from .drive import Drive
 from .effects import Effects
@@ -201,6 +202,10 @@ class Fleet:
             frame = drive.step(outcomes, self._clock.now_ms())
             if driven.begins is not None:
                 self._create(driven, frame)
+            if frame is not None and drive.ended is not None and drive.ended.carried is not None:
+                frame.then = first_frame(
+                    drive.memory, drive.terms, drive.ended.carried, frame.at_ms, self._effects.owner.id
+                )
         except BaseException as error:  # noqa: BLE001 - ours or the author's: it concerns this run only
             self._let_go(driven, as_error(error))
             return None
@@ -244,7 +249,10 @@ class Fleet:
         self._dispatch.carry_out(stored)
         for step in steps:
             if step.driven.drive.ended is not None and step.driven.drive.run in self._driven:
-                self._finish(step.driven)
+                if step.frame.then is not None:
+                    self._go_on(step.driven, step.frame.then.run)
+                else:
+                    self._finish(step.driven)
 
     def _acknowledge(self, step: Step) -> None:
         """The frame is durable: tell whoever waits for it."""
@@ -275,6 +283,10 @@ class Fleet:
         new = driven.begins
         if isinstance(error, MessagesWaiting) and isinstance(new, Resume):
             self.begin(new)  # from the rows as they are now
+        elif isinstance(error, RunExists) and step.frame.then is not None and step.frame.then.creates is not None:
+            taken = step.frame.then.creates
+            taken.name = next_name(taken.name, 2)
+            self._commit([step])
         elif isinstance(error, MessagesWaiting):
             # Somebody wrote to the run while it was about to leave: it stays, and reads its mail first.
             self._doubt(step, error)
@@ -311,6 +323,27 @@ class Fleet:
         if not self:
             self._rest()
 
+    def _go_on(self, driven: Driven, run: int) -> None:
+        """Drive the run that a run went on as, for whoever waits for that one."""
+        before = driven.drive
+        del self._driven[before.run]
+        try:
+            stored = self._effects.writer.load(run)
+        except StoreError as error:
+            self.releases.release(run, 1)
+            driven.handle.fail(error)
+            if driven.job is not None:
+                self.children.refused(driven.job, error)
+            return
+        memory = Memory(stored.run.name, stored.run.input, before.definition.input_model)
+        drive = Drive(before.definition, memory, before.terms, self._effects.random, self._wires)
+        drive.take_on(stored)
+        self._driven[run] = Driven(drive, driven.handle, None, driven.job)
+        driven.handle.run = run
+        if driven.job is not None and not self.children.adopted(driven.job, drive):
+            self._let_go(self._driven[run], LeaseLost("the run that it belongs to has left"))
+        self.touch(run)
+
     def _rest(self) -> None:
         """Nothing runs: a good time to move the log into the file."""
         try:
@@ -338,6 +371,10 @@ class Fleet:
         driven = step.driven
         if isinstance(driven.begins, New):
             try:
+                if (heir := self._heir(step.frame)) is not None:
+                    self._adopt(driven, step.frame.run, 1)
+                    self._go_on(driven, heir)
+                    return
                 run = self._effects.writer.held(driven.drive.memory.name, self._effects.owner.id)
             except StoreError:
                 run = None
@@ -354,6 +391,11 @@ class Fleet:
             return
         self._rebuild(step, cause)
 
+    def _heir(self, frame: FrameWrite) -> int | None:
+        """The run that this frame lets its run go on as, if that is stored."""
+        new = frame.then.creates if frame.then is not None else None
+        return None if new is None else self._effects.writer.held(new.name, self._effects.owner.id)
+
     def _rebuild(self, step: Step, cause: Exception) -> None:
         """Throw the run's memory away and go on from its rows.
 
@@ -368,6 +410,9 @@ class Fleet:
             stored = self._effects.writer.load(drive.run)
             if stored.run.fence != drive.fence:
                 raise LeaseLost(f"{stored.run.name} has a newer owner")
+            if stored.run.state is RunState.CONTINUED and (next_ := self._effects.writer.successor(drive.run)):
+                self._go_on(driven, next_)
+                return
             in_flight = _in_flight(stored, (*drive.jobs.values(), *(job for job, _ in step.outcomes)))
             driven.drive = fresh = drive.rebuilt(stored, in_flight)
             if driven.job is not None:

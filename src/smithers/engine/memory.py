@@ -62,6 +62,8 @@ class Memory:
         """Runs that are what nodes do, by generation."""
         self.carried: str | None = None
         """JSON text that the run before this one handed over."""
+        self.number = 1
+        """The run's place in its lineage."""
         self.parked: dict[NodeKey, str] = {}
         """Nodes whose own run is paused, and that run."""
         self.newest_output: OutputRef | None = None
@@ -71,7 +73,7 @@ class Memory:
         self.named_outputs: Mapping[str, type[Any]] = {}
         self.seq = 0
         self.frame = 0
-        self._input_text = input_text
+        self.input_text = input_text
         self._input_model = input_model
         self._stored_tree: dict[str, tuple[str, ...]] = {}
         """Loops around each node of the last stored tree: what reads go by before the first render."""
@@ -85,8 +87,8 @@ class Memory:
     @property
     def input(self) -> Any:
         if self._input_model is not None:
-            return from_stored(self._input_model, self._input_text)
-        value = wrap(json.loads(self._input_text))
+            return from_stored(self._input_model, self.input_text)
+        value = wrap(json.loads(self.input_text))
         return value if value is not None else Record({})
 
     def standing(self, node: str) -> Standing | None:
@@ -178,6 +180,7 @@ class Memory:
         self.workflow = stored.run.workflow
         self.generations = dict(stored.generations)
         self.children, self.carried = dict(stored.children), stored.carried
+        self.number = stored.run.kin.number
         for node in stored.nodes:
             self.facts.nodes[node.key] = _settled(node)
             if node.reason:

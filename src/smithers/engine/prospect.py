@@ -12,9 +12,9 @@ from typing import Any
 from smithers.context import Subject, View
 from smithers.errors import SmithersError
 from smithers.ids import NodeKey
-from smithers.nodes import Loop, Task
+from smithers.nodes import ENDS_IN, Loop, Task
 from smithers.records import StoredRun
-from smithers.scheduler import Cancel, Execute, Judge, Settled, Skip
+from smithers.scheduler import Blocked, Cancel, Execute, Judge, Settled, Skip
 from smithers.scheduler.vertex import HoleVertex, Leaf, LoopVertex
 
 from .definition import Definition
@@ -125,7 +125,8 @@ class Prospect:
             self.schedule.settle(key, Settled.SKIPPED)
             return
         self.runs[key] = leaf
-        self.schedule.settle(key, Settled.FINISHED)
+        ends = leaf.plan.payload.mode == "continue"
+        self.schedule.settle(key, Blocked(ENDS_IN) if ends else Settled.FINISHED)
 
     def _is_skipped(self, leaf: Leaf) -> bool:
         """Whether `skip_if` is known to hold; what reads the future is taken for no."""

@@ -7,12 +7,13 @@ from typing import Any
 from smithers.context import Context, View, model_of
 from smithers.errors import BugError, InvalidNode, MissingOutput, SmithersError
 from smithers.ids import NodeKey
-from smithers.nodes import Task
+from smithers.nodes import ENDS_IN, Task
 from smithers.records import AttemptStart, EventType, Wakeup
 from smithers.scheduler import Blocked, Settled
 from smithers.scheduler.retry import rung
 from smithers.scheduler.vertex import Leaf
 
+from .continuation import carried_by
 from .definition import Definition
 from .draft import Draft
 from .encode import child_input, encode_output
@@ -65,6 +66,9 @@ class Starting:
         view = View(self._memory, standing_of(leaf), draft.seq, set())
         if task.skip_if is not False and self._skip_asked(draft, leaf, task, view):
             return None
+        if task.mode == "continue":
+            self._reach_end(draft, leaf, task)
+            return None
         if task.mode == "child" and self.is_first and not callable(task.value):
             child_input(task, task.value)  # known before anything ran: a mistake in the file
         job = self._begin_attempt(draft, key, task, view)
@@ -72,6 +76,16 @@ class Starting:
             self._settling.apply(draft, job, self._static(job), is_stopping=False)
             return None
         return job
+
+    def _reach_end(self, draft: Draft, leaf: Leaf, node: Task[Any]) -> None:
+        """The run is to go on as another one: what is under way comes to its end first, and nothing follows.
+
+        It waits as for something that is not there, and so holds no slot and keeps nobody from starting.
+        """
+        if not callable(node.value):
+            carried_by(leaf, self._memory)  # a mistake is told before anything waits for it
+        draft.event(EventType.NODE_BLOCKED, leaf.key, 0, {"waits_for": ENDS_IN})
+        self._planning.settle(leaf.key, Blocked(ENDS_IN))
 
     def _begin_attempt(self, draft: Draft, key: NodeKey, task: Task[Any], view: View) -> Job:
         memory = self._memory

@@ -46,6 +46,8 @@ class Ended:
     """Whose message paused or cancelled it."""
     waits: tuple[Wakeup, ...] = ()
     """Of a parked run: its deadlines, the earliest first."""
+    carried: str | None = None
+    """Of a run that goes on as another: what it hands over, as JSON text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from .boundary import Saga as Saga
 from .boundary import SagaStep as SagaStep
 from .boundary import TryCatchFinally as TryCatchFinally
 from .branch import Branch as Branch
+from .continuation import ENDS_IN as ENDS_IN
+from .continuation import ContinueAsNew as ContinueAsNew
 from .importable import Reference as Reference
 from .importable import reference as reference
 from .loop import Loop as Loop
@@ -31,12 +33,14 @@ from .table import SqlTable as SqlTable
 from .task import Task as Task
 
 __all__ = [
+    "ENDS_IN",
     "MISSING",
     "AgentLike",
     "Bodies",
     "Branch",
     "Caught",
     "Child",
+    "ContinueAsNew",
     "Loop",
     "Lowering",
     "Missing",

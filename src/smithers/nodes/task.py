@@ -299,7 +299,7 @@ class Task(Node, Generic[T_co]):
     ) -> None:
         place = self.place = here()
         self.id = check_node_id(id, place)
-        self.mode: Literal["agent", "run", "value", "child"] = _mode(id, agent, prompt, run, value, place)
+        self.mode: Literal["agent", "run", "value", "child", "continue"] = _mode(id, agent, prompt, run, value, place)
         self.agents: tuple[AgentLike, ...] = _chain(agent, options, place)
         self.prompt = prompt
         self.run = run

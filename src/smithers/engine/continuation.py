@@ -1,0 +1,71 @@
+"""The run that a run goes on as: made in its last frame, and driven from then on."""
+
+from __future__ import annotations
+
+import re
+
+from smithers.context import View, ambient
+from smithers.errors import BugError, RenderFailed, SmithersError
+from smithers.nodes import ContinueAsNew
+from smithers.plan import TaskPlan
+from smithers.records import EventRow, EventType, FrameWrite, NewRun
+from smithers.scheduler.vertex import Leaf
+
+from .draft import dump
+from .encode import encode_state
+from .failure import author_place, text_of
+from .memory import Memory
+from .planning import standing_of
+from .run_name import numbered
+from .terms import Terms
+
+
+def carried_by(leaf: Leaf, memory: Memory) -> str:
+    """What a run hands over, as JSON text.
+
+    Raises:
+        StateInvalid, StateTooLarge: what the author's function returned cannot be handed over.
+        RenderFailed: it raised; with its line.
+    """
+    plan: TaskPlan = leaf.plan
+    node = plan.payload
+    if not isinstance(node, ContinueAsNew):
+        raise BugError(f"{leaf.key} does not continue a run")
+    if not callable(node.value):
+        return encode_state(node, node.value)
+    token = ambient.set(View(memory, standing_of(leaf)))
+    try:
+        return encode_state(node, node.value())
+    except SmithersError as error:
+        error.place = error.place or node.place
+        raise
+    except BaseException as error:  # the author's code may raise anything, `sys.exit` too
+        raise RenderFailed(
+            f"the state of {leaf.key} raised {type(error).__name__}: {text_of(error)}",
+            place=author_place(error) or node.place,
+        ) from error
+    finally:
+        ambient.reset(token)
+
+
+def first_frame(memory: Memory, terms: Terms, carried: str, at_ms: int, owner: int) -> FrameWrite:
+    """What brings the next run into being: a run like this one, with its input, and what it was handed."""
+    frame = FrameWrite(0, 1, 1, 0, 0, 1, at_ms)
+    frame.events.append(EventRow(1, EventType.RUN_STARTED, at_ms, data=dump({"continues": memory.name})))
+    frame.creates = NewRun(
+        next_name(memory.name, memory.number), memory.workflow, terms.source, memory.input_text,
+        terms.config, at_ms, owner, carried=carried,
+    )  # fmt: skip
+    return frame
+
+
+def next_name(name: str, number: int) -> str:
+    """`nightly-2` after `nightly`, `nightly-3` after that.
+
+    Args:
+        number: the run's place in its lineage.
+    """
+    base, own = name, number
+    if number > 1 and (found := re.fullmatch(r"(.*)-(\d+)", name)):
+        base, own = found[1], int(found[2])
+    return numbered(base, own + 1)

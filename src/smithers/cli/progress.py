@@ -47,6 +47,11 @@ class Progress:
 
     def follow(self, frame: FrameWrite) -> None:
         """Apply what one commit stored."""
+        if self.began_ms is not None and frame.run != self._run:
+            self._tree = MountedTree()
+            self.root, self.running, self.retrying = self._tree.root, self._tree.running, self._tree.retrying
+            self.warnings.append("the run goes on as a new one")
+        self._run = frame.run
         if self.began_ms is None:
             self.began_ms = frame.at_ms
             if frame.frame > 1 and self._store is not None:

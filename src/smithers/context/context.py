@@ -55,8 +55,8 @@ class Context(Generic[Input]):
     @overload
     def state(self) -> Any: ...
     @overload
-    def state(self, model: type[T], /) -> T | None: ...
-    def state(self, model: Any = None, /) -> Any:
+    def state(self, model: type[T]) -> T | None: ...
+    def state(self, model: Any = None) -> Any:
         """What the run before this one handed over by `ContinueAsNew`; None in the first of a lineage.
 
         Args:

@@ -20,7 +20,7 @@ def end_of(stored: StoredRun) -> RunEnd:
     run = stored.run
     own = next((row for row in stored.outputs if run.output and row.key == run.output.key), None)
     body, model = (own.body, own.model) if own is not None else (None, None)
-    return RunEnd(run.name, run.state, body, model, run.error)
+    return RunEnd(run.name, run.state, body, model, run.error, stored.cancelled_by)
 
 
 def outcome_of_end(job: Job, end: RunEnd) -> Outcome:

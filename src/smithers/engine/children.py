@@ -57,6 +57,7 @@ class Wiring:
     settled: Callable[[Job, Outcome], None]
     drive: Callable[[int], Drive | None]
     carry_out: Callable[[Drive], None]
+    touch: Callable[[int], None]
     call: Callable[[Job, ChildWord], None]
     """From any thread: to be given to `take`."""
     releases: Releases
@@ -94,10 +95,19 @@ class Children:
         is_done = stored.run.state is RunState.FINISHED
         if is_done or (stored.run.state is RunState.PARTIAL and not job.retries_child):
             self.wiring.settled(job, outcome_of_end(job, end_of(stored)))
+        elif stored.cancelled_by is not None and self._is_news(job):
+            self.wiring.settled(job, outcome_of_end(job, end_of(stored)))
         else:
             self._of[job] = Child()
             self.effects.author.submit(partial(self._claim, job, stored.run))
         return True
+
+    def _is_news(self, job: Job) -> bool:
+        """Whether an end of the child has not come to anything for its node yet."""
+        parent = self.wiring.drive(job.run)
+        if parent is None or parent.memory.was_cancelled or job.retries_child:
+            return False
+        return not parent.memory.log(job.key).failures
 
     def _claim(self, job: Job, row: RunRow) -> None:
         """On a thread: take the child over, and end what its former owner has left running."""
@@ -174,6 +184,7 @@ class Children:
             self._of.pop(job, None)
             return False
         parent.note_child(job, drive.run, drive.memory.name)
+        self.wiring.touch(job.run)
         child = self._of.setdefault(job, Child())
         child.drive = drive
         if child.stop is not None:

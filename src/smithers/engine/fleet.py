@@ -104,7 +104,9 @@ class Fleet:
         self.releases = Releases(effects.leases, clock)
         self.children = Children(
             effects,
-            Wiring(self.begin, self.settled, self.drive, self._follow, wires.call, self.releases, clock),
+            Wiring(
+                self.begin, self.settled, self.drive, self._follow, self.touch, wires.call, self.releases, clock
+            ),
         )
         self._dispatch = Dispatch(effects.author, clock, self.timetable, report, self.children)
 

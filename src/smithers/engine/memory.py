@@ -20,6 +20,7 @@ from smithers.records import (
     NodeRow,
     NodeState,
     OutputRef,
+    RunState,
     StoredRun,
     Verdict,
 )
@@ -64,6 +65,8 @@ class Memory:
         """JSON text that the run before this one handed over."""
         self.number = 1
         """The run's place in its lineage."""
+        self.was_cancelled = False
+        """It goes on after a cancel: so do its children, whoever cancelled them."""
         self.parked: dict[NodeKey, str] = {}
         """Nodes whose own run is paused, and that run."""
         self.newest_output: OutputRef | None = None
@@ -181,6 +184,7 @@ class Memory:
         self.generations = dict(stored.generations)
         self.children, self.carried = dict(stored.children), stored.carried
         self.number = stored.run.kin.number
+        self.was_cancelled = stored.run.state is RunState.CANCELLED
         for node in stored.nodes:
             self.facts.nodes[node.key] = _settled(node)
             if node.reason:

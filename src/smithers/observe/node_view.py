@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smithers.observe.snapshot import Snapshot
-    from smithers.records import AttemptRow, NodeRow
+    from smithers.records import AttemptRow, ChildRow, NodeRow
 
 SETTLED = frozenset({NodeState.FINISHED, NodeState.FAILED, NodeState.SKIPPED, NodeState.CANCELLED})
 
@@ -36,6 +36,8 @@ class NodeView:
     due_ms: int | None
     """When the next attempt may start; None without a back-off."""
     settled_frame: int | None
+    child: ChildRow | None = None
+    """The run that it is, if it is one of its own."""
 
     @property
     def tries(self) -> int:
@@ -103,18 +105,19 @@ class NodeViews:
         keys: dict[str, set[NodeKey]] = defaultdict(set)
         for key in (*finals, *attempts, *dues):
             keys[key.node].add(key)
+        own = {row.key: row for row in snapshot.children}
         self.by_node: dict[str, list[NodeView]] = {}
         """Views of each task, its passes in order."""
         for place in self.tree.tasks():
             found = keys.pop(place.node, set()) | {self.tree.key_now(place)}
             self.by_node[place.node] = [
-                _view(key, place, finals.get(key), attempts.get(key, []), dues.get(key))
+                _view(key, place, finals.get(key), attempts.get(key, []), dues.get(key), own.get(key))
                 for key in sorted(found, key=pass_order)
             ]
         for node, found in sorted(keys.items()):
             if node not in self.tree.by_id:
                 self.by_node[node] = [
-                    _view(key, None, finals.get(key), attempts.get(key, []), dues.get(key))
+                    _view(key, None, finals.get(key), attempts.get(key, []), dues.get(key), own.get(key))
                     for key in sorted(found, key=pass_order)
                 ]
 
@@ -182,6 +185,7 @@ def _view(
     final: NodeRow | None,
     attempts: list[AttemptRow],
     due_ms: int | None,
+    child: ChildRow | None,
 ) -> NodeView:
     attempts = sorted(attempts, key=lambda row: (row.generation, row.attempt))
     last = attempts[-1] if attempts else None
@@ -207,4 +211,5 @@ def _view(
         attempts=tuple(attempts),
         due_ms=due_ms if final is None else None,
         settled_frame=final.frame if final else None,
+        child=child,
     )

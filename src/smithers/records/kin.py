@@ -18,6 +18,8 @@ class ParentRef(NamedTuple):
     key: NodeKey
     generation: int
     """Newest one that this run belongs to."""
+    top: str
+    """Name of the run that all of it belongs to: the one that is resumed."""
 
 
 class Kin(NamedTuple):
@@ -28,6 +30,8 @@ class Kin(NamedTuple):
     """Name of the run that went on as this one."""
     next: str | None = None
     """Name of the run that this one went on as."""
+    newest: str | None = None
+    """Name of the newest run of its lineage, if it is a later one."""
     number: int = 1
     """Place in its lineage, from 1."""
 

@@ -178,6 +178,8 @@ class StoredRun:
     """Runs that are what its nodes do, by key and generation."""
     carried: str | None = None
     """JSON text that the run before it handed over; None: there was none before it."""
+    cancelled_by: str | None = None
+    """Whose request cancelled this very run; None: nobody's, or it was cancelled with its parent."""
 
 
 @dataclass(slots=True)

@@ -96,6 +96,7 @@ class StoredFacts:
             last_ms=found[0].created_ms + self._rows("last_at", run)[0][0],
             children={(row.key, row.generation): row.run for row in self.kin.children(run)},
             carried=self.kin.carried(run),
+            cancelled_by=self.kin.cancelled_by(run) if found[0].state is RunState.CANCELLED else None,
         )
 
     def history(self, run: int) -> History:

@@ -40,11 +40,16 @@ class StoredKin:
         rows = self._connection.execute(self._sql["kin"], (json.dumps(list(runs)),)).fetchall()
         words = self._names.texts({word for row in rows if row[1] is not None for word in row[3:5]})
         found = {}
-        for run, parent, name, node, scope, iteration, generation, before, after, number in rows:
+        for run, parent, name, node, scope, iteration, generation, before, after, newest, number in rows:
             key = NodeKey(words[node], words[scope], iteration) if parent is not None else None
-            of = None if key is None else ParentRef(parent, name, key, generation)
-            found[run] = Kin(of, before, after, number)
+            of = None if key is None else ParentRef(parent, name, key, generation, self._top(parent, name))
+            found[run] = Kin(of, before, after, newest, number)
         return found
+
+    def _top(self, run: int, name: str) -> str:
+        """Name of the outermost run around one."""
+        above = self.of([run]).get(run)
+        return name if above is None or above.parent is None else above.parent.top
 
     def children(self, run: int) -> list[ChildRow]:
         """What a run's nodes do in runs of their own: of every generation, the oldest first."""
@@ -64,6 +69,11 @@ class StoredKin:
             return None
         text, blob = row
         return str(text) if blob is None else self._blobs.get(blob)
+
+    def cancelled_by(self, run: int) -> str | None:
+        """Who asked to cancel this very run since it was last resumed."""
+        row = self._connection.execute(self._sql["cancelled_by"], (run,)).fetchone()
+        return None if row is None else str(json.loads(row[0]).get("by"))
 
     def newest(self, run: int) -> int:
         """The newest run of a run's lineage: itself, unless it went on as another one."""

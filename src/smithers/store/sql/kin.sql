@@ -39,6 +39,9 @@ SELECT run FROM smithers_lineages WHERE previous = ?;
 -- name: kin
 -- Parent, and the runs before and after, of those runs that have any. Later runs of a child's lineage have its parent.
 SELECT x.value, r.id, r.name, c.node, c.scope, c.iteration, c.generation, before.name, after.name,
+       (SELECT name FROM smithers_runs WHERE id = (
+           SELECT max(run) FROM smithers_lineages WHERE first = coalesce(l.first, x.value) AND run > x.value
+       )),
        coalesce(l.number, 1)
 FROM json_each(?) x
 LEFT JOIN smithers_lineages l ON l.run = x.value
@@ -71,6 +74,13 @@ WHERE r.name >= ? AND r.name < ?
   AND NOT EXISTS (SELECT 1 FROM smithers_lineages l WHERE l.run = r.id)
   AND NOT EXISTS (SELECT 1 FROM smithers_children c WHERE c.child = r.id)
 ORDER BY r.name LIMIT 6;
+
+-- name: cancelled_by
+-- The request, if there was one, by which a run was cancelled, and not together with the run that it belongs to.
+SELECT data FROM smithers_events
+WHERE run = ?1 AND type = 10 AND json_extract(data, '$.superseded') IS NULL
+  AND seq > coalesce((SELECT max(seq) FROM smithers_events WHERE run = ?1 AND type = 2), 0)
+ORDER BY seq DESC LIMIT 1;
 
 -- name: newest
 -- Of a run's lineage.

@@ -90,7 +90,9 @@ def test_many_kills_in_a_child_do_not_make_a_crash_loop_of_its_node(project: Pro
         # Each resume gets to the second task and no further; what dies there is that task, and not its run.
         seen = project.executed().count("second")
         process = project.start("up", "--resume", "r1")
-        wait_until(lambda seen=seen: project.executed().count("second") > seen or process.poll() is not None, "it")  # type: ignore[misc] # noqa: B023, E501
+        wait_until(
+            lambda seen=seen: project.executed().count("second") > seen or process.poll() is not None, "it"
+        )  # type: ignore[misc]
         process.kill()
         process.wait()
     why = project.run("why", "r1", "sub").stdout
@@ -200,7 +202,12 @@ def test_a_lineage_is_followed_by_every_command(project: Project) -> None:
     assert "run 3 of its lineage" in listed
     assert "r1-2 " not in listed
     assert "r1 went on as r1-2; the newest of its lineage is r1-3" in " ".join(
-        project.run("why", "r1", ).stdout.replace("\n", " ").split()
+        project.run(
+            "why",
+            "r1",
+        )
+        .stdout.replace("\n", " ")
+        .split()
     ).replace(" just now", "")
     assert "it went on as r1-2; the newest is r1-3" in project.run("inspect", "r1").stdout
     assert "r1-2 went on as this one, run 3 of its lineage" in project.run("inspect", "r1-3").stdout

@@ -110,7 +110,7 @@ class Family:
     def go(self, process: SimulatedProcess, until_s: float = 3_600) -> None:
         """Let a process do all that it does, as time passes."""
         end_ms = self.clock.monotonic_ms() + until_s * 1000
-        while not process.sites.is_dead and process.engine.fleet or process.actions():
+        while (not process.sites.is_dead and process.engine.fleet) or process.actions():
             for action in process.actions()[:1]:
                 action()
             if not process.actions():

@@ -57,7 +57,10 @@ def _header(snapshot: Snapshot, views: NodeViews, project: Project) -> Iterator[
     if (parent := run.kin.parent) is not None:
         yield "Parent", cut(f"{parent.name}, node {parent.key}", room)
     if run.kin.previous is not None:
-        yield "Before", cut(f"{run.kin.previous} went on as this one, run {run.kin.number} of its lineage", room)
+        yield (
+            "Before",
+            cut(f"{run.kin.previous} went on as this one, run {run.kin.number} of its lineage", room),
+        )
     if run.kin.next is not None:
         more = "" if run.kin.next == run.kin.newest else f"; the newest is {run.kin.newest}"
         yield "After", cut(f"it went on as {run.kin.next}{more}", room)

@@ -184,19 +184,26 @@ class Context(Generic[Input]):
     def _key(self, target: Any) -> NodeKey | None:
         node, _ = _target(target, None, {})
         view = self._view
-        view.note("state", node)
+        view.note("state", view.id_of(node))
         return view.key(node)
 
 
 class LoopPass:
     """The pass that a loop's body function makes."""
 
-    __slots__ = ("_at", "_state", "index")
+    __slots__ = ("_at", "_prefix", "_state", "index")
 
     def __init__(self, state: State, at: Standing) -> None:
         self._state = state
         self._at = at
+        self._prefix = ""
         self.index = at.passes[-1]
+
+    def within(self, prefix: str) -> LoopPass:
+        """The same pass, for nodes whose ids stand under a prefix."""
+        found = LoopPass(self._state, self._at)
+        found._prefix = prefix
+        return found
 
     def previous(self, target: Any, /) -> Any:
         """The task's output in the pass before this one; None in the first, or without an output."""
@@ -205,7 +212,7 @@ class LoopPass:
         node, model = _target(target, None, self._state.named_outputs)
         view = ambient.get() or View(self._state)
         before = self._at._replace(passes=(*self._at.passes[:-1], self.index - 1))
-        row = View(view.state, before, view.seq, view.reads).newest(node)
+        row = View(view.state, before, view.seq, view.reads).newest(f"{self._prefix}{node}")
         return decode(row, model) if row is not None else None
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from smithers.clock import Clock
 from smithers.errors import LeaseLost, RunOwned, SmithersError, StoreCorrupt, StoreError, TooDeep
 from smithers.nodes import Subflow
+from smithers.nodes.subflow import MAX_NESTED
 from smithers.records import NewChild, RunRow, RunState
 
 from .child import end_of, outcome_of_end, outcome_of_refusal
@@ -30,9 +31,6 @@ from .terms import Terms
 if TYPE_CHECKING:
     from .drive import Drive
     from .release import Releases
-
-MAX_NESTED = 16
-"""Runs within runs: a workflow that is its own child must end somewhere."""
 
 AGAIN_MS = 1_000
 """Until the next try, where the store or another owner stood in the way."""
@@ -93,9 +91,7 @@ class Children:
             job.child, job.instead_of = None, job.child
             return False
         is_done = stored.run.state is RunState.FINISHED
-        if is_done or (stored.run.state is RunState.PARTIAL and not job.retries_child):
-            self.wiring.settled(job, outcome_of_end(job, end_of(stored)))
-        elif stored.cancelled_by is not None and self._is_news(job):
+        if is_done or (stored.run.state is RunState.PARTIAL and not job.retries_child) or (stored.cancelled_by is not None and self._is_news(job)):
             self.wiring.settled(job, outcome_of_end(job, end_of(stored)))
         else:
             self._of[job] = Child()
@@ -257,4 +253,3 @@ def _definition(job: Job) -> Definition:
 def _handle() -> Handle:
     """Nobody waits for a child but its parent, and nobody stops it but through the fleet."""
     return Handle(lambda handle, state: None)
-

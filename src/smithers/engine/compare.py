@@ -189,7 +189,7 @@ class Comparison:
 
 
 def _article(mode: object) -> str:
-    return {"agent": "an agent", "run": "a function"}.get(str(mode), "a value")
+    return {"agent": "an agent", "run": "a function", "child": "a workflow"}.get(str(mode), "a value")
 
 
 def _job_of(

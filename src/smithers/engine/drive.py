@@ -475,7 +475,9 @@ class Drive:
     def _last_leaf(self, blocked: Iterable[tuple[NodeKey, object]]) -> Leaf | None:
         """Of what nothing stands before any more, the node that lets the run go on as another one."""
         leaves = (self._planning.schedule.leaf(key) for key, _ in blocked)
-        return next((leaf for leaf in leaves if leaf is not None and leaf.plan.payload.mode == "continue"), None)
+        return next(
+            (leaf for leaf in leaves if leaf is not None and leaf.plan.payload.mode == "continue"), None
+        )
 
     def _go_on(self, draft: Draft, leaf: Leaf) -> None:
         """Close the run: it goes on as another one, which is created with this very frame."""

@@ -105,7 +105,14 @@ class Fleet:
         self.children = Children(
             effects,
             Wiring(
-                self.begin, self.settled, self.drive, self._follow, self.touch, wires.call, self.releases, clock
+                self.begin,
+                self.settled,
+                self.drive,
+                self._follow,
+                self.touch,
+                wires.call,
+                self.releases,
+                clock,
             ),
         )
         self._dispatch = Dispatch(effects.author, clock, self.timetable, report, self.children)
@@ -285,7 +292,11 @@ class Fleet:
         new = driven.begins
         if isinstance(error, MessagesWaiting) and isinstance(new, Resume):
             self.begin(new)  # from the rows as they are now
-        elif isinstance(error, RunExists) and step.frame.then is not None and step.frame.then.creates is not None:
+        elif (
+            isinstance(error, RunExists)
+            and step.frame.then is not None
+            and step.frame.then.creates is not None
+        ):
             taken = step.frame.then.creates
             taken.name = next_name(taken.name, 2)
             self._commit([step])
@@ -412,7 +423,9 @@ class Fleet:
             stored = self._effects.writer.load(drive.run)
             if stored.run.fence != drive.fence:
                 raise LeaseLost(f"{stored.run.name} has a newer owner")
-            if stored.run.state is RunState.CONTINUED and (next_ := self._effects.writer.successor(drive.run)):
+            if stored.run.state is RunState.CONTINUED and (
+                next_ := self._effects.writer.successor(drive.run)
+            ):
                 self._go_on(driven, next_)
                 return
             in_flight = _in_flight(stored, (*drive.jobs.values(), *(job for job, _ in step.outcomes)))

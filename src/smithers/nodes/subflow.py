@@ -19,9 +19,13 @@ from .task import Task
 
 if TYPE_CHECKING:
     from smithers.errors import Place
+    from smithers.plan import PlanNode
 
+    from .node import Lowering
     from .task import Deps
 
+MAX_NESTED = 16
+"""Workflows within each other: one that is its own child must end somewhere."""
 T_co = TypeVar("T_co", covariant=True, default=Any)
 Out_co = TypeVar("Out_co", covariant=True, default=Any)
 M = TypeVar("M")
@@ -76,13 +80,14 @@ class Subflow(Task[T_co]):
         output: what its result is read as; may be left out where the workflow declares `output=`.
         input: its input, the model or JSON that fits it; or a function of the `deps` that returns one, called
             when its turn comes.
-        mode: `"child-run"`: a run of its own, which is retried, resumed, cancelled and listed as a unit.
+        mode: `"child-run"`: a run of its own, which is retried, resumed, cancelled and listed as a unit;
+            `"inline"`: its nodes stand in this run, with ids under this node's: `id/child-node`.
         deps: tasks whose outputs are handed to `input`, as to a task's `prompt`.
         continue_on_fail: go on if it fails for good; its output may then be missing.
         options: see `SubflowOptions`.
     """
 
-    __slots__ = ("input", "subflow_mode", "workflow")
+    __slots__ = ("depth", "is_inline", "workflow")
 
     @overload
     def __init__(
@@ -175,22 +180,43 @@ class Subflow(Task[T_co]):
         unknown = options.keys() - SubflowOptions.__annotations__.keys()
         if unknown:
             raise InvalidNode(f"Subflow {id} does not take {', '.join(sorted(unknown))}", place=place)
-        if "retries" not in options and "retry_policy" not in options:
-            options["retries"] = 0  # its tasks have had their own
         if inspect.isawaitable(input):
             raise InvalidNode(f"Subflow {id}: input= is an awaitable", place=place)
-        self.input: Any = {} if input is None else input
-        self.subflow_mode: Literal["child-run", "inline"] = mode
+        self.is_inline = mode == "inline"
+        self.depth = 1
+        """Inline workflows around and with it."""
+        if self.is_inline:
+            _check_inline(id, options, place, continue_on_fail=continue_on_fail)
+        elif "retries" not in options and "retry_policy" not in options:
+            options["retries"] = 0  # its tasks have had their own
         # A quick function of the deps, or a plain value, as a task's `value` is; the engine makes a run of it.
-        value: Any = self.input
-        super().__init__(
-            id, output, value=value, deps=deps, continue_on_fail=continue_on_fail, **options
-        )
+        value: Any = {} if input is None else input
+        super().__init__(id, output, value=value, deps=deps, continue_on_fail=continue_on_fail, **options)
         self.place = place
         self.mode = "child"
 
+    def lower(self, lowering: Lowering) -> PlanNode:
+        if not self.is_inline:
+            return super().lower(lowering)
+        from .inline import lower_inline
+
+        return lower_inline(self, lowering)
+
     def __repr__(self) -> str:
         return f"Subflow({self.id!r}, {self.workflow.name})"
+
+
+def _check_inline(id: str, options: SubflowOptions, place: Place | None, *, continue_on_fail: bool) -> None:
+    """Refuse what is about an attempt: nodes that stand in this run have attempts of their own."""
+    refused = [name for name in ("retries", "retry_policy", "timeout") if name in options]
+    if continue_on_fail:
+        refused.append("continue_on_fail")
+    if refused:
+        raise InvalidNode(
+            f'Subflow {id}: mode="inline" does not take {", ".join(refused)}',
+            hint="its tasks have their own; around them write TryCatchFinally, or leave mode= out",
+            place=place,
+        )
 
 
 def check_workflow(value: object, id: str, place: Place | None) -> Embeddable[Any]:
@@ -203,4 +229,3 @@ def check_workflow(value: object, id: str, place: Place | None) -> Embeddable[An
         return value  # type: ignore[return-value]
     hint = "write @workflow over the function" if callable(value) else "pass what @workflow has made"
     raise InvalidNode(f"Subflow {id}: {value!r} is not a workflow", hint=hint, place=place)
-

@@ -322,9 +322,7 @@ def _partial(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
     )
 
 
-def _node_summary(
-    snapshot: Snapshot, views: NodeViews, view: NodeView, now_ms: int
-) -> tuple[str, list[str]]:
+def _node_summary(snapshot: Snapshot, views: NodeViews, view: NodeView, now_ms: int) -> tuple[str, list[str]]:
     run = snapshot.run
     name, last = view.shown, view.last
     match view.state:

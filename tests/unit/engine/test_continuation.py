@@ -168,7 +168,9 @@ def test_ten_megabytes_are_carried_over(play: Play) -> None:
         (lambda: "x" * 10_000_001, "STATE_TOO_LARGE"),
     ],
 )
-def test_a_function_that_gives_no_state_fails_the_run_with_its_place(play: Play, state: Any, code: str) -> None:
+def test_a_function_that_gives_no_state_fails_the_run_with_its_place(
+    play: Play, state: Any, code: str
+) -> None:
     def flow(ctx: Context) -> Node:
         return Sequence(Task("a", Number, run=lambda: Number(n=1)), ContinueAsNew(state))
 
@@ -187,7 +189,11 @@ def test_a_class_is_no_state() -> None:
 
 def test_state_that_does_not_fit_its_model_says_where(play: Play) -> None:
     def flow(ctx: Context) -> Node:
-        return ContinueAsNew({"at": "x"}) if ctx.state() is None else Task(f"a{ctx.state(Cursor)}", Number, value=1)
+        return (
+            ContinueAsNew({"at": "x"})
+            if ctx.state() is None
+            else Task(f"a{ctx.state(Cursor)}", Number, value=1)
+        )
 
     result = play.run(flow)
     assert result.status == "failed"
@@ -211,7 +217,9 @@ def endless(play: Play) -> Any:
     return flow
 
 
-@pytest.mark.parametrize(("kind", "state"), [(InboxKind.CANCEL, RunState.CANCELLED), (InboxKind.PAUSE, RunState.PAUSED)])
+@pytest.mark.parametrize(
+    ("kind", "state"), [(InboxKind.CANCEL, RunState.CANCELLED), (InboxKind.PAUSE, RunState.PAUSED)]
+)
 def test_an_order_to_the_newest_stops_a_lineage_that_would_go_on_for_ever(
     play: Play, kind: InboxKind, state: RunState
 ) -> None:

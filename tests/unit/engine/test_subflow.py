@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from smithers import Context, Loop, Node, Parallel, Sequence, Subflow, Task, TryCatchFinally, Workflow, workflow
+from smithers import (
+    Context,
+    Loop,
+    Node,
+    Parallel,
+    Sequence,
+    Subflow,
+    Task,
+    TryCatchFinally,
+    Workflow,
+    workflow,
+)
 from smithers.engine.hosts import host_for
 from smithers.engine.message import Lost
 from smithers.errors import (
@@ -277,7 +288,9 @@ def test_a_catch_takes_the_failure_of_a_child(play: Play) -> None:
 
     def flow(ctx: Context) -> Node:
         return TryCatchFinally(
-            Subflow("one", child), catch=Task("plan-b", Number, value=Number(n=1)), catch_errors=["CHILD_FAILED"]
+            Subflow("one", child),
+            catch=Task("plan-b", Number, value=Number(n=1)),
+            catch_errors=["CHILD_FAILED"],
         )
 
     assert play.run(flow).status == "finished"
@@ -495,4 +508,3 @@ def test_a_broken_store_stops_parent_and_child_and_both_go_on_later(play: Play, 
     assert play.resume(gate.flow).status == "finished"
     assert play.calls["a"] == 1
     assert play.calls["c"] == 1
-

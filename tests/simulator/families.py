@@ -25,8 +25,8 @@ from smithers.testing.simulator.process import Connections, SimulatedProcess
 
 TERMS = Terms("flow.py:flow", 16, None, lambda task: ())
 EVERY = {Kind.CRASH_BEFORE: 3, Kind.CRASH_AFTER: 1, Kind.FULL: 3, Kind.IOERR: 5, Kind.UNKNOWN: 2}
-"""Each so-manieth operation meets such a fault. A death before one is a death after the one before it, but for the
-very first; `SMITHERS_EVERY=1` lets every operation meet everything."""
+"""Each so-manieth operation meets such a fault: a death before one is a death after the one before it.
+`SMITHERS_EVERY=1` lets every operation meet everything."""
 if os.environ.get("SMITHERS_EVERY"):
     EVERY = dict.fromkeys(EVERY, int(os.environ["SMITHERS_EVERY"]))
 GIVEN_UP = 40

@@ -1,8 +1,8 @@
 """Attempts that are runs: sub-workflows, from the attempt's start to what their run comes to.
 
 A child is driven beside its parent, by the same engine, under a fence of its own; its parent's attempt runs
-for as long as the child does. Which child a node has is stored with the child's first frame: after a crash the
-next attempt of the node finds it, and goes on with it.
+for as long as the child does. Which child a node has is stored with the child's first frame: after a crash
+the next attempt of the node finds it, and goes on with it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from smithers.clock import Clock
 from smithers.errors import LeaseLost, RunOwned, SmithersError, StoreCorrupt, StoreError, TooDeep
 from smithers.nodes import Subflow
 from smithers.nodes.subflow import MAX_NESTED
-from smithers.records import NewChild, RunRow, RunState
+from smithers.records import NewChild, RunRow, RunState, StoredRun
 
 from .child import end_of, outcome_of_end, outcome_of_refusal
 from .definition import Definition
@@ -90,16 +90,27 @@ class Children:
         if stored.run.workflow != _definition(job).name:
             job.child, job.instead_of = None, job.child
             return False
-        is_done = stored.run.state is RunState.FINISHED
-        if is_done or (stored.run.state is RunState.PARTIAL and not job.retries_child) or (stored.cancelled_by is not None and self._is_news(job)):
+        if self._has_result(job, stored):
             self.wiring.settled(job, outcome_of_end(job, end_of(stored)))
         else:
             self._of[job] = Child()
             self.effects.author.submit(partial(self._claim, job, stored.run))
         return True
 
+    def _has_result(self, job: Job, stored: StoredRun) -> bool:
+        """Whether a child has ended, and its node has not heard of that yet."""
+        match stored.run.state:
+            case RunState.FINISHED:
+                return True
+            case RunState.PARTIAL:
+                return not job.retries_child
+            case RunState.CANCELLED:
+                return stored.cancelled_by is not None and self._is_news(job)
+            case _:
+                return False
+
     def _is_news(self, job: Job) -> bool:
-        """Whether an end of the child has not come to anything for its node yet."""
+        """Whether a cancel of the child by itself has not come to anything for its node yet."""
         parent = self.wiring.drive(job.run)
         if parent is None or parent.memory.was_cancelled or job.retries_child:
             return False

@@ -157,8 +157,8 @@ def find_resumable(store: Store, run_id: str | None, source: str | None) -> RunR
     """The run that a resume means.
 
     Args:
-        run_id: exact id or unique prefix, which means the newest run of its lineage; None: the newest unfinished
-            run of `source`.
+        run_id: exact id or unique prefix, which means the newest run of its lineage; None: the newest
+            unfinished run of `source`.
         source: as stored, `flow.py:name`, or only its file part.
     Raises:
         RunNotFound: there is none; says which exist.

@@ -40,12 +40,12 @@ class Within:
 def lower_inline(node: Subflow[Any], lowering: Lowering) -> PlanNode:
     """Its input, its nodes and its result, one after the other.
 
-    The input is a task of its own, so that it is stored, and waits for what the node depends on. The result is
-    one that has the node's own id: what others read is read of it.
+    The input is a task of its own, so that it is stored, and waits for what the node depends on. The result
+    is one that has the node's own id: what others read is read of it.
     """
     if node.depth > MAX_NESTED:
         raise TooDeep(
-            f"{node.id}: more than {MAX_NESTED} workflows within each other; {node.workflow.name} is the last",
+            f"{node.id}: more than {MAX_NESTED} workflows within each other, such as {node.workflow.name}",
             place=node.place,
         )
     definition = node.workflow.definition
@@ -99,8 +99,8 @@ class _Scope:
         match node:
             case ContinueAsNew():
                 raise InvalidNode(
-                    f"Subflow {self._holder.id}: {self._holder.workflow.name} goes on as a new run, and has none"
-                    " of its own",
+                    f"Subflow {self._holder.id}: {self._holder.workflow.name} goes on as a new run, and has"
+                    " none of its own",
                     hint='leave mode="inline" out: a child that is a run of its own may',
                     place=self._holder.place,
                 )

@@ -189,7 +189,7 @@ class Subflow(Task[T_co]):
             _check_inline(id, options, place, continue_on_fail=continue_on_fail)
         elif "retries" not in options and "retry_policy" not in options:
             options["retries"] = 0  # its tasks have had their own
-        # A quick function of the deps, or a plain value, as a task's `value` is; the engine makes a run of it.
+        # A quick function of the deps, or a plain value, as a task's `value` is.
         value: Any = {} if input is None else input
         super().__init__(id, output, value=value, deps=deps, continue_on_fail=continue_on_fail, **options)
         self.place = place
@@ -208,7 +208,7 @@ class Subflow(Task[T_co]):
 
 def _check_inline(id: str, options: SubflowOptions, place: Place | None, *, continue_on_fail: bool) -> None:
     """Refuse what is about an attempt: nodes that stand in this run have attempts of their own."""
-    refused = [name for name in ("retries", "retry_policy", "timeout") if name in options]
+    refused: list[str] = [name for name in ("retries", "retry_policy", "timeout") if name in options]
     if continue_on_fail:
         refused.append("continue_on_fail")
     if refused:

@@ -310,7 +310,8 @@ def _partial(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
     blockers = [_failure(view) for view in failed]
     for view in parts:
         assert view.child is not None
-        text = f"{view.shown}: its run {view.child.name} finished in part; --retry {view.shown} tries again there"
+        again = f"--retry {view.shown} tries again what failed there"
+        text = f"{view.shown}: its run {view.child.name} finished in part; {again}"
         blockers.append(Blocker("tolerated", text, view))
     blockers += [Blocker("skipped", f"{view.shown} was skipped: {view.reason}", view) for view in skipped]
     return _answer(

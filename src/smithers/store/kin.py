@@ -41,8 +41,10 @@ class StoredKin:
         words = self._names.texts({word for row in rows if row[1] is not None for word in row[3:5]})
         found = {}
         for run, parent, name, node, scope, iteration, generation, before, after, newest, number in rows:
-            key = NodeKey(words[node], words[scope], iteration) if parent is not None else None
-            of = None if key is None else ParentRef(parent, name, key, generation, self._top(parent, name))
+            of = None
+            if parent is not None:
+                key = NodeKey(words[node], words[scope], iteration)
+                of = ParentRef(parent, name, key, generation, self._top(parent, name))
             found[run] = Kin(of, before, after, newest, number)
         return found
 

@@ -238,7 +238,7 @@ def test_what_is_about_attempts_is_refused(options: dict[str, Any]) -> None:
 
 
 def test_a_static_input_that_does_not_fit_is_refused_in_the_first_frame(play: Play) -> None:
-    with pytest.raises(InvalidNode, match="one:input.* n: "):
+    with pytest.raises(InvalidNode, match=r"one:input.* n: "):
         play.run(lambda ctx: inline("one", ten, input={"n": "many"}))
     assert runs(play) == []
 

@@ -375,7 +375,7 @@ class Gate:
     def child(self, ctx: Context) -> Node:
         async def wait() -> Number:
             self.play.call("b")
-            while not self.is_open.is_set():
+            while not self.is_open.is_set():  # noqa: ASYNC110 - set from another thread
                 await asyncio.sleep(0.005)
             return Number(n=7)
 
@@ -485,7 +485,7 @@ def test_a_child_is_resumed_by_its_parent_only(play: Play, gate: Gate) -> None:
     handle = gate.start()
     handle.pause()
     handle.ended.result(10)
-    with pytest.raises(RunNotResumable, match="r.one belongs to node one of r") as caught:
+    with pytest.raises(RunNotResumable, match=r"r\.one belongs to node one of r") as caught:
         gate.workflow.run_sync(run_id="r.one", resume=True, store=play.store)
     assert "smithers up --resume r" in caught.value.hint
 

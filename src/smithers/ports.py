@@ -354,6 +354,10 @@ class Writer(Protocol):
         """The run of this name, if this owner holds it."""
         ...
 
+    def open_children(self, run: int) -> list[int]:
+        """Children of a run that have not ended."""
+        ...
+
     def successor(self, run: int) -> int | None:
         """The run that a run went on as; None: it did not."""
         ...

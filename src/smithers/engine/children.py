@@ -7,6 +7,7 @@ the next attempt of the node finds it, and goes on with it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,7 +17,7 @@ from smithers.clock import Clock
 from smithers.errors import LeaseLost, RunOwned, SmithersError, StoreCorrupt, StoreError, TooDeep
 from smithers.nodes import Subflow
 from smithers.nodes.subflow import MAX_NESTED
-from smithers.records import NewChild, RunRow, RunState, StoredRun
+from smithers.records import InboxKind, NewChild, RunRow, RunState, StoredRun
 
 from .child import end_of, outcome_of_end, outcome_of_refusal
 from .definition import Definition
@@ -25,12 +26,16 @@ from .handle import Handle, RunEnd
 from .host import config_of
 from .job import Called, ChildWord, Claimed, Job, NotClaimed, Outcome, Parked, Stopped
 from .message import New, Resume
+from .order import Order
 from .run_name import child_name
 from .terms import Terms
+from .undriven import LastFrame
 
 if TYPE_CHECKING:
     from .drive import Drive
     from .release import Releases
+
+_log = logging.getLogger("smithers")
 
 AGAIN_MS = 1_000
 """Until the next try, where the store or another owner stood in the way."""
@@ -243,6 +248,34 @@ class Children:
         """A child has left the engine."""
         self._of.pop(job, None)
         self.wiring.settled(job, outcome_of_end(job, end))
+
+    def leave_none(self, drive: Drive) -> None:
+        """A run has ended: what it has left of children, whose nodes an edit has taken out, ends with it."""
+        if not drive.memory.children:
+            return
+        try:
+            for run in self.effects.writer.open_children(drive.run):
+                self._end_left(run)
+        except SmithersError as error:
+            # They stay as they are, and resumable; the run itself has ended well.
+            _log.warning("a child that nobody needs any more could not be ended: %s", error)
+
+    def _end_left(self, run: int) -> None:
+        for below in self.effects.writer.open_children(run):
+            self._end_left(below)
+        stored = self.effects.writer.load(run)
+        fence = self.effects.leases.claim(run, self.effects.owner.id)
+        try:
+            self.effects.reap(run, stored.run.name)
+            now_ms = max(self.wiring.clock.now_ms(), stored.last_ms)
+            order = Order(InboxKind.CANCEL, "the run that it belonged to")
+            frame = LastFrame(stored, fence, order, now_ms).written(is_lost=True, is_asked=False)
+            (refused,) = self.effects.writer.commit([frame])
+        except BaseException:
+            self.wiring.releases.release(run, fence)
+            raise
+        if refused is not None:
+            self.wiring.releases.release(run, fence)
 
     def refused(self, job: Job, error: SmithersError) -> None:
         """A child did not begin, or does not go on: its attempt ends by that."""

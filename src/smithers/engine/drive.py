@@ -197,6 +197,10 @@ class Drive:
         fresh._starting.is_first = False
         jobs = {job.key: job for job in in_flight}
         fresh._cut_off = memory.restore(stored, set(jobs))
+        memory.was_cancelled = self.memory.was_cancelled
+        for key, child in self.memory.parked.items():
+            if key not in memory.facts.nodes:
+                memory.park(key, child)
         fresh._planning.restore(stored.mounts)
         fresh._settling.jobs.update(jobs)
         fresh._settling.lingering.update(self._settling.lingering)

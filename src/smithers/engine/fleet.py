@@ -330,6 +330,8 @@ class Fleet:
         row = drive.memory.rows.get(ref.key) if ref is not None else None
         body, model = (row.body, row.model) if row is not None else (None, None)
         end = RunEnd(drive.memory.name, ended.state, body, model, ended.error, ended.asked_by, ended.waits)
+        if ended.state.has_ended:
+            self.children.leave_none(drive)
         driven.handle.ended.set_result(end)
         if driven.job is not None:
             self.children.ended(driven.job, end)

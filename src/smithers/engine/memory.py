@@ -24,7 +24,7 @@ from smithers.records import (
     StoredRun,
     Verdict,
 )
-from smithers.scheduler import BlockFact, Due, Facts, LoopFact, Running, Schedule, Settled
+from smithers.scheduler import Blocked, BlockFact, Due, Facts, LoopFact, Running, Schedule, Settled
 from smithers.scheduler.block import LOOP_FAILED
 from smithers.scheduler.edges import UPSTREAM_FAILED
 from smithers.scheduler.failing import NOT_REACHED
@@ -296,6 +296,12 @@ class Memory:
     def has_child(self, key: NodeKey) -> bool:
         """Whether a node goes on with a run of its own: what cuts off its attempt ends nothing."""
         return (key, self.generations.get(key, 0)) in self.children
+
+    def park(self, key: NodeKey, run: str) -> Blocked:
+        """A node's own run is paused, and somebody has to resume it; what the node waits for."""
+        self.parked[key] = run
+        found = self.facts.nodes[key] = Blocked(f"run {run}")
+        return found
 
     def keep_child(self, key: NodeKey) -> KeptChild | None:
         """Let a node's new generation go on with the run of the one before, if it had one."""

@@ -195,8 +195,7 @@ class Settling:
         draft.end_attempt(key, job.attempt, AttemptState.CANCELLED)
         draft.event(EventType.NODE_BLOCKED, key, job.attempt, {"waits_for": f"run {parked.run}"})
         if parked.due_ms is None:
-            self._memory.parked[key] = parked.run
-            self._planning.settle(key, Blocked(f"run {parked.run}"))
+            self._planning.settle(key, self._memory.park(key, parked.run))
         else:
             draft.write.wakeups.append(Wakeup(key, "child", parked.due_ms))
             self._planning.settle(key, Due(parked.due_ms))

@@ -55,7 +55,7 @@ def obey_undriven(store: Store, row: RunRow, order: Order, *, is_asked: bool = T
                 return False
             # The clock may have been set back since.
             now_ms = max(store.clock.now_ms(), stored.last_ms)
-            last = _LastFrame(stored, fence, order, now_ms)
+            last = LastFrame(stored, fence, order, now_ms)
             is_lost = row.health in (OwnerHealth.DEAD, OwnerHealth.NONE)
             error = writer.commit([last.written(is_lost=is_lost, is_asked=is_asked)])[0]
             if error is not None:
@@ -84,7 +84,7 @@ def _end_processes(store: Store, row: RunRow) -> None:
 
 
 @dataclass(slots=True)
-class _LastFrame:
+class LastFrame:
     """The frame that obeys, and gives the run up again."""
 
     stored: StoredRun

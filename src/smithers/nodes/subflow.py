@@ -187,6 +187,7 @@ class Subflow(Task[T_co]):
         """Inline workflows around and with it."""
         if self.is_inline:
             _check_inline(id, options, place, continue_on_fail=continue_on_fail)
+            _check_tree(id, workflow, place)
         elif "retries" not in options and "retry_policy" not in options:
             options["retries"] = 0  # its tasks have had their own
         # A quick function of the deps, or a plain value, as a task's `value` is.
@@ -215,6 +216,16 @@ def _check_inline(id: str, options: SubflowOptions, place: Place | None, *, cont
         raise InvalidNode(
             f'Subflow {id}: mode="inline" does not take {", ".join(refused)}',
             hint="its tasks have their own; around them write TryCatchFinally, or leave mode= out",
+            place=place,
+        )
+
+
+def _check_tree(id: str, workflow: Embeddable[Any], place: Place | None) -> None:
+    """Refuse a script: its calls have a run of their own to stand in."""
+    if inspect.iscoroutinefunction(workflow.definition.function):
+        raise InvalidNode(
+            f"Subflow {id}: {workflow.name} is an async function: it cannot stand in another workflow's tree",
+            hint='leave mode="inline" out: it then is a run of its own',
             place=place,
         )
 

@@ -508,3 +508,69 @@ def test_a_broken_store_stops_parent_and_child_and_both_go_on_later(play: Play, 
     assert play.resume(gate.flow).status == "finished"
     assert play.calls["a"] == 1
     assert play.calls["c"] == 1
+
+
+def test_a_cancel_of_the_parent_lets_its_child_run_its_last_parts(play: Play) -> None:
+    def child(ctx: Context) -> Node:
+        async def long() -> Number:
+            play.call("long")
+            await asyncio.sleep(60)
+            return Number(n=1)
+
+        last = Task("last", Number, run=lambda: Number(n=play.call("last")))
+        return TryCatchFinally(Task("long", Number, run=long), finally_=last)
+
+    guarded = Workflow(child, output=Number)
+    host = host_for(play.store)
+    handle = Workflow(lambda ctx: Subflow("one", guarded)).start(host, run_id="r")
+    until(lambda: play.calls["long"] > 0)
+    outsider = host.store.outsider()
+    outsider.post(row(play, "r").id, InboxKind.CANCEL, "somebody")
+    outsider.close()
+    assert handle.ended.result(10).state is RunState.CANCELLED
+    assert runs(play) == {"r": "cancelled", "r.one": "cancelled"}
+    assert play.calls == {"long": 1, "last": 1}
+
+
+def test_a_failure_beside_it_cancels_a_child_where_the_author_says_so(play: Play, gate: Gate) -> None:
+    def flow(ctx: Context) -> Node:
+        def fail() -> Number:
+            until(lambda: play.calls["b"] > 0)
+            raise ValueError("no")
+
+        return Parallel(
+            Subflow("one", gate.workflow), Task("bad", Number, run=fail, no_retry=True), on_failure="cancel"
+        )
+
+    assert play.run(flow).status == "failed"
+    assert runs(play) == {"r": "failed", "r.one": "cancelled"}
+    assert play.states()["one"] == "cancelled"
+
+
+def test_children_of_a_rehearsal_are_rehearsed(play: Play) -> None:
+    def never(prompt: str) -> str:
+        raise AssertionError(prompt)
+
+    asking = Workflow(lambda ctx: Task("ask", Number, agent=never, prompt="How many?"), output=Number)
+    assert play.run(lambda ctx: Subflow("one", asking), rehearse=True).status == "finished"
+    assert row(play, "r.one").config["rehearse"] is True
+
+
+def test_a_child_whose_node_an_edit_takes_out_ends_with_the_run(play: Play, gate: Gate) -> None:
+    handle = gate.start()
+    handle.pause()
+    handle.ended.result(10)
+    assert play.resume(lambda ctx: Task("end", Number, value=Number(n=1))).status == "finished"
+    assert runs(play) == {"r": "finished", "r.one": "cancelled"}
+
+
+def test_a_script_cannot_stand_in_a_tree() -> None:
+    async def script(ctx: Context) -> None: ...
+
+    class Script:
+        name, output = "script", Number
+        definition = type("Definition", (), {"function": staticmethod(script)})
+
+    with pytest.raises(InvalidNode, match="it cannot stand in another workflow's tree"):
+        Subflow("one", Script(), mode="inline")
+    assert Subflow("one", Script()).model is Number

@@ -30,6 +30,14 @@ JOIN smithers_runs r ON r.id = coalesce((SELECT max(l.run) FROM smithers_lineage
 WHERE c.run = ?
 ORDER BY c.generation;
 
+-- name: open_children
+-- Of a run: those that neither ended nor went on; states up to 3 are running, waiting and paused.
+SELECT r.id FROM smithers_runs r
+WHERE r.state <= 3 AND r.id IN (
+    SELECT child FROM smithers_children WHERE run = ?1
+    UNION SELECT l.run FROM smithers_children c JOIN smithers_lineages l ON l.first = c.child WHERE c.run = ?1
+);
+
 -- name: carried
 SELECT state, blob FROM smithers_lineages WHERE run = ?;
 

@@ -188,12 +188,13 @@ def test_the_wait_of_a_child_is_the_wait_of_its_parent(project: Project) -> None
     project.write(IMPORTS + RETRYING)
     left = project.run("up", "flow.py:flow", "-r", "r1", "--linger", "1s")
     assert left.returncode == 3, left.stderr
-    assert "waits" in left.stderr
+    assert "waits:  to go on with sub at" in left.stderr
     assert states(project) == {"r1": "waiting", "r1.sub": "waiting"}
 
     process = project.start("up", "--resume", "r1", "--linger", "5h")
     wait_until(lambda: project.document("ps")["runs"][0]["shown"] == "running", "the run to go on")
-    assert "retries sub in" in project.run("ps").stdout
+    assert "sub goes on in" in project.run("ps").stdout
+    assert "waits to go on with sub" in project.run("why", "r1").stdout
     process.kill()
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from smithers.clock import Clock
-from smithers.errors import LeaseLost, RunOwned, SmithersError, StoreCorrupt, StoreError, TooDeep
+from smithers.errors import BugError, LeaseLost, RunOwned, SmithersError, StoreCorrupt, StoreError, TooDeep
 from smithers.nodes import Subflow
 from smithers.nodes.subflow import MAX_NESTED
 from smithers.records import InboxKind, NewChild, RunRow, RunState, StoredRun
@@ -131,7 +131,9 @@ class Children:
             except BaseException:
                 leases.release(row.id, fence)
                 raise
-        except SmithersError as error:
+        except Exception as error:  # noqa: BLE001 - on a thread of its own: it must be heard of
+            if not isinstance(error, SmithersError):
+                error = BugError(f"{type(error).__name__}: {error}")
             self.wiring.call(job, NotClaimed(error))
         else:
             self.wiring.call(job, Claimed(row, fence))

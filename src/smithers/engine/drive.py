@@ -353,9 +353,14 @@ class Drive:
     def _park(self, draft: Draft, due_ms: int) -> None:
         """Leave a run that only waits for a time. Its deadlines are stored: whoever resumes it goes on."""
         facts = self.memory.facts.nodes.items()
-        waits = [Wakeup(key, "retry", fact.at_ms) for key, fact in facts if isinstance(fact, Due)]
+        waits = [Wakeup(key, self._kind_of(key), fact.at_ms) for key, fact in facts if isinstance(fact, Due)]
         self._end(draft, RunState.WAITING, data={"due_ms": due_ms, "tasks": len(waits)})
         self.ended = Ended(RunState.WAITING, None, None, tuple(sorted(waits, key=lambda one: one.due_ms)))
+
+    def _kind_of(self, key: NodeKey) -> str:
+        """What a node that waits for a time waits for: a retry, or what its own run waits for."""
+        is_child = self.memory.has_child(key) and not self.memory.log(key).failures
+        return "child" if is_child else "retry"
 
     def note_beat(self, job: Job) -> HeartbeatRow | None:
         """The row of an attempt's newest heartbeat data; None: it does not run any more."""

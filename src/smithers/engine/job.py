@@ -57,6 +57,7 @@ class Parked:
     """The attempt was a run of its own, which is paused, or waits for a time: the node is open again."""
 
     run: str
+    """Its name; empty: it could not be driven, because of the store or of another owner."""
     due_ms: int | None = None
     """Wall clock of its earliest deadline; None: somebody has to resume it."""
 

@@ -193,7 +193,8 @@ class Settling:
         """The run that the attempt was has left: the node is open again, and goes on with it in its time."""
         key = job.key
         draft.end_attempt(key, job.attempt, AttemptState.CANCELLED)
-        draft.event(EventType.NODE_BLOCKED, key, job.attempt, {"waits_for": f"run {parked.run}"})
+        waits_for = f"run {parked.run}" if parked.run else "its run, which cannot be driven yet"
+        draft.event(EventType.NODE_BLOCKED, key, job.attempt, {"waits_for": waits_for})
         if parked.due_ms is None:
             self._planning.settle(key, self._memory.park(key, parked.run))
         else:

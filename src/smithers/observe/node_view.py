@@ -55,6 +55,12 @@ class NodeView:
         return self.last.agent if self.last else None
 
     @property
+    def waits_in_child(self) -> bool:
+        """Whether it waits for a time because its own run does, and not for a retry of its own."""
+        is_open = self.last is not None and self.last.state is AttemptState.CANCELLED
+        return self.child is not None and self.due_ms is not None and is_open
+
+    @property
     def error(self) -> Mapping[str, Any] | None:
         """What its newest attempt died of; None once it has succeeded."""
         if self.state is NodeState.FINISHED or self.last is None:

@@ -217,6 +217,8 @@ def named(names: Sequence[str], most: int = _NAMED) -> str:
 def retry_text(view: NodeView, now_ms: int) -> str:
     """`retries draft in 12s`."""
     assert view.due_ms is not None
+    if view.waits_in_child:
+        return f"{view.shown} goes on {moment.due(view.due_ms, now_ms)}"
     return f"retries {view.shown} {moment.due(view.due_ms, now_ms)}"
 
 

@@ -24,8 +24,8 @@ class Blocker:
     """One thing that is going on, or that stands in the way."""
 
     kind: str
-    """`running`, `retry-backoff`, `pending`, `dependency`, `failed`, `tolerated`, `skipped`, `interrupted`,
-    `owner-dead`, `owner-silent`, `no-owner`, `asked`, `paused` or `cancelled`."""
+    """`running`, `retry-backoff`, `child`, `pending`, `dependency`, `failed`, `tolerated`, `skipped`,
+    `interrupted`, `owner-dead`, `owner-silent`, `no-owner`, `asked`, `paused` or `cancelled`."""
     text: str
     """In words."""
     view: NodeView | None = None
@@ -211,7 +211,8 @@ def _going_on(snapshot: Snapshot, views: NodeViews, now_ms: int) -> Explanation:
     elif due:
         first = due[0]
         when = moment.due(first.due_ms or now_ms, now_ms)
-        summary = f"{run.name} waits to try {first.shown} again, {when}."
+        verb = f"to go on with {first.shown}" if first.waits_in_child else f"to try {first.shown} again"
+        summary = f"{run.name} waits {verb}, {when}."
     else:
         pending = [views.now(place) for place in views.tree.tasks()]
         open_ = [view for view in pending if view.state is NodeState.PENDING]
@@ -259,6 +260,11 @@ def _standing(view: NodeView, run: RunRow, now_ms: int, doings: Mapping[str, str
         if not is_driven(run):
             is_due = view.due_ms <= now_ms
             when = "as soon as the run is resumed" if is_due else f"{when}, if the run is resumed by then"
+        if view.waits_in_child and view.child is not None:
+            inside = f" ({doings[view.child.name]})" if view.child.name in doings else ""
+            return Blocker(
+                "child", f"{name} goes on {when} with run {view.child.name}{inside}", view, due_ms=view.due_ms
+            )
         text = f"{name} is tried again {when}: {_failures(view)}"
         return Blocker("retry-backoff", text, view, due_ms=view.due_ms, error=view.error)
     if view.state is NodeState.FAILED:

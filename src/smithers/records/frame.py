@@ -126,7 +126,7 @@ class Wakeup(NamedTuple):
 
     key: NodeKey
     kind: str
-    """`retry` here; timers, waits and quotas come with later kinds."""
+    """`retry`; `child`: the node's own run waits; timers, waits and quotas come with later kinds."""
     due_ms: int
 
 

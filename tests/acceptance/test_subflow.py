@@ -77,7 +77,7 @@ def states(project: Project) -> dict[str, str]:
 
 def die_in_the_child(project: Project) -> None:
     project.write(IMPORTS + FAMILY)
-    process = project.start("up", "flow.py:flow", "-r", "r1")
+    process = project.start("up", "flow.py", "-r", "r1")
     project.await_executed("second")
     process.kill()
     process.wait()
@@ -104,7 +104,7 @@ def test_a_kill_in_a_child_is_followed_by_a_resume_of_the_same_child(project: Pr
 def test_many_kills_in_a_child_do_not_make_a_crash_loop_of_its_node(project: Project) -> None:
     project.write(IMPORTS + LONG)
     for step in range(5):
-        process = project.start("up", "flow.py:flow", "-r", "r1", *(["--resume"] if step else []))
+        process = project.start("up", "flow.py", "-r", "r1", *(["--resume"] if step else []))
         project.await_executed(f"step-{step}")
         process.kill()
         process.wait()
@@ -127,7 +127,7 @@ def test_a_child_is_not_resumed_without_its_parent(project: Project) -> None:
 
 def test_parent_and_child_lead_to_each_other(project: Project) -> None:
     project.write(IMPORTS + FAMILY)
-    process = project.start("up", "flow.py:flow", "-r", "r1")
+    process = project.start("up", "flow.py", "-r", "r1")
     project.await_executed("second")
 
     assert "sub: second" in project.run("ps").stdout
@@ -163,7 +163,7 @@ def test_a_cancel_of_a_parent_that_has_died_cancels_its_child(project: Project) 
 
 def test_down_pauses_both_and_lists_the_parent(project: Project) -> None:
     project.write(IMPORTS + FAMILY)
-    process = project.start("up", "flow.py:flow", "-r", "r1")
+    process = project.start("up", "flow.py", "-r", "r1")
     project.await_executed("second")
     document = project.document("down", "--now")
     assert [run["run"] for run in document["runs"]] == ["r1"]
@@ -186,7 +186,7 @@ def test_a_cancelled_child_of_a_paused_parent_fails_its_node(project: Project) -
 
 def test_the_wait_of_a_child_is_the_wait_of_its_parent(project: Project) -> None:
     project.write(IMPORTS + RETRYING)
-    left = project.run("up", "flow.py:flow", "-r", "r1", "--linger", "1s")
+    left = project.run("up", "flow.py", "-r", "r1", "--linger", "1s")
     assert left.returncode == 3, left.stderr
     assert "waits:  to go on with sub at" in left.stderr
     assert states(project) == {"r1": "waiting", "r1.sub": "waiting"}
@@ -200,7 +200,7 @@ def test_the_wait_of_a_child_is_the_wait_of_its_parent(project: Project) -> None
 
 def test_ps_and_why_count_down_to_the_retry_of_a_child(project: Project) -> None:
     project.write(IMPORTS + RETRYING)
-    process = project.start("up", "flow.py:flow", "-r", "r1", "--linger", "5h")
+    process = project.start("up", "flow.py", "-r", "r1", "--linger", "5h")
     wait_until(lambda: "sub: retries ask in" in project.run("ps").stdout, "the child to wait")
     assert "retries ask in" in project.run("why", "r1").stdout
     process.kill()
@@ -211,7 +211,7 @@ def test_ps_and_why_count_down_to_the_retry_of_a_child(project: Project) -> None
 
 def test_a_lineage_is_followed_by_every_command(project: Project) -> None:
     project.write(IMPORTS + NIGHTLY)
-    process = project.start("up", "flow.py:flow", "-r", "r1")
+    process = project.start("up", "flow.py", "-r", "r1")
     project.await_executed("step-2")
     assert states(project) == {"r1": "continued", "r1-2": "continued", "r1-3": "running"}
 
@@ -249,19 +249,19 @@ def test_a_lineage_is_followed_by_every_command(project: Project) -> None:
 
 def test_a_kill_in_a_later_run_leaves_one_that_is_resumed(project: Project) -> None:
     project.write(IMPORTS + NIGHTLY)
-    process = project.start("up", "flow.py:flow", "-r", "r1")
+    process = project.start("up", "flow.py", "-r", "r1")
     project.await_executed("step-2")
     process.kill()
     process.wait()
     project.touch("go")
-    assert project.run("up", "flow.py:flow", "--resume").returncode == 0
+    assert project.run("up", "flow.py", "--resume").returncode == 0
     assert project.executed() == ["step-0", "step-1", "step-2", "step-2", "step-3", "step-4"]
     assert [word for word in states(project).values() if word != "continued"] == ["finished"]
 
 
 def test_state_that_is_no_json_is_refused_with_its_line(project: Project) -> None:
     project.write(IMPORTS + "\n@workflow\ndef flow(ctx):\n    return ContinueAsNew({'at': {1, 2}})\n")
-    refused = project.run("up", "flow.py:flow", "-r", "r1")
+    refused = project.run("up", "flow.py", "-r", "r1")
     assert refused.returncode == 4
     assert "STATE_INVALID" in refused.stderr
     assert f"flow.py:{project.line('ContinueAsNew({')}" in refused.stderr

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from smithers.clock import Clock
 from smithers.errors import BugError, LeaseLost, RunOwned, SmithersError, StoreCorrupt, StoreError, TooDeep
 from smithers.nodes import Subflow
-from smithers.nodes.subflow import MAX_NESTED
+from smithers.nodes.subflow import END_IT, MAX_NESTED
 from smithers.records import InboxKind, NewChild, RunRow, RunState, StoredRun
 
 from .child import end_of, outcome_of_end, outcome_of_refusal
@@ -164,7 +164,8 @@ class Children:
         line = (*parent.terms.ancestors, parent.definition.name)
         if len(line) > MAX_NESTED:
             shown = " → ".join((*line[:3], "…", *line[-2:], definition.name))
-            self.refused(job, TooDeep(f"more than {MAX_NESTED} runs within each other: {shown}"))
+            error = TooDeep(f"more than {MAX_NESTED} runs within each other: {shown}", hint=END_IT)
+            self.refused(job, error)
             return
         limit = definition.max_concurrency or parent.terms.limit
         inherited = {name: parent.terms.config[name] for name in _INHERITED if name in parent.terms.config}

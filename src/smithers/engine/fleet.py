@@ -51,6 +51,8 @@ from .timetable import Timetable
 
 _log = logging.getLogger("smithers")
 
+NAMES_TRIED = 8
+"""Numbers that are tried for the name of the run that a run goes on as."""
 MAX_DOUBTS = 3
 """Frames of a run that may come to nothing in a row, before the run stops with the store's error."""
 COMMIT_EVENTS = 500
@@ -78,6 +80,8 @@ class Step:
     frame: FrameWrite
     outcomes: list[tuple[Job, Outcome]]
     """What the frame applies: applied again if it comes to nothing."""
+    names: int = 0
+    """How many names were taken that the run was to go on by."""
 
 
 class Fleet:
@@ -298,7 +302,11 @@ class Fleet:
             and step.frame.then.creates is not None
         ):
             taken = step.frame.then.creates
-            taken.name = next_name(taken.name, 2)
+            step.names += 1
+            # Somebody may count their own runs like that: no walk through all of them.
+            mark = f"-{self._effects.random.randrange(16**6):06x}"
+            many = step.names > NAMES_TRIED
+            taken.name = driven.drive.memory.name[:80] + mark if many else next_name(taken.name, 2)
             self._commit([step])
         elif isinstance(error, MessagesWaiting):
             # Somebody wrote to the run while it was about to leave: it stays, and reads its mail first.

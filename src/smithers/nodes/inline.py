@@ -18,7 +18,7 @@ from .loop import Loop
 from .node import Lowering, Node, children_of
 from .parallel import Parallel
 from .sequence import Sequence
-from .subflow import MAX_NESTED, Subflow
+from .subflow import END_IT, MAX_NESTED, Subflow
 from .task import Task
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def lower_inline(node: Subflow[Any], lowering: Lowering) -> PlanNode:
     if node.depth > MAX_NESTED:
         raise TooDeep(
             f"{node.id}: more than {MAX_NESTED} workflows within each other, such as {node.workflow.name}",
+            hint=END_IT,
             place=node.place,
         )
     definition = node.workflow.definition

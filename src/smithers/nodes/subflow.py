@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MAX_NESTED = 16
 """Workflows within each other: one that is its own child must end somewhere."""
+END_IT = "a workflow that is its own child ends by its input: return no Subflow where there is no more to do"
 T_co = TypeVar("T_co", covariant=True, default=Any)
 Out_co = TypeVar("Out_co", covariant=True, default=Any)
 M = TypeVar("M")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from typing import Any
 
 import pytest
@@ -263,6 +264,13 @@ def test_a_name_that_is_taken_is_passed_over(play: Play) -> None:
     play.run(lambda ctx: Task("a", Number, value=Number(n=1)), run_id="r-2")
     assert play.run(counting(play, 3)).run_id == "r-4"
     assert runs(play) == {"r-2": "finished", "r": "continued", "r-3": "continued", "r-4": "finished"}
+
+
+def test_many_names_that_are_taken_are_not_walked_through(play: Play) -> None:
+    for number in range(2, 14):
+        play.run(lambda ctx: Task("a", Number, value=Number(n=1)), run_id=f"r-{number}")
+    name = play.run(counting(play, 2)).run_id
+    assert re.fullmatch(r"r-[0-9a-f]{6}", name)
 
 
 def test_two_endings_take_the_first_of_them(play: Play) -> None:

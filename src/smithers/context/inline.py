@@ -73,11 +73,12 @@ class InlineContext(Context[Any]):
             InvalidOutput: there is none.
         """
         view = self._view
-        rows = view.of_output(*([self._output_model] if self._output_model else []))
+        rows = view.rows(*([self._output_model] if self._output_model else []))
         passes = view.at.passes if view.at is not None and view.at.loops else ()
         own = [row for row in rows if passes_of(row.key)[: len(passes)] == passes]
         if not own:
             raise InvalidOutput(f"{self._node}: its workflow finished without an output")
+        view.note("node", own[-1].key.node)  # of that one it is made, and of nothing else of its model
         value = json.loads(own[-1].body)
         return value["text"] if is_text and own[-1].model == "str" else value
 
@@ -99,7 +100,17 @@ class _Inside(View):
         return f"{self._prefix}{node}"
 
     def of_output(self, *names: str) -> list[OutputText]:
-        return [row for row in super().of_output(*names) if row.key.node.startswith(self._prefix)]
+        for name in names:
+            self.note("model", name)
+        return self.rows(*names)
+
+    def rows(self, *names: str) -> list[OutputText]:
+        """The same, without a note of it; without names all rows."""
+        return [
+            row
+            for row in self.state.rows.of_output(*names)
+            if row.key.node.startswith(self._prefix) and self._seen(row) is not None
+        ]
 
 
 class _InlineState:

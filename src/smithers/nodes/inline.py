@@ -15,7 +15,7 @@ from .boundary import Caught, Saga, SagaStep, TryCatchFinally
 from .branch import Branch
 from .continuation import ContinueAsNew
 from .loop import Loop
-from .node import Lowering, Node, children_of
+from .node import Bodies, Lowering, Node, children_of
 from .parallel import Parallel
 from .sequence import Sequence
 from .subflow import END_IT, MAX_NESTED, Subflow
@@ -35,6 +35,19 @@ class Within:
     """Reads within the ids of that workflow."""
     base: Path | None
     """Folder of that workflow's file, for its prompts."""
+
+
+class InlineResult:
+    """What an inline workflow comes to, when it is asked."""
+
+    __slots__ = ("_bodies", "_node")
+
+    def __init__(self, bodies: Bodies, node: Subflow[Any]) -> None:
+        self._bodies = bodies
+        self._node = node
+
+    def __call__(self) -> object:
+        return self._bodies.result(self._node)
 
 
 def lower_inline(node: Subflow[Any], lowering: Lowering) -> PlanNode:
@@ -66,7 +79,7 @@ def lower_inline(node: Subflow[Any], lowering: Lowering) -> PlanNode:
     given: Task[Any] = Task(f"{node.id}:input", definition.input_model or "input", value=node.value)
     given.deps, given.dep_names, given.needs, given.edges = node.deps, node.dep_names, node.needs, node.edges
     given.skip_if, given.place, given.within = node.skip_if, node.place, node.within
-    result: Task[Any] = Task(node.id, node.model or node.model_name, value=lambda: bodies.result(node))
+    result: Task[Any] = Task(node.id, node.model or node.model_name, value=InlineResult(bodies, node))
     result.edges = (Edge(given.id, needs_output=True),)
     result.place, result.label, result.meta = node.place, node.label, node.meta
     body = HolePlan(f"{node.id}:body", expand, place=node.place)
@@ -77,7 +90,7 @@ def lower_inline(node: Subflow[Any], lowering: Lowering) -> PlanNode:
 class _Inner(Lowering):
     """Names containers that the author left unnamed under the prefix too."""
 
-    def __init__(self, bodies: Any, prefix: str) -> None:
+    def __init__(self, bodies: Bodies, prefix: str) -> None:
         super().__init__(bodies)
         self._prefix = prefix
 

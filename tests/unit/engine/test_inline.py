@@ -268,3 +268,27 @@ def test_a_workflow_that_leaves_nothing_fails_at_its_result(play: Play) -> None:
     result = play.run(lambda ctx: inline("one", empty))
     assert result.error is not None
     assert "finished without an output" in result.error["message"]
+
+
+def test_what_an_edit_changes_in_it_is_known_and_done_again_with_its_result(play: Play) -> None:
+    def edition(times: int) -> Any:
+        def child(ctx: Context) -> Node:
+            a = Task("a", Number, run=lambda: Number(n=play.call("a")))
+            return Sequence(a, Task("b", Number, deps=a, value=lambda one: Number(n=one.n * times)))
+
+        own = Workflow(child, output=Number, name="own")
+
+        def flow(ctx: Context) -> Node:
+            one, other = inline("one", own), inline("other", ten)
+            return Sequence(one, other, Task("end", Number, deps=one, value=lambda got: Number(n=got.n)))
+
+        return flow
+
+    play.run(edition(2))
+    again = play.resume(edition(5), rerun=["changed"])
+    assert (again.status, again.output) == ("finished", {"n": 5})
+    assert play.calls == {"a": 1}
+    with play.reader() as reader:
+        rows = {str(row.key): row.generation for row in reader.outputs(reader.run("r").id)}
+    assert rows["one/b"] == rows["one"] == rows["end"] == 1
+    assert rows["one/a"] == rows["other"] == rows["other/times"] == 0

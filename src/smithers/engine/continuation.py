@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from smithers.context import View, ambient
-from smithers.errors import BugError, RenderFailed, SmithersError
+from smithers.errors import BugError, InvalidNode, RenderFailed, SmithersError
 from smithers.nodes import ContinueAsNew
-from smithers.plan import TaskPlan
+from smithers.plan import SagaPlan, TaskPlan, TryPlan
 from smithers.records import EventRow, EventType, FrameWrite, NewRun
-from smithers.scheduler.vertex import Leaf
+from smithers.scheduler.vertex import BlockVertex, Leaf
 
 from .draft import dump
 from .encode import encode_state
@@ -20,10 +20,23 @@ from .run_name import numbered
 from .terms import Terms
 
 
+def check_end(leaf: Leaf, memory: Memory) -> None:
+    """Refuse early what is known to be wrong when a run comes to where it is to go on as another.
+
+    Raises:
+        InvalidNode, StateInvalid, StateTooLarge: as `carried_by`.
+    """
+    if callable(leaf.plan.payload.value):
+        _check_around(leaf)
+    else:
+        carried_by(leaf, memory)
+
+
 def carried_by(leaf: Leaf, memory: Memory) -> str:
     """What a run hands over, as JSON text.
 
     Raises:
+        InvalidNode: it stands in a block that has something left to do.
         StateInvalid, StateTooLarge: what the author's function returned cannot be handed over.
         RenderFailed: it raised; with its line.
     """
@@ -31,6 +44,7 @@ def carried_by(leaf: Leaf, memory: Memory) -> str:
     node = plan.payload
     if not isinstance(node, ContinueAsNew):
         raise BugError(f"{leaf.key} does not continue a run")
+    _check_around(leaf)
     if not callable(node.value):
         return encode_state(node, node.value)
     token = ambient.set(View(memory, standing_of(leaf)))
@@ -46,6 +60,21 @@ def carried_by(leaf: Leaf, memory: Memory) -> str:
         ) from error
     finally:
         ambient.reset(token)
+
+
+def _check_around(leaf: Leaf) -> None:
+    """Refuse to leave a block whose last parts are owed: nobody would ever run them."""
+    around = leaf.parent
+    while around is not None:
+        plan = around.plan if isinstance(around, BlockVertex) else None
+        if isinstance(plan, SagaPlan) or (isinstance(plan, TryPlan) and plan.finally_ is not None):
+            what = "a saga" if isinstance(plan, SagaPlan) else "a try block with a last part"
+            raise InvalidNode(
+                f"{leaf.key} stands in {what}, {around.key}: the run would go on without what that owes",
+                hint="put it after the block",
+                place=leaf.plan.place,
+            )
+        around = around.parent
 
 
 def first_frame(memory: Memory, terms: Terms, carried: str, at_ms: int, owner: int) -> FrameWrite:

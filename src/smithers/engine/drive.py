@@ -324,12 +324,12 @@ class Drive:
                 case Stop():
                     self._end(draft, RunState.CANCELLED)
                     return
-                case Deadlock(blocked) if (leaf := self._last_leaf(blocked)) is not None:
-                    self._go_on(draft, leaf)
-                    return
                 case Deadlock() if self.memory.parked:
                     # A run of a node was paused by itself: so is this one, and its resume resumes both.
                     self._end(draft, RunState.PAUSED)
+                    return
+                case Deadlock(blocked) if (leaf := self._last_leaf(blocked)) is not None:
+                    self._go_on(draft, leaf)
                     return
                 case Deadlock():
                     raise planning.deadlock(decision)

@@ -97,8 +97,10 @@ class Host:
 
         Raises:
             RunOwned: somebody alive drives it.
+            RunNotResumable: it belongs to a node of another run, which drives it.
             ProcessStuck: a process of its former owner cannot be ended; the run was given back.
         """
+        check_top(row)
         leases, owner = self._register()
         claim = Claim(row, leases.claim(row.id, owner.id))
         try:
@@ -172,15 +174,29 @@ def find_resumable(store: Store, run_id: str | None, source: str | None) -> RunR
             row = _newest_unfinished(reader.runs(RunFilter(tops=True)), source)
     finally:
         reader.close()
-    if (parent := row.kin.parent) is not None and row.state is not RunState.FINISHED:
-        # Its parent is told what becomes of it, and nobody else: driven alone it would end for nobody.
-        raise RunNotResumable(
-            f"{row.name} belongs to node {parent.key} of {parent.name}",
-            hint=f"a resume of that one goes on with it: `smithers up --resume {parent.name}`",
-            run=row.name,
-            parent=parent.name,
-        )
+    if row.state is not RunState.FINISHED:
+        check_top(row)
     return row
+
+
+def check_top(row: RunRow) -> None:
+    """Refuse to drive a run by itself that belongs to a node of another one.
+
+    Its parent is told what becomes of it, and nobody else: driven alone it would end for nobody.
+
+    Raises:
+        RunNotResumable: it does.
+    """
+    parent = row.kin.parent
+    if parent is None:
+        return
+    retry = f" --retry {parent.key.node}" if row.state is RunState.PARTIAL else ""
+    raise RunNotResumable(
+        f"{row.name} belongs to node {parent.key} of {parent.name}",
+        hint=f"a resume of that one goes on with it: `smithers up --resume {parent.name}{retry}`",
+        run=row.name,
+        parent=parent.name,
+    )
 
 
 def _newest_unfinished(rows: list[RunRow], source: str | None) -> RunRow:

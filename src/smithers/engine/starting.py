@@ -13,7 +13,7 @@ from smithers.scheduler import Blocked, Settled
 from smithers.scheduler.retry import rung
 from smithers.scheduler.vertex import Leaf
 
-from .continuation import carried_by
+from .continuation import check_end
 from .definition import Definition
 from .draft import Draft
 from .encode import child_input, encode_output
@@ -82,8 +82,7 @@ class Starting:
 
         It waits as for something that is not there, and so holds no slot and keeps nobody from starting.
         """
-        if not callable(node.value):
-            carried_by(leaf, self._memory)  # a mistake is told before anything waits for it
+        check_end(leaf, self._memory)  # a mistake is told before anything waits for it
         draft.event(EventType.NODE_BLOCKED, leaf.key, 0, {"waits_for": ENDS_IN})
         self._planning.settle(leaf.key, Blocked(ENDS_IN))
 

@@ -10,7 +10,21 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from smithers import Context, ContinueAsNew, Loop, Node, Parallel, RetryPolicy, Sequence, Task, Workflow
+from smithers import (
+    Context,
+    ContinueAsNew,
+    Loop,
+    Node,
+    Parallel,
+    RetryPolicy,
+    Saga,
+    SagaStep,
+    Sequence,
+    Subflow,
+    Task,
+    TryCatchFinally,
+    Workflow,
+)
 from smithers.engine.hosts import host_for
 from smithers.errors import InvalidNode, SmithersError, StaleOutput, StateInvalid, StateTooLarge
 from smithers.records import EventType, InboxKind, RunFilter, RunRow, RunState
@@ -203,6 +217,34 @@ def test_state_that_does_not_fit_its_model_says_where(play: Play) -> None:
     assert "r-2 does not fit Cursor: at:" in result.error["message"]
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda last: TryCatchFinally(last, finally_=Task("clean", Number, value=Number(n=1))),
+        lambda last: Saga(SagaStep(last, Task("undo", Number, value=Number(n=1)))),
+    ],
+)
+def test_a_block_that_owes_something_is_not_left(play: Play, around: Any) -> None:
+    with pytest.raises(
+        InvalidNode, match=r"the run would go on without what that owes \(.*test_continuation"
+    ):
+        play.run(lambda ctx: around(ContinueAsNew(lambda: 1)))
+
+
+def test_a_catch_may_let_the_run_go_on(play: Play) -> None:
+    def flow(ctx: Context) -> Node:
+        def run() -> Number:
+            if play.call("bad") < 3:
+                raise ValueError("no")
+            return Number(n=1)
+
+        tries = (ctx.state() or 0) + 1
+        return TryCatchFinally(Task("bad", Number, run=run, no_retry=True), catch=ContinueAsNew(tries))
+
+    result = play.run(flow)
+    assert (result.run_id, result.status) == ("r-3", "finished")
+
+
 # --- Who follows --------------------------------------------------------------------------------
 
 
@@ -227,12 +269,15 @@ def test_an_order_to_the_newest_stops_a_lineage_that_would_go_on_for_ever(
     host = host_for(play.store)
     handle = Workflow(endless(play)).start(host, run_id="r")
     until(lambda: len(runs(play)) > 3)
-    # Posted to whichever is the newest then: it may have gone on by the time it is read.
+    # Posted to whichever is the newest then: it may have gone on by the time it is written.
     outsider = host.store.outsider()
+    asked: set[int] = set()
     while not handle.ended.done():
         with play.reader() as reader:
-            newest = reader.newest(reader.run("r").id)
-        outsider.post(newest.id, kind, "somebody")
+            newest = reader.newest(reader.run("r").id).id
+        if newest not in asked:
+            outsider.post(newest, kind, "somebody")
+            asked.add(newest)
     outsider.close()
     assert handle.ended.result(10).state is state
     words = [word for word in runs(play).values() if word != "continued"]
@@ -300,3 +345,30 @@ def test_a_store_that_loses_its_owner_between_two_runs_leaves_one_to_resume(play
     with pytest.raises(SmithersError):
         handle.ended.result(10)
     assert [word for word in runs(play).values() if word != "continued"] == ["running"]
+
+
+def test_a_run_does_not_go_on_while_a_child_of_it_is_paused(play: Play) -> None:
+    def child(ctx: Context) -> Node:
+        async def wait() -> Number:
+            if play.call("b") == 1:
+                await asyncio.sleep(60)
+            return Number(n=7)
+
+        return Task("b", Number, run=wait)
+
+    own = Workflow(child, output=Number)
+
+    def flow(ctx: Context) -> Node:
+        if ctx.state() is not None:
+            return Task("end", Number, value=Number(n=1))
+        return Parallel(Subflow("one", own), ContinueAsNew(1))
+
+    host = host_for(play.store)
+    handle = Workflow(flow).start(host, run_id="r")
+    until(lambda: play.calls["b"] > 0)
+    outsider = host.store.outsider()
+    outsider.post(row(play, "r.one").id, InboxKind.PAUSE, "somebody", '{"now":true}')
+    outsider.close()
+    assert handle.ended.result(10).state is RunState.PAUSED
+    assert play.resume(flow).run_id == "r-2"
+    assert runs(play) == {"r": "continued", "r.one": "finished", "r-2": "finished"}

@@ -490,6 +490,13 @@ def test_a_child_is_resumed_by_its_parent_only(play: Play, gate: Gate) -> None:
     assert "smithers up --resume r" in caught.value.hint
 
 
+def test_a_finished_child_is_not_done_again_alone(play: Play) -> None:
+    assert play.run(lambda ctx: Subflow("one", ten)).status == "finished"
+    assert ten.run_sync(run_id="r.one", resume=True, store=play.store).status == "finished"
+    with pytest.raises(RunNotResumable, match=r"r\.one belongs to node one of r"):
+        ten.run_sync(run_id="r.one", resume=True, store=play.store, rerun=["times"])
+
+
 def test_the_newest_unfinished_run_is_never_a_child(play: Play, gate: Gate) -> None:
     handle = gate.start()
     handle.pause()

@@ -29,6 +29,7 @@ EVERY = {Kind.CRASH_BEFORE: 3, Kind.CRASH_AFTER: 1, Kind.FULL: 3, Kind.IOERR: 5,
 `SMITHERS_EVERY=1` lets every operation meet everything."""
 if os.environ.get("SMITHERS_EVERY"):
     EVERY = dict.fromkeys(EVERY, int(os.environ["SMITHERS_EVERY"]))
+_ENDED = (RunState.FINISHED, RunState.PARTIAL, RunState.FAILED)
 GIVEN_UP = 40
 """Processes that may be needed to bring a run to its end."""
 
@@ -104,6 +105,8 @@ class Family:
         if row is None:
             process.engine.post(New(self.workflow.definition, "r", "{}", {}, TERMS, handle))
             return
+        if row.state in _ENDED:
+            return  # whoever resumes it is told so, and claims nothing
         fence = process.leases.claim(row.id, process.owner.id)
         process.engine.post(Resume(self.workflow.definition, row, fence, TERMS, handle))
 
@@ -123,7 +126,7 @@ class Family:
         """Resume until the run has ended by itself."""
         for _ in range(GIVEN_UP):
             row = self.newest()
-            if row is not None and row.state in (RunState.FINISHED, RunState.PARTIAL, RunState.FAILED):
+            if row is not None and row.state in _ENDED:
                 return row
             self.drive()
         raise AssertionError("it does not come to its end")

@@ -73,6 +73,8 @@ class Progress:
                 self.running[start.key].agent = start.agent
         for wakeup in frame.wakeups:
             leaf = self.retrying.get(wakeup.key)
+            if leaf is None and wakeup.kind == "child" and (leaf := self._tree.current(wakeup.key)):
+                self._tree.move(leaf, Standing.WAITING)  # its own run waits, and so does it
             if leaf is not None:
                 leaf.due_ms = wakeup.due_ms
 

@@ -217,7 +217,8 @@ class _Planner:
                 return PlannedNode(key, "keep", EARLIER)
             case "same":
                 new = self._new_loops(leaf)
-                return PlannedNode(key, "keep", f"counts as pass 0 of {new}" if new else "finished")
+                part = " in part" if self._rows[key].reason == IN_PART else ""
+                return PlannedNode(key, "keep", f"counts as pass 0 of {new}" if new else f"finished{part}")
 
     def _elsewhere(self, row: NodeRow, leaf: Leaf) -> PlannedNode:
         """A stored pass of a task that stands in another one now, or in other loops."""

@@ -180,6 +180,7 @@ class FrameWrite:
     then: FrameWrite | None = None
     """The first frame of the run that this one goes on as: stored with it, or not at all."""
     children: list[KeptChild] = field(default_factory=list)
+    """Runs that nodes which are open again go on with."""
     run_change: RunChange | None = None
     events: list[EventRow] = field(default_factory=list)
     started: list[AttemptStart] = field(default_factory=list)

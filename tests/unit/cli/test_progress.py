@@ -74,6 +74,27 @@ def test_a_retry_is_counted_until_the_next_attempt_and_is_due_when_its_wakeup_sa
     assert (leaf.due_ms, leaf.message, leaf.attempt, leaf.first_ms) == (None, None, 2, 1_000)
 
 
+def test_what_waits_because_its_own_run_does_counts_down_like_a_retry(teller: Teller) -> None:
+    teller.mount(tasks("a"))
+    teller.tell((STARTED, "a"))
+    teller.tell(
+        (EventType.NODE_BLOCKED, "a", 1, {"waits_for": "run r.a"}),
+        wakeups=[Wakeup(NodeKey("a"), "child", 9_000)],
+    )
+    assert (teller.leaf("a").standing, teller.leaf("a").due_ms) == (Standing.WAITING, 9_000)
+    assert teller.progress.next_due_ms() == 9_000
+
+
+def test_a_run_that_goes_on_as_a_new_one_is_shown_from_its_beginning(teller: Teller) -> None:
+    teller.mount(tasks("a", "b"))
+    teller.tell((STARTED, "a"))
+    teller.tell((FINISHED, "a"), settled=[NodeEnd(NodeKey("a"), 0, NodeState.FINISHED, 1)])
+    teller.run = 2
+    teller.mount(tasks("a"))
+    assert teller.progress.summary() == "0/1 settled"
+    assert teller.progress.warnings == ["the run goes on as a new one"]
+
+
 def test_a_failure_is_settled_only_when_it_was_tolerated(teller: Teller) -> None:
     teller.mount(tasks("a", "b"))
     teller.tell((STARTED, "a"), (STARTED, "b"))

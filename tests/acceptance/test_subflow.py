@@ -243,6 +243,7 @@ def test_a_lineage_is_followed_by_every_command(project: Project) -> None:
     done = project.run("up", "--resume", "r1")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"text": "step 4"}
+    assert "→ goes on as r1-4" in done.stderr
     assert "finished r1-5" in done.stderr
     assert project.executed() == ["step-0", "step-1", "step-2", "step-2", "step-3", "step-4"]
 

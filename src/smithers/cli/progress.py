@@ -50,7 +50,6 @@ class Progress:
         if self.began_ms is not None and frame.run != self._run:
             self._tree = MountedTree()
             self.root, self.running, self.retrying = self._tree.root, self._tree.running, self._tree.retrying
-            self.warnings.append("the run goes on as a new one")
         self._run = frame.run
         if self.began_ms is None:
             self.began_ms = frame.at_ms
@@ -58,6 +57,8 @@ class Progress:
                 # What cannot be read is not shown; a display never ends a run.
                 with suppress(StoreError), closing(self._store.reader()) as reader:
                     self._recall(reader, frame.frame - 1)
+        if frame.then is not None and frame.then.creates is not None:
+            self.warnings.append(f"goes on as {frame.then.creates.name}")
         if frame.mounted or frame.unmounted:
             self._tree.remount(frame)
         tolerated: set[NodeKey] = set()

@@ -22,6 +22,7 @@ from smithers.records import (
     EventType,
     FrameWrite,
     Mount,
+    NewRun,
     NodeEnd,
     NodeState,
     Wakeup,
@@ -89,10 +90,13 @@ def test_a_run_that_goes_on_as_a_new_one_is_shown_from_its_beginning(teller: Tel
     teller.mount(tasks("a", "b"))
     teller.tell((STARTED, "a"))
     teller.tell((FINISHED, "a"), settled=[NodeEnd(NodeKey("a"), 0, NodeState.FINISHED, 1)])
+    then = FrameWrite(2, 1, 1, 0, 0, 1, 1_000)
+    then.creates = NewRun("r-2", "flow", "flow.py:flow", "{}", {}, 1_000, 1, carried="1")
+    teller.tell(then=then)
     teller.run = 2
     teller.mount(tasks("a"))
     assert teller.progress.summary() == "0/1 settled"
-    assert teller.progress.warnings == ["the run goes on as a new one"]
+    assert teller.progress.warnings == ["goes on as r-2"]
 
 
 def test_a_failure_is_settled_only_when_it_was_tolerated(teller: Teller) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from smithers.nodes import Branch as Branch
     from smithers.nodes import Cache as Cache
     from smithers.nodes import Caught as Caught
+    from smithers.nodes import ContinueAsNew as ContinueAsNew
     from smithers.nodes import Loop as Loop
     from smithers.nodes import Node as Node
     from smithers.nodes import Parallel as Parallel
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from smithers.nodes import SagaStep as SagaStep
     from smithers.nodes import Sequence as Sequence
     from smithers.nodes import SqlTable as SqlTable
+    from smithers.nodes import Subflow as Subflow
     from smithers.nodes import Task as Task
     from smithers.nodes import TryCatchFinally as TryCatchFinally
     from smithers.ports import Agent as Agent
@@ -53,6 +55,7 @@ _HOMES = {
     "Cache": "smithers.nodes",
     "Caught": "smithers.nodes",
     "Context": "smithers.context",
+    "ContinueAsNew": "smithers.nodes",
     "Current": "smithers.context",
     "Loop": "smithers.nodes",
     "Node": "smithers.nodes",
@@ -67,6 +70,7 @@ _HOMES = {
     "Sequence": "smithers.nodes",
     "SmithersError": "smithers.errors",
     "SqlTable": "smithers.nodes",
+    "Subflow": "smithers.nodes",
     "Task": "smithers.nodes",
     "TaskFailed": "smithers.errors",
     "TryCatchFinally": "smithers.nodes",
@@ -85,6 +89,7 @@ __all__ = [
     "Cache",
     "Caught",
     "Context",
+    "ContinueAsNew",
     "Current",
     "Loop",
     "Node",
@@ -99,6 +104,7 @@ __all__ = [
     "Sequence",
     "SmithersError",
     "SqlTable",
+    "Subflow",
     "Task",
     "TaskFailed",
     "TryCatchFinally",

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Generic, Literal, overload
@@ -79,7 +79,7 @@ class Workflow(Generic[In, Out]):
     ) -> None:
         self.function = function
         self.name = name or function.__name__.replace("_", "-")
-        self.output = output
+        self.output: type[Out] | None = output
         code = function.__code__
         self.place = Place(code.co_filename, code.co_firstlineno)
         is_script = inspect.iscoroutinefunction(function)
@@ -289,7 +289,7 @@ class Workflow(Generic[In, Out]):
             config["rehearse"] = True
         engine = host.engine
         handle = engine.handle(watch)
-        terms = self._terms(host, limit, rehearse, linger_ms, strict=strict)
+        terms = replace(self._terms(host, limit, rehearse, linger_ms, strict=strict), config=config)
         engine.post(New(self.definition, run_id, text, config, terms, handle))
         return handle
 
@@ -314,12 +314,13 @@ class Workflow(Generic[In, Out]):
         try:
             engine = host.engine
             terms = self._terms(host, limit, rehearse, linger_ms, strict=bool(wish and wish.strict))
-            again, marks = self._rerun(host, claim.row, terms, wish)
+            terms = replace(terms, config={**claim.row.config, **({"rehearse": True} if rehearse else {})})
+            again, marks, afresh = self._rerun(host, claim.row, terms, wish)
         except BaseException:
             host.release(claim)
             raise
         handle = engine.handle(watch)
-        engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle, again, marks))
+        engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle, again, marks, afresh))
         try:
             _wait(handle.started)
         except KeyboardInterrupt:
@@ -329,17 +330,18 @@ class Workflow(Generic[In, Out]):
 
     def _rerun(
         self, host: Host, row: RunRow, terms: Terms, wish: Wish | None
-    ) -> tuple[tuple[NodeKey, ...], Mapping[NodeKey, bytes]]:
-        """What a resume executes again; and of a script what its finished tasks were, if that matters."""
+    ) -> tuple[tuple[NodeKey, ...], Mapping[NodeKey, bytes], frozenset[NodeKey]]:
+        """What a resume executes again; of a script what its finished tasks were, if that matters; and which
+        sub-workflows begin afresh."""
         if wish:
             plan = _plan(host, row, self.definition, terms, wish)
             if plan.again or not self.definition.is_script:
-                return plan.again, plan.marks
+                return plan.again, plan.marks, plan.afresh
         if not self.definition.is_script:
-            return (), {}
+            return (), {}, frozenset()
         with closing(host.store.reader()) as reader:
             is_pending = any(map(is_rerun, reader.blocks(row.id)))
-            return (), marks_of(reader.history(row.id)) if is_pending else {}
+            return (), marks_of(reader.history(row.id)) if is_pending else {}, frozenset()
 
     def plan(
         self, host: Host, row: RunRow, wish: Wish | None = None, *, rehearse: bool = False
@@ -432,7 +434,7 @@ class Workflow(Generic[In, Out]):
         memory = Memory("graph", text, self.definition.input_model)
         terms = Terms("", None, None, lambda task: ())
         player = ScriptPlayer()
-        wires = Wires(_no_job, _no_job, player.moved, SystemClock())
+        wires = Wires(_no_job, _no_job, player.moved, SystemClock(), _no_job)
         return Drive(self.definition, memory, terms, Random(0), wires).preview(player)
 
     # --- Where ----------------------------------------------------------------------------------
@@ -441,9 +443,7 @@ class Workflow(Generic[In, Out]):
         """How to load this workflow again: relative to the project where it lies in it."""
         found = self._sources.get(project)
         if found is None:
-            file = Path(self.place.file).resolve()
-            shown = file.relative_to(project) if file.is_relative_to(project) else file
-            found = self._sources[project] = f"{shown.as_posix()}:{self.__name__}"
+            found = self._sources[project] = self.definition.source(project)
         return found
 
     def _store_path(self, store: str | Path | None) -> Path:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         BlockRow,
         CachePlace,
         CacheRow,
+        ChildRow,
         EventRow,
         FrameRow,
         FrameWrite,
@@ -356,6 +357,14 @@ class Writer(Protocol):
         """The run of this name, if this owner holds it."""
         ...
 
+    def open_children(self, run: int) -> list[int]:
+        """Children of a run that have not ended."""
+        ...
+
+    def successor(self, run: int) -> int | None:
+        """The run that a run went on as; None: it did not."""
+        ...
+
     def heartbeats(self, rows: Sequence[tuple[int, int, HeartbeatRow]]) -> None:
         """Store heartbeat data of running attempts: (run, fence, row) each; stale fences are ignored."""
         ...
@@ -450,6 +459,18 @@ class Reader(Protocol):
 
     def history(self, run: int) -> History:
         """All that a look at a run's next resume needs, as of one moment."""
+        ...
+
+    def children(self, run: int) -> list[ChildRow]:
+        """Runs that are what this run's nodes do: of every generation, the oldest first."""
+        ...
+
+    def newest(self, run: int) -> RunRow:
+        """The newest run of a run's lineage: itself, unless it went on as another one."""
+        ...
+
+    def carried(self, run: int) -> str | None:
+        """What the run before handed over, as JSON text; None: there was none before."""
         ...
 
     def processes(self, run: int) -> list[ProcessRow]:

@@ -103,6 +103,8 @@ def _lines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
         agents = facts.spec("agents")
         by = f"{facts.spec('mode')}" + (f" ({', '.join(agents)})" if agents else "")
         yield "Makes", f"{facts.spec('model')}, by {by}"
+    if view.child is not None:
+        yield "Run", f"{view.child.name}, {view.child.state.word}"
     if facts.around:
         yield "In", " / ".join(facts.around)
     if len(facts.passes) > 1:

@@ -38,6 +38,11 @@ class State(Protocol):
         ...
 
     @property
+    def carried(self) -> str | None:
+        """JSON text that the run before this one handed over; None: there was none before it."""
+        ...
+
+    @property
     def rows(self) -> Rows: ...
 
     @property
@@ -98,12 +103,17 @@ class View:
         if self.seq is not None:
             self.note("given", name)
 
+    def id_of(self, node: str) -> str:
+        """The id in the run of what a reader calls `node`."""
+        return node
+
     def newest(self, node: str) -> OutputText | None:
         """The node's row in this pass: the current pass of each loop that reader and node share.
 
         Loops that only the node stands in are read after their last pass. In a render outside any body
         function the reader is taken to stand where the node is mounted.
         """
+        node = self.id_of(node)
         self.note("node", node)
         rows = self.state.rows.of(node)
         if not rows:
@@ -120,6 +130,7 @@ class View:
 
     def latest(self, node: str) -> OutputText | None:
         """The node's newest row up to this pass: earlier passes of the innermost shared loop count too."""
+        node = self.id_of(node)
         self.note("node", node)
         rows = self.state.rows.of(node)
         if not rows:
@@ -146,6 +157,7 @@ class View:
 
     def count(self, node: str) -> int:
         """In how many passes the node has left a row, within the current pass of every outer loop."""
+        node = self.id_of(node)
         self.note("node", node)
         there = self.state.standing(node)
         if there is not None:
@@ -164,6 +176,7 @@ class View:
 
     def key(self, node: str) -> NodeKey | None:
         """The node's key in this pass; None: it is not mounted."""
+        node = self.id_of(node)
         there = self.state.standing(node)
         if there is None:
             return None

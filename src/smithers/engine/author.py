@@ -33,9 +33,9 @@ from smithers.workers import Workers, is_async, on_thread
 
 from .author_loop import BLOCKER, AuthorLoop, name_blocker
 from .cache import look_up, note_seen
-from .encode import encode_output
+from .encode import child_input, encode_output
 from .failure import classify, describe
-from .job import Done, Failed, Job, NotYet, Outcome, Stopped
+from .job import Called, Done, Failed, Job, NotYet, Outcome, Stopped
 from .remote import work_in_process
 from .script import LiveScript
 
@@ -103,6 +103,10 @@ class Author:
         if loop is None or loop.is_closed():
             loop = self._loop = self._new_loop()
         return loop
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Run something that may block on a thread. It must not raise."""
+        self._workers.submit(work)
 
     def cancel(self, job: Job) -> None:
         """Ask a job to end. A thread cannot be asked: its result is discarded when it comes."""
@@ -238,6 +242,9 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
         job.is_begun = True
     try:
         job.enter()
+        if job.task.mode == "child":
+            _call_child(job)
+            return
         outcome = await _outcome(job)
     except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
         outcome = outcome_of(job, error)
@@ -266,6 +273,15 @@ async def _outcome(job: Job) -> Outcome:
     body = encode_output(job.task, job.model, value)
     note_seen(job)
     return Done(body)
+
+
+def _call_child(job: Job) -> None:
+    """Work out the input of the run that an attempt is; the engine begins it."""
+    made = job.task.value
+    text = child_input(job.task, made(*arguments(job)) if callable(made) else made)
+    if job.call is None:
+        raise BugError(f"{job} has nobody to call")
+    job.call(job, Called(text))
 
 
 def _function(job: Job) -> Callable[..., Any]:

@@ -120,6 +120,9 @@ class Control:
 
     def _look(self, target: _Target, outsider: Outsider, reader: Reader) -> None:
         """Take one run as far as it goes now."""
+        if target.run.state is RunState.CONTINUED:
+            # Whoever asks this of a run means what it has become.
+            target.run, target.asked_ms = reader.newest(target.run.id), None
         run = target.run
         is_driven = run.health is OwnerHealth.ALIVE
         if run.state.has_ended or (run.state is self._order.state and not is_driven):
@@ -136,6 +139,9 @@ class Control:
     def _do_it_here(self, target: _Target, reader: Reader) -> None:
         run = target.run
         try:
+            # Its children first: once it is said to have ended, nothing of it is left.
+            for child in _open_below(reader, run, self._order.state):
+                obey_undriven(self._store, child, self._order, is_asked=False)
             is_mine = obey_undriven(self._store, run, self._order)
         except RunOwned:
             return  # somebody has resumed it since: the next look finds a living owner
@@ -177,6 +183,18 @@ class Control:
 
     def _end(self, target: _Target, means: Means) -> None:
         target.outcome = Outcome(target.run, means, target.owner)
+
+
+def _open_below(reader: Reader, run: RunRow, state: RunState) -> list[RunRow]:
+    """The children of a run, and theirs, that are to become this; the innermost first."""
+    found: list[RunRow] = []
+    names = {row.run: row.name for row in reader.children(run.id) if not row.state.has_ended}
+    for name in names.values():
+        child = reader.run(name)
+        found += _open_below(reader, child, state)
+        if child.state is not state:
+            found.append(child)
+    return found
 
 
 def stands_open(run: RunRow) -> bool:

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import Any
 
 from smithers.agents import CallableAgent
-from smithers.nodes import Task
+from smithers.nodes import Subflow, Task
 from smithers.ports import Agent
 from smithers.prompt import json_schema
 
@@ -35,7 +35,10 @@ def fingerprint(task: Task[Any], agents: Sequence[Agent], model: type[Any] | Non
         match task.mode:
             case "run":
                 walk.called(task.run)
-            case "value":
+            case "value" | "continue":
+                _add(walk, task.value)
+            case "child":
+                _add_workflow(walk, task)
                 _add(walk, task.value)
             case _:
                 _add(walk, task.prompt)
@@ -96,6 +99,13 @@ def _add(walk: Walk, value: Any) -> None:
         walk.called(value)
     else:
         walk.value(value)
+
+
+def _add_workflow(walk: Walk, task: Task[Any]) -> None:
+    """What the workflow function is; what its tasks are is compared where their own run is resumed."""
+    if isinstance(task, Subflow):
+        walk.plain(b"w", task.workflow.name)
+        walk.called(task.workflow.definition.function)
 
 
 def _add_agent(walk: Walk, agent: Agent) -> None:

@@ -110,17 +110,22 @@ class Host:
 
         Raises:
             RunOwned: somebody alive drives it.
+            RunNotResumable: it belongs to a node of another run, which drives it.
             ProcessStuck: a process of its former owner cannot be ended; the run was given back.
         """
+        check_top(row)
         leases, owner = self._register()
         claim = Claim(row, leases.claim(row.id, owner.id))
         try:
             # Behind the new fence: the former owner, if it wakes up, can start nothing any more.
-            reap_run(self.processes.spawner, self.processes.ledger, row.id, row.name)
+            self._reap(row.id, row.name)
         except BaseException:
             self.release(claim)
             raise
         return claim
+
+    def _reap(self, run: int, name: str) -> None:
+        reap_run(self.processes.spawner, self.processes.ledger, run, name)
 
     def release(self, claim: Claim) -> None:
         """Give a claimed run back, unchanged."""
@@ -141,8 +146,9 @@ class Host:
                 leases, owner = self._register()
                 author = Author(self.processes)
                 effects = Effects(
-                    self.store.writer(), leases, owner, self.clock, self.random, self.processes, author
-                )
+                    self.store.writer(), leases, owner, self.clock, self.random, self.processes, author,
+                    self._reap,
+                )  # fmt: skip
                 self._engine = Engine(effects).start()
             return self._engine
 
@@ -168,23 +174,44 @@ def find_resumable(store: Store, run_id: str | None, source: str | None) -> RunR
     """The run that a resume means.
 
     Args:
-        run_id: exact id or unique prefix; None: the newest unfinished run of `source`.
+        run_id: exact id or unique prefix, which means the newest run of its lineage; None: the newest
+            unfinished run of `source`.
         source: as stored, `flow.py:name`, or only its file part.
     Raises:
         RunNotFound: there is none; says which exist.
-        RunNotResumable: it went on as another run.
+        RunNotResumable: it is resumed by the run that it belongs to.
     """
     reader = store.reader()
     try:
         if run_id is not None:
-            row = reader.run(run_id)
+            row = reader.newest(reader.run(run_id).id)
         else:
-            row = _newest_unfinished(reader.runs(RunFilter()), source)
+            row = _newest_unfinished(reader.runs(RunFilter(tops=True)), source)
     finally:
         reader.close()
-    if row.state is RunState.CONTINUED:
-        raise RunNotResumable(f"{row.name} went on as another run", run=row.name)
+    if row.state is not RunState.FINISHED:
+        check_top(row)
     return row
+
+
+def check_top(row: RunRow) -> None:
+    """Refuse to drive a run by itself that belongs to a node of another one.
+
+    Its parent is told what becomes of it, and nobody else: driven alone it would end for nobody.
+
+    Raises:
+        RunNotResumable: it does.
+    """
+    parent = row.kin.parent
+    if parent is None:
+        return
+    retry = f" --retry {parent.key.node}" if row.state is RunState.PARTIAL else ""
+    raise RunNotResumable(
+        f"{row.name} belongs to node {parent.key} of {parent.name}",
+        hint=f"a resume of that one goes on with it: `smithers up --resume {parent.name}{retry}`",
+        run=row.name,
+        parent=parent.name,
+    )
 
 
 def _newest_unfinished(rows: list[RunRow], source: str | None) -> RunRow:

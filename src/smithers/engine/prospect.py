@@ -13,9 +13,9 @@ from smithers.clock import SystemClock
 from smithers.context import Subject, View
 from smithers.errors import SmithersError
 from smithers.ids import NodeKey
-from smithers.nodes import Loop, Task
+from smithers.nodes import ENDS_IN, Loop, Task
 from smithers.records import StoredRun
-from smithers.scheduler import Cancel, Execute, Judge, Settled, Skip
+from smithers.scheduler import Blocked, Cancel, Execute, Judge, Settled, Skip
 from smithers.scheduler.vertex import HoleVertex, Leaf, LoopVertex
 
 from .definition import Definition
@@ -45,7 +45,7 @@ class Prospect:
     ) -> None:
         self.memory = Memory(stored.run.name, stored.run.input, definition.input_model)
         player = ScriptPlayer()
-        wires = Wires(_unused, _unused, player.moved, SystemClock())
+        wires = Wires(_unused, _unused, player.moved, SystemClock(), _unused)
         drive = Drive(definition, self.memory, terms, Random(0), wires)
         drive.restore(stored, again)
         self.leaves: dict[NodeKey, Leaf] = {}
@@ -140,7 +140,8 @@ class Prospect:
             self.schedule.settle(key, Settled.SKIPPED)
             return
         self.runs[key] = leaf
-        self.schedule.settle(key, Settled.FINISHED)
+        ends = leaf.plan.payload.mode == "continue"
+        self.schedule.settle(key, Blocked(ENDS_IN) if ends else Settled.FINISHED)
 
     def _is_skipped(self, leaf: Leaf) -> bool:
         """Whether `skip_if` is known to hold; what reads the future is taken for no."""
@@ -189,6 +190,8 @@ def as_of(stored: StoredRun, seq: int, frame: int) -> StoredRun:
         wakeups=[],
         inbox=[],
         last_ms=stored.last_ms,
+        children=stored.children,
+        carried=stored.carried,
     )
 
 

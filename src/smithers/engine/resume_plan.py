@@ -8,7 +8,8 @@ from difflib import get_close_matches
 
 from smithers.errors import NodeNotFound, NodeSettled, PassEnded, PlanChanged
 from smithers.ids import NodeKey, passes_of
-from smithers.records import TOLERATED, AttemptState, History, NodeRow, NodeState, RunState
+from smithers.nodes import Subflow
+from smithers.records import IN_PART, TOLERATED, AttemptState, History, NodeRow, NodeState, RunState
 from smithers.scheduler import Settled
 from smithers.scheduler.vertex import Leaf, is_call
 
@@ -20,6 +21,8 @@ from .rechecking import marks_of
 from .scope import SCRIPT_KEY
 from .terms import Terms
 from .verdict import PlannedNode, ResumePlan, Wish
+
+RETRY = "--retry names it"
 
 
 def plan_resume(
@@ -87,6 +90,7 @@ class _Planner:
             tuple(self._again),
             tuple(self._notes(nodes)),
             marks_of(self._history) if self._is_script and self._again else {},
+            frozenset(key for key, reason in self._again.items() if reason != RETRY),
         )
 
     def _choose(self, definition: Definition, terms: Terms, dependants: Dependants) -> None:
@@ -111,16 +115,19 @@ class _Planner:
                     yield key, finding.reason
         for name in self._wish.rerun:
             leaf = self._named(name)
-            if is_open(leaf, self._now):
+            # A resume goes on with the run of a sub-workflow that failed; named here it is to begin anew.
+            has_failed = leaf.key in self._rows and isinstance(leaf.plan.payload, Subflow)
+            if is_open(leaf, self._now) or (has_failed and not leaf.zone.is_closed):
                 yield leaf.key, "--rerun names it"
         for name in self._wish.retry:
             leaf = self._named(name)
-            if self._now.memory.facts.nodes.get(leaf.key) is Settled.FINISHED:
+            is_whole = self._now.memory.reasons.get(leaf.key) != IN_PART
+            if self._now.memory.facts.nodes.get(leaf.key) is Settled.FINISHED and is_whole:
                 raise NodeSettled(
                     f"{leaf.key} has finished: there is no failure to retry", node=str(leaf.key)
                 )
             if is_open(leaf, self._now):
-                yield leaf.key, "--retry names it"
+                yield leaf.key, RETRY
 
     def _named(self, name: str) -> Leaf:
         """The task that a wish names, in the pass that goes on."""
@@ -231,7 +238,8 @@ class _Planner:
                 return PlannedNode(key, "keep", EARLIER)
             case "same":
                 new = self._new_loops(leaf)
-                return PlannedNode(key, "keep", f"counts as pass 0 of {new}" if new else "finished")
+                part = " in part" if self._rows[key].reason == IN_PART else ""
+                return PlannedNode(key, "keep", f"counts as pass 0 of {new}" if new else f"finished{part}")
 
     def _elsewhere(self, row: NodeRow, leaf: Leaf) -> PlannedNode:
         """A stored pass of a task that stands in another one now, or in other loops."""

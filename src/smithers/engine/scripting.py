@@ -458,13 +458,15 @@ class Scripting:
         ):
             memory.facts.blocks.pop(call.key, None)
             memory.reopen(call.key)
-            call.is_reopened = True
+            call.is_reopened, call.is_another = True, bool(is_another)
             self._write_reopened(draft, call)
 
     def _write_reopened(self, draft: Draft, call: Call) -> None:
         if not call.is_task:
             self._planning.open_again(draft, call.key)
             return
+        if not call.is_another and (kept := self._memory.keep_child(call.key)) is not None:
+            draft.write.children.append(kept)
         draft.write.blocks.append(BlockMove(call.key, None, 0, again=(call.key,)))
         generation = self._memory.generations.get(call.key, 0)
         draft.event(EventType.NODE_REOPENED, call.key, 0, {"generation": generation})

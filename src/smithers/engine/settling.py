@@ -11,6 +11,7 @@ from smithers.context import OutputText
 from smithers.errors import CrashLoop, MissingOutput, RowsRefused
 from smithers.ids import NodeKey
 from smithers.records import (
+    IN_PART,
     AttemptRow,
     AttemptState,
     EventType,
@@ -36,7 +37,7 @@ from smithers.scheduler.vertex import Leaf
 
 from .draft import Draft, brief
 from .failure import message_of
-from .job import Done, Failed, Job, NotYet, Outcome, Stopped
+from .job import Done, Failed, Job, NotYet, Outcome, Parked, Stopped
 from .memory import TOLERATED, Memory
 from .planning import Planning
 from .policy import rule_of, still_running
@@ -97,6 +98,8 @@ class Settling:
                 self._block(draft, job, target)
             case Stopped():
                 self._stop(draft, job, is_stopping)
+            case Parked():
+                self._park(draft, job, outcome)
             case _:
                 assert_never(outcome)
 
@@ -107,7 +110,9 @@ class Settling:
         draft.end_attempt(
             key, job.attempt, AttemptState.FINISHED, counted=True, prompt=done.prompt, agent=done.agent
         )
-        draft.settle_node(key, NodeState.FINISHED, job.attempt)
+        draft.settle_node(key, NodeState.FINISHED, job.attempt, IN_PART if done.in_part else None)
+        if done.in_part:
+            self._memory.reasons[key] = IN_PART
         draft.write.outputs.append(OutputRow(key, job.generation, seq, model, done.body))
         has_table = job.task.table is not None
         self._shapes.tell(
@@ -218,6 +223,18 @@ class Settling:
         draft.settle_node(job.key, NodeState.CANCELLED, job.attempt)
         self._planning.settle(job.key, Settled.CANCELLED)
 
+    def _park(self, draft: Draft, job: Job, parked: Parked) -> None:
+        """The run that the attempt was has left: the node is open again, and goes on with it in its time."""
+        key = job.key
+        draft.end_attempt(key, job.attempt, AttemptState.CANCELLED)
+        waits_for = f"run {parked.run}" if parked.run else "its run, which cannot be driven yet"
+        draft.event(EventType.NODE_BLOCKED, key, job.attempt, {"waits_for": waits_for})
+        if parked.due_ms is None:
+            self._planning.settle(key, self._memory.park(key, parked.run))
+        else:
+            draft.write.wakeups.append(Wakeup(key, "child", parked.due_ms))
+            self._planning.settle(key, Due(parked.due_ms))
+
     def _release(self, draft: Draft, key: NodeKey) -> None:
         """Code that had been given up has ended: its task need not wait for that any longer."""
         if isinstance(self._memory.facts.nodes.get(key), Due):
@@ -228,12 +245,15 @@ class Settling:
     def lose(self, draft: Draft, row: AttemptRow) -> None:
         """An attempt that our own death cut off: no retry consumed, unless it keeps killing us."""
         log = self._memory.log(row.key)
-        log.failures.append(PastFailure(FailureClass.LOST, ""))
+        if not self._memory.has_child(row.key):
+            log.failures.append(PastFailure(FailureClass.LOST, ""))
         log.error = {"code": "LOST", "message": "the process died while this attempt ran"}
         draft.end_attempt(
             row.key, row.attempt, AttemptState.LOST, FailureClass.LOST, counted=False, error=log.error
         )
         draft.event(EventType.NODE_LOST, row.key, row.attempt)
+        if not log.failures or log.failures[-1].failure is not FailureClass.LOST:
+            return  # a run of its own goes on where it stood, however often that is
         verdict = judge_failure(RetryRule(), log.failures, 0.0)
         if isinstance(verdict, Stop):
             error = CrashLoop(f"{row.key}: {verdict.reason}, always while this task ran").payload()

@@ -33,11 +33,12 @@ if TYPE_CHECKING:
     from smithers.store.lease import SqliteLeases
 
 
-def obey_undriven(store: Store, row: RunRow, order: Order) -> bool:
+def obey_undriven(store: Store, row: RunRow, order: Order, *, is_asked: bool = True) -> bool:
     """Write that a run is paused, or cancelled.
 
     Args:
         row: as it was looked at; it may have moved since.
+        is_asked: of this very run; False: of the run that it belongs to.
     Returns:
         False: somebody has seen to it in the meantime; nothing was changed.
     Raises:
@@ -54,9 +55,9 @@ def obey_undriven(store: Store, row: RunRow, order: Order) -> bool:
                 return False
             # The clock may have been set back since.
             now_ms = max(store.clock.now_ms(), stored.last_ms)
-            last = _LastFrame(stored, fence, order, now_ms)
+            last = LastFrame(stored, fence, order, now_ms)
             is_lost = row.health in (OwnerHealth.DEAD, OwnerHealth.NONE)
-            error = writer.commit([last.written(is_lost=is_lost)])[0]
+            error = writer.commit([last.written(is_lost=is_lost, is_asked=is_asked)])[0]
             if error is not None:
                 raise error
             return True
@@ -83,7 +84,7 @@ def _end_processes(store: Store, row: RunRow) -> None:
 
 
 @dataclass(slots=True)
-class _LastFrame:
+class LastFrame:
     """The frame that obeys, and gives the run up again."""
 
     stored: StoredRun
@@ -91,11 +92,12 @@ class _LastFrame:
     order: Order
     now_ms: int
 
-    def written(self, *, is_lost: bool) -> FrameWrite:
+    def written(self, *, is_lost: bool, is_asked: bool) -> FrameWrite:
         """Args: is_lost: what is stored as running died with its owner, and was not cut off by this."""
         row = self.stored.run
         frame = FrameWrite(row.id, self.fence, row.frame + 1, row.frame, row.seq, 0, self.now_ms)
-        self._tell(frame, self.order.asked, data=dump(self.order.told()))
+        if is_asked:
+            self._tell(frame, self.order.asked, data=dump(self.order.told()))
         for attempt in self.stored.attempts:
             if attempt.state is AttemptState.RUNNING:
                 self._end(frame, attempt, is_lost=is_lost)

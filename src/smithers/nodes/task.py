@@ -25,6 +25,8 @@ from .table import SqlTable
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from .inline import Within
+
 T_co = TypeVar("T_co", covariant=True, default=Any)
 M = TypeVar("M")
 OutputOf: TypeAlias = type[M] | SqlTable[M]
@@ -80,6 +82,7 @@ class Task(Node, Generic[T_co]):
         "table",
         "timeout_ms",
         "value",
+        "within",
     )
 
     # --- With an output model: what `prompt`, `run` and `value` return is checked against it ---------
@@ -301,7 +304,9 @@ class Task(Node, Generic[T_co]):
     ) -> None:
         place = self.place = here()
         self.id = check_node_id(id, place)
-        self.mode = _mode(id, agent, prompt, run, value, place)
+        self.mode: Literal["agent", "run", "value", "child", "continue"] = _mode(
+            id, agent, prompt, run, value, place
+        )
         self.agents: tuple[AgentLike, ...] = _chain(agent, options, place)
         self.prompt = prompt
         self.run = run
@@ -314,6 +319,8 @@ class Task(Node, Generic[T_co]):
         self.retry_policy = options.get("retry_policy")
         self.retries: int | Missing | None = options.get("retries", MISSING)
         self.timeout_ms: int | None = None
+        self.within: Within | None = None
+        """Set where it is a task of an inline workflow."""
         self.heartbeat_timeout_ms: int | None = None
         self.run_in: Literal["process"] | None = options.get("run_in")
         self.cache: Cache | None = options.get("cache")

@@ -78,6 +78,7 @@ class History:
             passes=[row for row in reader.passes(run.id) if row.frame <= number],
             mounts=self._mounts,
             wakeups=[],
+            children=reader.children(run.id),
         )
         snapshot.wakeups.extend(_waits(snapshot))
         self.views = NodeViews(snapshot)

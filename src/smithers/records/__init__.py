@@ -21,6 +21,12 @@ from .frame import OutputRow as OutputRow
 from .frame import PassEnd as PassEnd
 from .frame import RunChange as RunChange
 from .frame import Wakeup as Wakeup
+from .kin import ALONE as ALONE
+from .kin import ChildRow as ChildRow
+from .kin import KeptChild as KeptChild
+from .kin import Kin as Kin
+from .kin import NewChild as NewChild
+from .kin import ParentRef as ParentRef
 from .process import ProcessRow as ProcessRow
 from .process import ProcessStart as ProcessStart
 from .row import AttemptRow as AttemptRow
@@ -43,7 +49,9 @@ from .shape import UserColumn as UserColumn
 from .shape import UserRow as UserRow
 from .shape import UserTable as UserTable
 from .state import BLOB_LIMIT_BYTES as BLOB_LIMIT_BYTES
+from .state import IN_PART as IN_PART
 from .state import INPUT_LIMIT_BYTES as INPUT_LIMIT_BYTES
+from .state import STATE_LIMIT_BYTES as STATE_LIMIT_BYTES
 from .state import TOLERATED as TOLERATED
 from .state import AttemptState as AttemptState
 from .state import EventType as EventType
@@ -54,8 +62,11 @@ from .state import RunState as RunState
 from .state import Verdict as Verdict
 
 __all__ = [
+    "ALONE",
     "BLOB_LIMIT_BYTES",
     "INPUT_LIMIT_BYTES",
+    "IN_PART",
+    "STATE_LIMIT_BYTES",
     "TOLERATED",
     "AttemptEnd",
     "AttemptRow",
@@ -66,6 +77,7 @@ __all__ = [
     "CacheEntry",
     "CachePlace",
     "CacheRow",
+    "ChildRow",
     "EventRow",
     "EventType",
     "FailureClass",
@@ -76,11 +88,14 @@ __all__ = [
     "InboxKind",
     "InboxRow",
     "JsonPath",
+    "KeptChild",
+    "Kin",
     "Lookup",
     "LookupRow",
     "LookupVerdict",
     "Mount",
     "MountRow",
+    "NewChild",
     "NewRun",
     "NodeEnd",
     "NodeRow",
@@ -90,6 +105,7 @@ __all__ = [
     "OutputShape",
     "Owner",
     "OwnerHealth",
+    "ParentRef",
     "PassEnd",
     "PassRow",
     "ProcessRow",

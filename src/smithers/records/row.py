@@ -11,6 +11,7 @@ from smithers.ids import NodeKey
 
 from .cache import Lookup
 from .frame import OutputRef, OutputRow, Wakeup
+from .kin import ALONE, Kin, NewChild
 from .state import AttemptState, FailureClass, InboxKind, NodeState, RunState, Verdict
 
 
@@ -68,6 +69,7 @@ class RunRow:
     owner: Owner | None
     health: OwnerHealth
     output: OutputRef | None
+    kin: Kin = ALONE
 
 
 class NodeRow(NamedTuple):
@@ -182,6 +184,12 @@ class StoredRun:
     """Wall clock of the last frame."""
     asked: set[NodeKey] = field(default_factory=set)
     """Nodes that somebody has asked to execute again, and that have not finished since."""
+    children: dict[tuple[NodeKey, int], int] = field(default_factory=dict)
+    """Runs that are what its nodes do, by key and generation."""
+    carried: str | None = None
+    """JSON text that the run before it handed over; None: there was none before it."""
+    cancelled_by: str | None = None
+    """Whose request cancelled this very run; None: nobody's, or it was cancelled with its parent."""
 
 
 @dataclass(slots=True)
@@ -218,6 +226,9 @@ class NewRun:
     created_ms: int
     owner: int
     """Who drives it from its first frame on."""
+    child_of: NewChild | None = None
+    carried: str | None = None
+    """JSON text that the run before it, in whose last frame it is created, hands over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,3 +238,5 @@ class RunFilter:
     states: Sequence[RunState] = ()
     workflow: str | None = None
     limit: int | None = None
+    tops: bool = False
+    """Only runs that are nobody's child, and of each lineage only the newest."""

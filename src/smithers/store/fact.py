@@ -11,6 +11,7 @@ from smithers.clock import Clock
 from smithers.errors import RunNotFound
 from smithers.ids import NodeKey
 from smithers.records import (
+    ALONE,
     AttemptRow,
     AttemptState,
     BlockRow,
@@ -19,6 +20,7 @@ from smithers.records import (
     FailureClass,
     FrameRow,
     History,
+    Kin,
     MountRow,
     NodeRow,
     NodeState,
@@ -37,6 +39,7 @@ from smithers.store.cache import StoredCache
 from smithers.store.connection import roll_back
 from smithers.store.identity import health
 from smithers.store.inbox import open_messages
+from smithers.store.kin import StoredKin
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
 
@@ -57,6 +60,7 @@ class StoredFacts:
         self._blobs = blobs
         self._clock = clock
         self.cache = StoredCache(connection, names, blobs)
+        self.kin = StoredKin(connection, names, blobs)
 
     def load(self, run: int) -> StoredRun:
         """Everything needed to continue a run.
@@ -93,6 +97,9 @@ class StoredFacts:
             inbox=open_messages(self._connection, [run]).get(run, []),
             last_ms=found[0].created_ms + self._rows("last_at", run)[0][0],
             asked=self.asked(run) if raised else set(),
+            children={(row.key, row.generation): row.run for row in self.kin.children(run)},
+            carried=self.kin.carried(run),
+            cancelled_by=self.kin.cancelled_by(run) if found[0].state is RunState.CANCELLED else None,
         )
 
     def history(self, run: int) -> History:
@@ -116,8 +123,18 @@ class StoredFacts:
         workflow: str | None = None,
         states: Sequence[RunState] = (),
         limit: int | None = None,
+        tops: bool = False,
     ) -> list[RunRow]:
-        """Runs with ids from `low` to `high`, newest first."""
+        """Runs with ids from `low` to `high`, newest first.
+
+        Args:
+            tops: only those that are nobody's child, and of each lineage the newest; wherever they stand.
+        """
+        if tops and (ids := self.kin.tops(workflow=workflow, states=states, limit=limit)) is not None:
+            # The range holds little else, and takes one statement.
+            wanted = set(ids)
+            between = self.runs(low=min(ids), high=max(ids), workflow=workflow, states=states) if ids else []
+            return [run for run in between if run.id in wanted]
         values = {
             "low": low,
             "high": high,
@@ -127,9 +144,10 @@ class StoredFacts:
         }
         rows = self._connection.execute(statements("run")["runs"], values).fetchall()
         names = self._names.texts({word for row in rows if row[14] is not None for word in row[14:16]})
-        return [self._run(row, names) for row in rows]
+        kin = self.kin.of(row[0] for row in rows)
+        return [self._run(row, names, kin.get(row[0], ALONE)) for row in rows]
 
-    def _run(self, row: tuple[Any, ...], names: dict[int, str]) -> RunRow:
+    def _run(self, row: tuple[Any, ...], names: dict[int, str], kin: Kin) -> RunRow:
         (run, name, workflow, source, state, fence, seq, frame, created_ms, started_ms, ended_ms,
          body, config, error, node, scope, iteration, generation, *holder) = row  # fmt: skip
         owner = Owner(*holder) if holder[0] is not None else None
@@ -153,6 +171,7 @@ class StoredFacts:
             output=OutputRef(NodeKey(names[node], names[scope], iteration), generation)
             if node is not None
             else None,
+            kin=kin,
         )
 
     def raised(self, run: int) -> dict[NodeKey, int]:

@@ -14,6 +14,7 @@ from smithers.records import (
     BlockRow,
     CachePlace,
     CacheRow,
+    ChildRow,
     EventRow,
     FrameRow,
     History,
@@ -57,13 +58,15 @@ class SqliteReader:
     def runs(self, where: RunFilter) -> list[RunRow]:
         """Newest first."""
         with self._moment():
-            found = self._facts.runs(workflow=where.workflow, states=where.states, limit=where.limit)
+            found = self._facts.runs(
+                workflow=where.workflow, states=where.states, limit=where.limit, tops=where.tops
+            )
             if not found and where.workflow is None and not where.states:
                 check_empty(self._connection, self._path)
             return found
 
     def run(self, name: str) -> RunRow:
-        """By exact id, else by unique prefix.
+        """By exact id, else by unique prefix, where a run comes before its children and successors.
 
         Raises:
             RunNotFound: neither; the empty text is no prefix.
@@ -167,6 +170,22 @@ class SqliteReader:
         with self._moment():
             return self._facts.history(run)
 
+    def children(self, run: int) -> list[ChildRow]:
+        """Runs that are what this run's nodes do: of every generation, the oldest first."""
+        with self._moment():
+            return self._facts.kin.children(run)
+
+    def newest(self, run: int) -> RunRow:
+        """The newest run of a run's lineage: itself, unless it went on as another one."""
+        with self._moment():
+            found = self._facts.kin.newest(run)
+            return self._facts.runs(low=found, high=found)[0]
+
+    def carried(self, run: int) -> str | None:
+        """What the run before handed over, as JSON text; None: there was none before."""
+        with self._moment():
+            return self._facts.kin.carried(run)
+
     def processes(self, run: int) -> list[ProcessRow]:
         """Programs that were started for attempts of a run, oldest first."""
         with self._moment():
@@ -199,6 +218,10 @@ class SqliteReader:
                 f"no run named {name}" if name else "no run is named by an empty text", run=name
             )
         if len(rows) > 1:
+            # A run's children and successors are named after it: they do not make its beginning ambiguous.
+            heads = self._facts.kin.heads(name, name + _LAST_CHARACTER)
+            if len(heads) == 1:
+                return int(heads[0][0])
             names = [row[1] for row in rows]
             raise RunAmbiguous(
                 f"several runs begin with {name}: {', '.join(names)}", run=name, candidates=names

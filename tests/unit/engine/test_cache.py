@@ -798,7 +798,7 @@ def test_a_store_from_before_the_cache_is_read_as_it_is_and_resumes(play: Play) 
     assert play.run(make(None)).status == "failed"
     play.close()
     with closing(sqlite3.connect(play.store, isolation_level=None)) as plain:
-        for table in ("smithers_cache", "smithers_lookups"):
+        for table in ("smithers_cache", "smithers_lookups", "smithers_children", "smithers_lineages"):
             plain.execute(f"DROP TABLE {table}")
         plain.execute("PRAGMA user_version = 4")
     with closing(Store(play.store, durability="full", clock=SystemClock()).reader()) as reader:

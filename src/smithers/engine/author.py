@@ -54,6 +54,7 @@ class Author:
         processes: what attempts start programs with.
         workers: runs functions that block.
         new_loop: gives an event loop that runs; asked again when the last one is blocked.
+        begun: told of each attempt before a line of its code has run, wherever that runs. It must not raise.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class Author:
         processes: Processes,
         workers: Workers | None = None,
         new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+        begun: Callable[[Job], None] | None = None,
     ) -> None:
         self._processes = processes
+        self._begun = begun
         self._workers = workers or Workers()
         self._new_loop = new_loop or _new_loop
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -72,6 +75,7 @@ class Author:
         """Begin these attempts; each ends in its own `report`."""
         coroutines: list[Job] = []
         for job in jobs:
+            job.begun = self._begun
             if job.task.run_in == "process":
                 job.processes = self._processes_of(job)
                 self._workers.submit(partial(work_in_process, job))
@@ -222,7 +226,7 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
             return
         job.is_begun = True
     try:
-        _enter(job)
+        _begin(job)
         match job.task.mode:
             case "run":
                 value = await _function(job)(*arguments(job))
@@ -252,6 +256,12 @@ def _function(job: Job) -> Callable[..., Any]:
     return job.task.run
 
 
+def _begin(job: Job) -> None:
+    if job.begun is not None:
+        job.begun(job)
+    _enter(job)
+
+
 def _enter(job: Job) -> None:
     """Make `ctx` and `current()` mean this attempt, in this context."""
     ambient.set(job.view)
@@ -259,7 +269,7 @@ def _enter(job: Job) -> None:
 
 
 def _call_in(job: Job) -> Any:
-    _enter(job)
+    _begin(job)
     return _function(job)(*arguments(job))
 
 

@@ -93,6 +93,9 @@ class Job:
     pending_beat: str | None = None
     """The newest heartbeat data, as JSON text; written from the author's side."""
 
+    begun: Callable[[Job], None] | None = None
+    """Told before a line of its code has run; set when it is dispatched."""
+
     processes: AttemptProcesses | None = None
     """What it may start programs with; set when it is dispatched."""
 

@@ -38,6 +38,8 @@ def work_in_process(job: Job) -> None:
     processes = job.processes
     if processes is None:
         raise BugError(f"{job} has nothing to start programs with")
+    if job.begun is not None:
+        job.begun(job)
     try:
         outcome = _call(job, processes)
     except MissingOutput as error:

@@ -347,6 +347,12 @@ class Workflow(Generic[In, Out]):
         played._cast = agents if isinstance(agents, Mapping) else {"": agents}
         return played
 
+    def players(self, task: Task[Any]) -> tuple[Agent, ...]:
+        """Who plays a task's agents instead of them; empty: nobody."""
+        cast = self._cast or {}
+        player = cast.get(task.id, cast.get(""))
+        return () if player is None else (player,)
+
     def _terms(
         self, host: Host, limit: int | None, rehearse: bool, linger_ms: int | None, *, strict: bool = False
     ) -> Terms:
@@ -357,10 +363,8 @@ class Workflow(Generic[In, Out]):
         def agents(task: Task[Any]) -> tuple[Agent, ...]:
             if rehearsal is not None:
                 return (rehearsal,)
-            if self._cast is not None:
-                player = self._cast.get(task.id, self._cast.get(""))
-                if player is not None:
-                    return (player,)
+            if self._cast is not None and (players := self.players(task)):
+                return players
             try:
                 found = known.get(task.agents)
             except TypeError:  # an agent that cannot be hashed

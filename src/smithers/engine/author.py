@@ -162,7 +162,9 @@ class Author:
                 loop = self._loop
                 if loop is None:
                     loop = self._loop = self._new_loop()
-                value = asyncio.run_coroutine_threadsafe(_await(value, job), loop).result()
+                # It reports by itself: nobody waits here, which in a simulation would be for ever.
+                asyncio.run_coroutine_threadsafe(_await(value, job), loop)
+                return
             outcome: Outcome = Done(context.run(encode_output, job.task, job.model, value))
         except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
             outcome = outcome_of(job, error)
@@ -273,9 +275,14 @@ def _call_in(job: Job) -> Any:
     return _function(job)(*arguments(job))
 
 
-async def _await(value: Any, job: Job) -> Any:
-    _enter(job)
-    return await value
+async def _await(value: Any, job: Job) -> None:
+    """On the author's loop: the rest of a function that turned out to be one to await."""
+    try:
+        _enter(job)
+        outcome: Outcome = Done(encode_output(job.task, job.model, await value))
+    except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
+        outcome = outcome_of(job, error)
+    job.report(job, outcome)
 
 
 def arguments(job: Job) -> tuple[Any, ...]:

@@ -60,7 +60,7 @@ class RunLook(RunResult[Out], Generic[Out]):
 
     @property
     def executed(self) -> list[str]:
-        """Tasks that this call has executed, in the order they began; with two attempts one stands here twice."""
+        """Tasks that this call has executed, in the order they began; once for each attempt."""
         rows = [row for row in self._attempts() if row.from_frame > self.since]
         return [str(row.key) for row in sorted(rows, key=lambda row: (row.from_frame, row.start_seq))]
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from smithers.authoring import RunResult, Workflow
-from smithers.engine.hosts import close_host
+from smithers.engine.host import Host
+from smithers.engine.hosts import close_host, known_host, lend_host
 from smithers.errors import RunNotFound, StoreNotFound
 from smithers.ports import Agent
 
+from .clock import HurriedClock
 from .crash import Asked, Crashes, CrashReport, Unrunnable
 from .look import RunLook, read_run
 
@@ -21,7 +24,7 @@ Out = TypeVar("Out")
 
 
 class WorkflowRunner:
-    """Runs workflows to their ends, all on one store.
+    """Runs workflows to their ends, all on one store, and waits for no back-off: its wall clock hurries.
 
         def test_the_report_is_written(run_workflow: WorkflowRunner) -> None:
             run = run_workflow(flow, agents=ScriptedAgent({"text": "fine"}))
@@ -48,6 +51,7 @@ class WorkflowRunner:
         self._crash_everywhere = crash_everywhere
         self._crash_sample = crash_sample
         self._folders = tuple(folders)
+        self._clock = HurriedClock()
         self._count = 0
         self._last: str | None = None
 
@@ -130,6 +134,10 @@ class WorkflowRunner:
                 unrunnable = error  # it fails here as well, and then its own error says more
         self._last = asked.run_id
         since = self._frame(asked.run_id)
+        durability = asked.flow.definition.durability
+        if known_host(self.store, durability) is None:
+            host = Host(self.store, durability="normal", clock=self._clock, random=Random(self._count))
+            lend_host(self.store, durability, host)
         result = asked.carry_out()
         if unrunnable is not None:
             raise unrunnable

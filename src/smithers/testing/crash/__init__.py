@@ -16,8 +16,7 @@ with its threads, its connections and its memory. The method is that of tests/ch
 
 from .process import Asked as Asked
 from .report import CrashReport as CrashReport
-from .report import PromiseBroken as PromiseBroken
 from .trial import Crashes as Crashes
 from .trial import Unrunnable as Unrunnable
 
-__all__ = ["Asked", "CrashReport", "Crashes", "PromiseBroken", "Unrunnable"]
+__all__ = ["Asked", "CrashReport", "Crashes", "Unrunnable"]

@@ -17,9 +17,9 @@ from smithers.records import FrameWrite, NodeState
 from smithers.store import Store
 from smithers.store.connection import open_writable
 from smithers.store.writer import SqliteWriter
+from smithers.testing.clock import HurriedClock
 from smithers.testing.tape import CutOff, Tape, run_tape
 
-from .clock import HurriedClock
 from .doom import Doom, Site, doomed
 from .journal import Journal, Line, calls_in
 

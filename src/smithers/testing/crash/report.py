@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from smithers.testing.promise import PromiseBroken
+
 _SHOWN = 5
-
-
-class PromiseBroken(AssertionError):
-    """A run that was disturbed did not end as one that nobody disturbs, or did something twice."""
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ class Snapshot:
     """Of all generations."""
     outputs: dict[Slot, str]
     """Exact JSON texts, of the newest generations."""
+    generations: Mapping[NodeKey, int]
+    """The newest of each key, where it is not 0."""
 
     @property
     def finished(self) -> set[Slot]:
@@ -39,6 +42,11 @@ class Snapshot:
             (row.key, row.generation) for row in self.attempts if row.state is AttemptState.FINISHED
         }
         return by_node | by_attempt
+
+    @property
+    def standing(self) -> set[Slot]:
+        """What of that is of the newest generation."""
+        return {(key, number) for key, number in self.finished if self.generations.get(key, 0) == number}
 
     @property
     def running(self) -> set[tuple[NodeKey, int]]:
@@ -63,13 +71,15 @@ def take(store: Path, run_id: str, scratch: Path) -> Snapshot | None:
         (scratch / "blobs").symlink_to(blobs, target_is_directory=True)
     try:
         with closing(Store(copy, durability="normal", clock=SystemClock()).reader()) as reader:
-            row = reader.run(run_id)
+            found = reader.history(reader.run(run_id).id)
+            stored = found.stored
             return Snapshot(
-                row.state,
-                row.seq,
-                {(node.key, node.generation): node.state for node in reader.nodes(row.id)},
-                reader.attempts(row.id),
-                {(output.key, output.generation): output.body for output in reader.outputs(row.id)},
+                stored.run.state,
+                stored.run.seq,
+                {(node.key, node.generation): node.state for node in stored.nodes},
+                found.attempts,
+                {(output.key, output.generation): output.body for output in stored.outputs},
+                stored.generations,
             )
     except (RunNotFound, StoreNotFound):
         return None

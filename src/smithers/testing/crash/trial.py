@@ -14,15 +14,16 @@ from pathlib import Path
 
 from smithers.clock import SystemClock
 from smithers.store import open_store
+from smithers.testing.promise import PromiseBroken
 
 from .child import in_child
 from .doom import DIED, Site
 from .journal import Journal, Line
 from .place import Place, files_in
 from .process import Asked, live
-from .report import CrashReport, PromiseBroken
+from .report import CrashReport
 from .snapshot import Snapshot, take
-from .verdict import End, Wanted, check_death, check_end, check_resume, wanted_of
+from .verdict import End, Wanted, check_death, check_end, check_resume, check_sound, wanted_of
 
 PATIENCE_S = 60.0
 """How long one process may take."""
@@ -75,6 +76,8 @@ class Crashes:
         first, count = self._undisturbed()
         second, _ = self._undisturbed()
         wanted, differences = wanted_of(first, second)
+        if broken := check_sound(first.snapshot):
+            raise PromiseBroken(f"an undisturbed run of {report.flow}: {'; '.join(broken)}")
         if differences:
             raise PromiseBroken(
                 f"two undisturbed runs of {report.flow} do not end alike, so nothing can be compared: "
@@ -128,11 +131,12 @@ class Crashes:
             code = self._child(again, None, before, dead)
         lines = self._journal.lines()
         end = self._end()
-        if code not in (0, DIED) or end is None:
-            found.append(f"the resume {self._went(code) if end is not None else 'found no run'}")
+        if end is None:
+            found.append(f"the resume {self._went(code)}, and no run is stored")
         else:
             found += check_resume(dead, before, lines[len(before) :], end.snapshot)
-            found += check_end(wanted, end, lines)
+            has_ended = code in (0, DIED)
+            found += check_end(wanted, end, lines) if has_ended else [f"the resume {self._went(code)}"]
         return [f"{where} → {text}" for text in found]
 
     def _asked_again(self, dead: Snapshot | None) -> Asked | None:
@@ -158,7 +162,7 @@ class Crashes:
         if code is None:
             return f"had not ended after {PATIENCE_S:.0f} s"
         said = self._log.read_text(errors="replace").strip() if self._log.exists() else ""
-        return f"ended with {code}: {said[-2000:]}"
+        return f"ended with {code}: {said.rpartition(chr(10))[2]}"
 
 
 def sites_of(count: Line) -> list[Site]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from smithers.ids import NodeKey
+from smithers.records import NodeState
 
 from .journal import Line
 from .snapshot import Slot, Snapshot
@@ -45,6 +46,19 @@ def wanted_of(first: End, second: End) -> tuple[Wanted, list[str]]:
         if first.files.get(name) != second.files.get(name):
             wanted.unsteady.add(_file(name))
     return wanted, _differences(wanted, second)
+
+
+def check_sound(end: Snapshot) -> list[str]:
+    """What holds of every end, also that of an undisturbed run."""
+    found = [f"`{key}` has finished without an output" for key, _ in end.standing - end.outputs.keys()]
+    found += [
+        f"`{key}` has a finished attempt, and has not finished"
+        for key, generation in end.standing
+        if end.nodes.get((key, generation)) is not NodeState.FINISHED
+    ]
+    if end.state.has_ended:
+        found += [f"the run has ended, and `{key}` runs" for key, _ in end.running]
+    return found
 
 
 def check_death(dead: Snapshot | None, lines: Sequence[Line]) -> list[str]:
@@ -99,9 +113,7 @@ def check_end(wanted: Wanted, end: End, lines: Sequence[Line]) -> list[str]:
     Args:
         lines: all that happened.
     """
-    found = _differences(wanted, end)
-    if end.snapshot.state.has_ended:
-        found += [f"the run has ended, and `{key}` runs" for key, _ in end.snapshot.running]
+    found = _differences(wanted, end) + check_sound(end.snapshot)
     return [f"{text}{_executed_again(lines)}" for text in found]
 
 

@@ -1,0 +1,36 @@
+"""How a simulated run ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smithers.ids import NodeKey
+from smithers.records import AttemptRow, FailureClass, NodeState, RunState
+
+_OF_THE_WORLD = (FailureClass.TIMEOUT, FailureClass.STALLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is stored of a run that has ended, in the newest generations."""
+
+    state: RunState
+    error: Mapping[str, Any] | None
+    nodes: Mapping[NodeKey, NodeState]
+    outputs: Mapping[NodeKey, str]
+    """JSON texts."""
+    attempts: Sequence[AttemptRow]
+
+    @property
+    def is_worlds_doing(self) -> bool:
+        """Whether an attempt failed of what was done to its processes, and not of itself.
+
+        A process that is stopped for a minute lets the time of its tasks run out, and a task that was cut off
+        three times in a row is not tried again: both are as promised, and lead to another end.
+        """
+        return any(
+            row.failure in _OF_THE_WORLD or (row.error or {}).get("code") == "CRASH_LOOP"
+            for row in self.attempts
+        )

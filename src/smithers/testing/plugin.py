@@ -55,7 +55,7 @@ def run_workflow(smithers_store: Path, request: pytest.FixtureRequest) -> Iterat
     folders = [request.getfixturevalue("tmp_path")] if "tmp_path" in request.fixturenames else []
     runner = WorkflowRunner(
         smithers_store,
-        crash_everywhere=request.config.getoption("--crash-everywhere"),
+        crash_everywhere=bool(request.config.getoption("--crash-everywhere")),
         crash_sample=request.config.getoption("--crash-sample"),
         folders=folders,
     )

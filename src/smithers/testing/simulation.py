@@ -13,7 +13,7 @@ from smithers.ports import Agent
 
 from .promise import PromiseBroken
 from .simulator import Outcome, Simulator
-from .simulator.own_story import Flow, OwnStory, Wanted
+from .simulator.own_story import Flow, OwnStory, Wanted, made
 
 _SHOWN = 60
 """Lines of a history that are shown, the last ones."""
@@ -60,8 +60,7 @@ def simulate(
     wanted = Wanted()
 
     def tell(_: Random) -> OwnStory:
-        made = flow if agents is None else _played_by(flow, agents)
-        return OwnStory(made, input, wanted)
+        return OwnStory(flow if agents is None else made(flow).played_by(agents), input, wanted)
 
     count = faults = actions = 0
     with _quiet(), Simulator(tell) as simulator:
@@ -71,10 +70,6 @@ def simulate(
                 raise PromiseBroken(_told(found))
             count, faults, actions = count + 1, faults + found.faults, actions + found.actions
     return Simulation(count, faults, actions, tuple(sorted(map(str, wanted.unsteady))))
-
-
-def _played_by(flow: Flow, agents: Agent | Mapping[str, Agent]) -> Flow:
-    return (flow if hasattr(flow, "played_by") else flow()).played_by(agents)
 
 
 def _compare(wanted: Wanted, first: Outcome, second: Outcome) -> None:

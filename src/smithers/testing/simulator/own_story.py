@@ -54,7 +54,7 @@ class OwnStory:
     """Implements `Story`."""
 
     def __init__(self, flow: Flow, given: Any, wanted: Wanted) -> None:
-        self._flow = flow if isinstance(flow, Workflow) else flow()
+        self._flow = made(flow)
         self._given = given
         self._wanted = wanted
 
@@ -81,6 +81,11 @@ class OwnStory:
 
     def wrong_with(self, ending: Ending) -> str | None:
         return self._wanted.wrong_with(ending)
+
+
+def made(flow: Flow) -> Workflow[Any, Any]:
+    """The workflow, made if it must be."""
+    return flow if isinstance(flow, Workflow) else flow()
 
 
 def _all_of(one: Mapping[NodeKey, Any], other: Mapping[NodeKey, Any]) -> list[NodeKey]:

@@ -104,7 +104,7 @@ class SimulatedProcess:
         random: Random,
         living: set[int],
         sites: Sites,
-        begun: Callable[[Job], None],
+        begun: Callable[[Job], None] | None = None,
     ) -> None:
         self.pid = pid
         self.sites = sites

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from smithers.testing.promise import PromiseBroken
 
 _SHOWN = 5
+
+
+class Violation(NamedTuple):
+    """Something that was wrong after a death."""
+
+    where: str
+    """After, or before, what the process died."""
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where} → {self.what}"
 
 
 @dataclass(slots=True)
@@ -26,8 +40,7 @@ class CrashReport:
     """Moments not tried, because of a sample."""
     unsteady: list[str] = field(default_factory=list)
     """What two undisturbed runs do not agree in, and so was not compared."""
-    violations: list[str] = field(default_factory=list)
-    """Each says after what the process died, and what was wrong then."""
+    violations: list[Violation] = field(default_factory=list)
 
     def __str__(self) -> str:
         sites = (
@@ -49,6 +62,17 @@ class CrashReport:
         """
         __tracebackhide__ = True
         if self.violations:
-            more = len(self.violations) - _SHOWN
-            told = [*self.violations[:_SHOWN], *([f"… and {more} more"] if more > 0 else [])]
-            raise PromiseBroken("\n  ".join([f"{self}:", *told]))
+            raise PromiseBroken("\n  ".join([f"{self}:", *_told(self.violations)]))
+
+
+def _told(violations: Sequence[Violation]) -> Iterator[str]:
+    """Each that is of its own kind at the first site that showed it."""
+    first: dict[str, Violation] = {}
+    sites = Counter(one.what for one in violations)
+    for one in violations:
+        first.setdefault(one.what, one)
+    for one in list(first.values())[:_SHOWN]:
+        others = sites[one.what] - 1
+        yield str(one) + (f", and at {others} more sites" if others else "")
+    if len(first) > _SHOWN:
+        yield f"… and {len(first) - _SHOWN} more"

@@ -21,7 +21,7 @@ from .doom import DIED, Site
 from .journal import Journal, Line
 from .place import Place, files_in
 from .process import Asked, live
-from .report import CrashReport
+from .report import CrashReport, Violation
 from .snapshot import Snapshot, take
 from .verdict import End, Wanted, check_death, check_end, check_resume, check_sound, wanted_of
 
@@ -111,7 +111,7 @@ class Crashes:
             raise Unrunnable(f"{self._asked.flow.name}, run undisturbed in a fork, {self._went(code)}")
         return end, self._journal.lines()[-1]
 
-    def _try(self, site: Site, wanted: Wanted, report: CrashReport) -> list[str]:
+    def _try(self, site: Site, wanted: Wanted, report: CrashReport) -> list[Violation]:
         self._place.put_back()
         self._journal.begin()
         code = self._child(self._asked, site)
@@ -122,7 +122,7 @@ class Crashes:
             report.deaths += 1
             where = f"died {site} ({before[-1].text})"
         elif code != 0:
-            return [f"{site}: the process did not die but {self._went(code)}"]
+            return [Violation(f"at {site}", f"the process did not die but {self._went(code)}")]
         dead = take(self._asked.store, self._asked.run_id, self._look)
         report.cut_off += len(dead.running) if dead is not None else 0
         found = check_death(dead, before)
@@ -137,7 +137,7 @@ class Crashes:
             found += check_resume(dead, before, lines[len(before) :], end.snapshot)
             has_ended = code in (0, DIED)
             found += check_end(wanted, end, lines) if has_ended else [f"the resume {self._went(code)}"]
-        return [f"{where} → {text}" for text in found]
+        return [Violation(where, text) for text in found]
 
     def _asked_again(self, dead: Snapshot | None) -> Asked | None:
         """What somebody does who finds the run like this; None: it is over."""

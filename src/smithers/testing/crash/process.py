@@ -40,7 +40,7 @@ class Asked:
 
     def resumed(self) -> Asked:
         """What is asked for after a death: to go on, without any wish."""
-        kept = {name: value for name, value in self.options.items() if name == "max_concurrency"}
+        kept = {name: self.options[name] for name in ("max_concurrency", "rehearse") if name in self.options}
         return replace(self, input=None, options={**kept, "resume": True})
 
 

@@ -27,9 +27,12 @@ class Ending:
     def is_worlds_doing(self) -> bool:
         """Whether an attempt failed of what was done to its processes, and not of itself.
 
-        A process that is stopped for a minute lets the time of its tasks run out, and a task that was cut off
-        three times in a row is not tried again: both are as promised, and lead to another end.
+        A process that is stopped for a minute lets the time of its tasks run out; a task that was cut off
+        three times in a row is not tried again; a saga that a cancel has ended stays undone, and a resume of
+        its run says so. All that is as promised, and leads to another end.
         """
+        if "was cut short by a cancel" in str((self.error or {}).get("message")):
+            return True
         return any(
             row.failure in _OF_THE_WORLD or (row.error or {}).get("code") == "CRASH_LOOP"
             for row in self.attempts

@@ -15,7 +15,18 @@ from smithers.context import current
 from smithers.engine.definition import Definition
 from smithers.engine.terms import Terms
 from smithers.ids import NodeKey
-from smithers.nodes import Branch, Loop, Node, Parallel, RetryPolicy, Sequence, Task
+from smithers.nodes import (
+    Branch,
+    Loop,
+    Node,
+    Parallel,
+    RetryPolicy,
+    Saga,
+    SagaStep,
+    Sequence,
+    Task,
+    TryCatchFinally,
+)
 from smithers.records import RunState
 from smithers.testing.tape import CutOff
 
@@ -44,6 +55,7 @@ class RandomStory:
     """Text of each output, by key."""
     state: RunState = RunState.FINISHED
     """How the run ends when nobody ends it."""
+    has_blocks: bool = False
     failures: Counter[NodeKey] = field(default_factory=Counter)
     """How often each task has failed so far: the world's memory, not the run's."""
     _tasks: int = 0
@@ -70,6 +82,8 @@ class RandomStory:
         """Nothing is left of it."""
 
     def wrong_with(self, ending: Ending) -> str | None:
+        if self.has_blocks and ending.is_worlds_doing:
+            return None  # a block went another way
         if ending.state is not self.state:
             return f"the run is {ending.state.word}, not {self.state.word}: {ending.error}"
         outputs = {str(key): body for key, body in ending.outputs.items()}
@@ -80,19 +94,67 @@ class RandomStory:
 
     def _node(self, depth: int, passes: tuple[int, ...], loops: tuple[str, ...]) -> Node:
         kind = self.random.random()
-        if depth == 0 or kind < 0.45:
+        if depth == 0 or kind < 0.42:
             return self._task(passes, loops)
-        if kind < 0.65:
+        if kind < 0.60:
             return self._sequence(depth, passes, loops)
-        if kind < 0.85:
-            cap = self.random.choice((None, None, 1, 2))
-            children = [self._node(depth - 1, passes, loops) for _ in range(self.random.randint(2, 4))]
-            return Parallel(*children, max_concurrency=cap)
-        if kind < 0.93:
+        if kind < 0.77:
+            return self._parallel(depth, passes, loops)
+        if kind < 0.83:
             # The other side is made as well, so that both forms of a condition are met.
             chosen = self._node(depth - 1, passes, loops)
             return Branch((lambda: True) if self.random.random() < 0.5 else True, chosen)
-        return self._loop(depth, passes, loops)
+        if kind < 0.89:
+            return self._loop(depth, passes, loops)
+        return (self._try if kind < 0.95 else self._saga)(depth, passes, loops)
+
+    def _parallel(self, depth: int, passes: tuple[int, ...], loops: tuple[str, ...]) -> Node:
+        cap = self.random.choice((None, None, 1, 2))
+        children = [self._node(depth - 1, passes, loops) for _ in range(self.random.randint(2, 4))]
+        if self.random.random() < 0.8:
+            return Parallel(*children, max_concurrency=cap)
+        children.insert(self.random.randrange(len(children) + 1), self._broken())
+        self.has_blocks, self.state = True, RunState.PARTIAL
+        return Parallel(*children, max_concurrency=cap, failure_policy="quarantine")
+
+    def _try(self, depth: int, passes: tuple[int, ...], loops: tuple[str, ...]) -> Node:
+        self.has_blocks = True
+        body = [self._node(depth - 1, passes, loops)]
+        is_broken = self.random.random() < 0.6
+        if is_broken:
+            body.append(self._broken())
+        catch = self._maybe(is_broken, depth, passes, loops)
+        last = self._node(depth - 1, passes, loops) if self.random.random() < 0.7 else None
+        return TryCatchFinally(*body, catch=catch, finally_=last)
+
+    def _saga(self, depth: int, passes: tuple[int, ...], loops: tuple[str, ...]) -> Node:
+        self.has_blocks = True
+        count = self.random.randint(2, 3)
+        broken = self.random.choice((None, *range(count)))
+        steps = []
+        for number in range(count):
+            is_done = broken is None or number < broken
+            action = self._broken() if number == broken else self._maybe(is_done, depth, passes, loops)
+            undo = self._maybe(broken is not None and is_done, 1, passes, loops)
+            steps.append(SagaStep(action, undo))
+        if broken is not None:
+            self.state = RunState.PARTIAL
+        return Saga(*steps)
+
+    def _maybe(self, is_reached: bool, depth: int, passes: tuple[int, ...], loops: tuple[str, ...]) -> Node:
+        """A part of a block; of one that is never reached nothing is expected."""
+        expected, state = dict(self.expected), self.state
+        made = self._node(depth - 1, passes, loops)
+        if not is_reached:
+            self.expected, self.state = expected, state
+        return made
+
+    def _broken(self) -> Task[Any]:
+        """A task that always fails, at once and for good."""
+        self._tasks += 1
+        name = f"t{self._tasks}"
+        work = _waiting(name, 10_000, self.random.choice((0.0, 0.1, 7.0)))
+        return Task(name, Text, run=work, retry_policy=NEVER)
 
     def _sequence(self, depth: int, passes: tuple[int, ...], loops: tuple[str, ...]) -> Node:
         children: list[Node] = []

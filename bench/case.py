@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 Kind: TypeAlias = Literal["run", "sleepers", "resume", "prompts", "command", "live"]
 Measure: TypeAlias = Literal[
     "CPU ms/task", "KB/task", "MB of memory", "fsyncs/task", "tasks/s", "seconds", "CPU s above empty",
-    "renders", "CPU, times static", "CPU/task, times 1,000's", "KB/task, times 1,000's", "CPU ms",
-    "runs/s", "ms at p50", "ms at p99", "% CPU", "MB above pydantic", "MB more", "descriptors more",
-    "threads more",
+    "CPU, times the tree's", "renders", "CPU, times static", "CPU/task, times 1,000's",
+    "KB/task, times 1,000's", "CPU ms", "runs/s", "ms at p50", "ms at p99", "% CPU", "MB above pydantic",
+    "MB more", "descriptors more", "threads more",
 ]  # fmt: skip
 
 
@@ -37,7 +37,14 @@ class Case:
     """Fewer than usual, where one takes long."""
     targets: tuple[Target, ...] = field(default=())
 
+    @property
+    def settled(self) -> int:
+        """Nodes that have settled when it is done: with the last one of a resume, and the script itself."""
+        return self.tasks + (self.kind == "resume") + self.shape.startswith(SCRIPTS)
 
+
+SCRIPTS = ("map", "awaits", "rerun")
+"""Shapes that are scripts."""
 PER_TASK = (Target("CPU ms/task", 0.3), Target("KB/task", 0.6))
 FLAT = (
     Target("CPU/task, times 1,000's", 1.3),
@@ -80,6 +87,11 @@ CASES = [
     Case("sleepers-def-64", "sleepers", "sleepers-def", 64, 0, None, (Target("seconds", 1.05),)),
     Case("empty", "run", "empty"),
     Case("resume", "resume", "resume", 10_000, 0, None, (Target("CPU s above empty", 0.5),)),
+    Case("map-async-1000", "run", "map-async", 1000, 16, None,
+         (Target("CPU, times the tree's", 1.3), Target("KB/task", 0.6))),
+    Case("awaits-async-1000", "run", "awaits-async", 1000, 1),
+    Case("awaits-async-10000", "run", "awaits-async", 10_000, 1, None, FLAT),
+    Case("resume-script", "resume", "rerun", 10_000, 0, None, (Target("CPU s above empty", 0.5),)),
     Case("prompts-static-1000", "prompts", "prompts-static", 1000),
     Case("prompts-callable-1000", "prompts", "prompts-callable", 1000, 0, None,
          (Target("CPU, times static", 1.3),)),

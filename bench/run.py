@@ -56,7 +56,6 @@ class Bench:
 
     def take(self) -> None:
         """Take all samples."""
-        prepared = self._prepare_resume()
         for number in range(self.samples):
             self.disk.append(self._measure_disk())
             for case in self.cases:
@@ -66,7 +65,7 @@ class Bench:
                 if case.kind in ("command", "live") or number >= (case.samples or self.samples):
                     continue
                 self._say(f"{number + 1}/{self.samples} {case.name}")
-                self.taken.setdefault(case.name, []).append(self.sample(case, prepared))
+                self.taken.setdefault(case.name, []).append(self.sample(case))
                 place = (case.width, case.tasks)
                 if case.width and len(self.floors.setdefault(place, [])) <= number:
                     self.floors[place].append(self._floor(*place))
@@ -78,20 +77,19 @@ class Bench:
             rate, fsync_s = floor.commits_per_s(folder, 0.3), floor.fsync_s(folder)
         return Machine(rate, fsync_s, os.getloadavg()[0], os.cpu_count() or 1)
 
-    def sample(self, case: Case, prepared: Path | None) -> Figures:
+    def sample(self, case: Case) -> Figures:
         """One sample of a workflow, in a fresh process and a fresh folder."""
         with self._folder() as folder:
-            if case.kind == "resume" and prepared is not None:
-                shutil.copytree(prepared, folder, dirs_exist_ok=True)
+            if case.kind == "resume":
+                shutil.copytree(self._killed(case), folder, dirs_exist_ok=True)
             planned: Planned = json.loads(self._child(case.name, str(case.tasks), str(folder)))
             figures: Figures = {
                 **planned,
                 **read_frames(folder / ".smithers" / "smithers.db"),
                 "disk_bytes": disk_bytes(folder / ".smithers"),
             }
-            wanted = case.tasks + (case.kind == "resume")  # and the last one
-            if figures["settled"] != wanted:
-                raise SystemExit(f"{case.name}: {figures['settled']} nodes settled instead of {wanted}")
+            if figures["settled"] != case.settled:
+                raise SystemExit(f"{case.name}: {figures['settled']} nodes settled instead of {case.settled}")
             return figures
 
     def _live(self, case: Case) -> dict[str, float]:
@@ -104,12 +102,11 @@ class Bench:
             spent: Spent = json.loads(self._child(f"floor-{width}", str(tasks), str(folder)))
             return {**spent, "disk_bytes": disk_bytes(folder)}
 
-    def _prepare_resume(self) -> Path | None:
+    def _killed(self, case: Case) -> Path:
         """A store in which a run died before its last task; each sample resumes a copy of it."""
-        case = next((case for case in self.cases if case.kind == "resume"), None)
-        if case is None:
-            return None
-        folder = self.scratch / "killed"
+        folder = self.scratch / f"killed-{case.name}"
+        if folder.exists():
+            return folder
         folder.mkdir()
         self._say(f"preparing {case.name}")
         command = [PYTHON, "-m", "bench.sample", case.name, str(case.tasks), str(folder)]
@@ -169,9 +166,8 @@ class Bench:
         found: list[Hotspot] = []
         for thread in THREADS:
             with self._folder() as folder:
-                prepared = self.scratch / "killed"
                 if case.kind == "resume":
-                    shutil.copytree(prepared, folder, dirs_exist_ok=True)
+                    shutil.copytree(self._killed(case), folder, dirs_exist_ok=True)
                 found += json.loads(self._child(case.name, str(case.tasks), str(folder), thread))
         found.sort(key=lambda spot: -spot["own_ms"])
         return [

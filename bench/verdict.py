@@ -13,6 +13,9 @@ from bench.meter import Figures, Spent
 RATES: Final = ("tasks/s", "runs/s")
 """Bounded from below."""
 
+TREE_OF: Final = {"map-async-1000": "fanout-async-1000"}
+"""The tree that does what a script does."""
+
 Sample = TypeVar("Sample", bound=Spent)
 
 
@@ -118,6 +121,9 @@ def _figure(case: Case, measure: Measure, results: Results) -> float | None:
             return own["renders"]
         case "CPU s above empty":
             return own["cpu_s"] - results.runs["empty"]["cpu_s"]
+        case "CPU, times the tree's":
+            empty, tree = results.runs["empty"], results.runs[TREE_OF[case.name]]
+            return (own["cpu_s"] - empty["cpu_s"]) / (tree["cpu_s"] - empty["cpu_s"])
         case "CPU, times static":
             return own["cpu_s"] / results.runs["prompts-static-1000"]["cpu_s"]
         case "CPU/task, times 1,000's":
@@ -136,8 +142,10 @@ def needed_by(case: Case) -> list[str]:
     """Cases that the targets of this one compare with."""
     measures = {target.measure for target in case.targets}
     found = []
-    if "CPU s above empty" in measures:
+    if {"CPU s above empty", "CPU, times the tree's"} & measures:
         found.append("empty")
+    if "CPU, times the tree's" in measures:
+        found.append(TREE_OF[case.name])
     if "CPU, times static" in measures:
         found.append("prompts-static-1000")
     if "CPU/task, times 1,000's" in measures:

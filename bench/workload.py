@@ -71,6 +71,12 @@ def build(shape: str, count: int, folder: Path) -> Workflow[Any, Any]:
             return _sequence(form, count)
         case "fanout":
             return _fan_out(work_async if form == "async" else work_def, count, AT_ONCE)
+        case "map":
+            return _map(count)
+        case "awaits":
+            return _awaits(count)
+        case "rerun":
+            return _script_killed_before_the_last(count, folder)
         case "loop":
             return _loop(form, count)
         case "sleepers":
@@ -134,8 +140,7 @@ def _loop(form: str, count: int) -> Workflow[Any, Any]:
     return loop
 
 
-def _killed_before_the_last(count: int, folder: Path) -> Workflow[Any, Any]:
-    """Dies when all but the last task have finished; a second time it goes through."""
+def _die_once(folder: Path) -> Callable[[], Answer]:
     mark = folder / "has-died"
 
     def die_once() -> Answer:
@@ -144,12 +149,53 @@ def _killed_before_the_last(count: int, folder: Path) -> Workflow[Any, Any]:
             os.kill(os.getpid(), signal.SIGKILL)
         return Answer(text=ANSWER)
 
+    return die_once
+
+
+def _killed_before_the_last(count: int, folder: Path) -> Workflow[Any, Any]:
+    """Dies when all but the last task have finished; a second time it goes through."""
+    die_once = _die_once(folder)
+
     @workflow
     def resumed(ctx: Context) -> Node:
         return Sequence(
             Parallel(Task(name, Answer, run=work_async) for name in ids(count)),
             Task("last", Answer, run=die_once),
         )
+
+    return resumed
+
+
+def _map(count: int) -> Workflow[Any, Any]:
+    @workflow(max_concurrency=AT_ONCE)
+    async def mapped(ctx: Context) -> None:
+        await ctx.map(lambda name: Task(name, Answer, run=work_async), ids(count))
+
+    return mapped
+
+
+def _awaits(count: int) -> Workflow[Any, Any]:
+    @workflow
+    async def awaits(ctx: Context) -> None:
+        for name in ids(count):
+            await ctx.run(Task(name, Answer, run=work_async))
+
+    return awaits
+
+
+def _script_killed_before_the_last(count: int, folder: Path) -> Workflow[Any, Any]:
+    """The same as a script, which awaits one after the other once more."""
+    die_once = _die_once(folder)
+
+    @workflow
+    async def resumed(ctx: Context) -> None:
+        names = ids(count)
+        if not (folder / "has-died").exists():
+            await ctx.map(lambda name: Task(name, Answer, run=work_async), names)
+        else:
+            for name in names:
+                await ctx.run(Task(name, Answer, run=work_async))
+        await ctx.run(Task("last", Answer, run=die_once))
 
     return resumed
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from smithers.context import current as current
     from smithers.errors import Place as Place
     from smithers.errors import SmithersError as SmithersError
+    from smithers.errors import TaskFailed as TaskFailed
     from smithers.nodes import Branch as Branch
     from smithers.nodes import Caught as Caught
     from smithers.nodes import Loop as Loop
@@ -65,6 +66,7 @@ _HOMES = {
     "SmithersError": "smithers.errors",
     "SqlTable": "smithers.nodes",
     "Task": "smithers.nodes",
+    "TaskFailed": "smithers.errors",
     "TryCatchFinally": "smithers.nodes",
     "Workflow": "smithers.authoring",
     "current": "smithers.context",
@@ -95,6 +97,7 @@ __all__ = [
     "SmithersError",
     "SqlTable",
     "Task",
+    "TaskFailed",
     "TryCatchFinally",
     "Workflow",
     "current",

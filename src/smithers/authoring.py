@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from copy import copy
@@ -18,6 +18,7 @@ from typing import Any, Generic, Literal, TypeAlias, overload
 from typing_extensions import TypeVar
 
 from smithers.agents import RehearsalAgent, as_agent
+from smithers.clock import SystemClock
 from smithers.context import Context, ambient, from_stored, running_as
 from smithers.engine.definition import Definition
 from smithers.engine.drive import Drive
@@ -28,12 +29,15 @@ from smithers.engine.hosts import host_for, known_host
 from smithers.engine.input import input_model
 from smithers.engine.memory import Memory
 from smithers.engine.message import New, Resume
+from smithers.engine.rechecking import is_rerun, marks_of
 from smithers.engine.resume_plan import plan_resume
+from smithers.engine.returned import VALUE, returned_model
+from smithers.engine.script_player import ScriptPlayer
 from smithers.engine.terms import Terms, Wires
 from smithers.engine.verdict import ResumePlan, Wish
 from smithers.errors import InvalidNode, OutsideTask, Place
-from smithers.ids import check_run_id
-from smithers.nodes import Task, check_limit
+from smithers.ids import NodeKey, check_run_id
+from smithers.nodes import AgentLike, Task, check_limit
 from smithers.plan import PlanNode
 from smithers.ports import Agent
 from smithers.records import FrameWrite, RunRow, RunState, UserTable
@@ -75,18 +79,18 @@ class Workflow(Generic[In, Out]):
         outputs: Mapping[str, type[Any]] | None = None,
         durability: Literal["full", "normal"] = "full",
         max_concurrency: int | None = None,
+        agents: AgentLike | Mapping[str, AgentLike] | None = None,
     ) -> None:
         self.function = function
         self.name = name or function.__name__.replace("_", "-")
         self.output = output
         code = function.__code__
         self.place = Place(code.co_filename, code.co_firstlineno)
-        if inspect.iscoroutinefunction(function):
-            raise InvalidNode(
-                f"{function.__name__} is an async function; a workflow is a plain one that returns its tree",
-                hint="write `def`, and put what must be awaited into tasks",
-                place=self.place,
-            )
+        is_script = inspect.iscoroutinefunction(function)
+        returns = None
+        if is_script:
+            returns = output if output is not None else returned_model(function)
+            self.output = output = returns
         check_limit(max_concurrency, "max_concurrency", self.place)
         if durability not in ("full", "normal"):
             raise InvalidNode(f'durability={durability!r} is not "full" or "normal"', place=self.place)
@@ -99,6 +103,9 @@ class Workflow(Generic[In, Out]):
             outputs=_named_outputs(outputs, self.place),
             durability=durability,
             max_concurrency=max_concurrency,
+            is_script=is_script,
+            returns=returns,
+            agents=_named_agents(agents, self.place),
             base=Path(self.place.file).parent,
         )
         self._sources: dict[Path, str] = {}
@@ -312,18 +319,32 @@ class Workflow(Generic[In, Out]):
         try:
             engine = host.engine
             terms = self._terms(host, limit, rehearse, linger_ms, strict=bool(wish and wish.strict))
-            again = _plan(host, claim.row, self.definition, terms, wish).again if wish else ()
+            again, marks = self._rerun(host, claim.row, terms, wish)
         except BaseException:
             host.release(claim)
             raise
         handle = engine.handle(watch)
-        engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle, again))
+        engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle, again, marks))
         try:
             _wait(handle.started)
         except KeyboardInterrupt:
             handle.pause()
             raise
         return handle
+
+    def _rerun(
+        self, host: Host, row: RunRow, terms: Terms, wish: Wish | None
+    ) -> tuple[tuple[NodeKey, ...], Mapping[NodeKey, bytes]]:
+        """What a resume executes again; and of a script what its finished tasks were, if that matters."""
+        if wish:
+            plan = _plan(host, row, self.definition, terms, wish)
+            if plan.again or not self.definition.is_script:
+                return plan.again, plan.marks
+        if not self.definition.is_script:
+            return (), {}
+        with closing(host.store.reader()) as reader:
+            is_pending = any(map(is_rerun, reader.blocks(row.id)))
+            return (), marks_of(reader.history(row.id)) if is_pending else {}
 
     def plan(
         self, host: Host, row: RunRow, wish: Wish | None = None, *, rehearse: bool = False
@@ -404,7 +425,13 @@ class Workflow(Generic[In, Out]):
         if self.output is not None and self.output is not str:
             return from_stored(self.output, text)
         value = json.loads(text)
-        return value["text"] if model == "str" else value
+        match model:
+            case "str":
+                return value["text"]
+            case "value" if self.definition.is_script:
+                return value.get(VALUE, value)
+            case _:
+                return value
 
     # --- Looking --------------------------------------------------------------------------------
 
@@ -417,8 +444,9 @@ class Workflow(Generic[In, Out]):
         text = encode_input(self.definition.input_model, input, self.name)
         memory = Memory("graph", text, self.definition.input_model)
         terms = Terms("", None, None, lambda task: ())
-        drive = Drive(self.definition, memory, terms, Random(0), Wires(_no_job, _no_job))
-        return drive.preview()
+        player = ScriptPlayer()
+        wires = Wires(_no_job, _no_job, player.moved, SystemClock())
+        return Drive(self.definition, memory, terms, Random(0), wires).preview(player)
 
     # --- Where ----------------------------------------------------------------------------------
 
@@ -441,6 +469,8 @@ class Workflow(Generic[In, Out]):
 
 
 @overload
+def workflow(function: Callable[[Context[In]], Coroutine[Any, Any, Out]], /) -> Workflow[In, Out]: ...
+@overload
 def workflow(function: Callable[[Context[In]], object], /) -> Workflow[In, Any]: ...
 @overload
 def workflow(
@@ -450,6 +480,7 @@ def workflow(
     outputs: Mapping[str, type[Any]] | None = None,
     durability: Literal["full", "normal"] = "full",
     max_concurrency: int | None = None,
+    agents: AgentLike | Mapping[str, AgentLike] | None = None,
 ) -> Callable[[Callable[[Context[In]], object]], Workflow[In, M]]: ...
 @overload
 def workflow(
@@ -458,9 +489,10 @@ def workflow(
     outputs: Mapping[str, type[Any]] | None = None,
     durability: Literal["full", "normal"] = "full",
     max_concurrency: int | None = None,
+    agents: AgentLike | Mapping[str, AgentLike] | None = None,
 ) -> Callable[[Callable[[Context[In]], object]], Workflow[In, Any]]: ...
 def workflow(function: Any = None, /, **options: Any) -> Any:
-    """Make a workflow of a function that takes `ctx` and returns a tree.
+    """Make a workflow of a function that takes `ctx`: it returns a tree, or awaits its nodes.
 
     Args:
         name: shown to people and stored with runs; default: the function's name, with dashes.
@@ -470,6 +502,7 @@ def workflow(function: Any = None, /, **options: Any) -> Any:
         durability: `"full"`: an acknowledged result survives a power loss; `"normal"`: it survives our own
             death, at a fraction of the disk's time.
         max_concurrency: running attempts of one run; default 16.
+        agents: whom `smithers.dynamic.agent` asks: one, or by the name of a model, `""` for the default.
     """
     if function is None:
         return lambda found: Workflow(found, **options)
@@ -493,6 +526,18 @@ def _named_outputs(outputs: Mapping[str, type[Any]] | None, place: Place) -> dic
                 place=place,
             )
         found[name] = model
+    return found
+
+
+def _named_agents(
+    agents: AgentLike | Mapping[str, AgentLike] | None, place: Place
+) -> Mapping[str, AgentLike]:
+    if agents is None:
+        return {}
+    found = agents if isinstance(agents, Mapping) else {"": agents}
+    for name, one in found.items():
+        if not isinstance(name, str) or not (callable(one) or hasattr(one, "call")):
+            raise InvalidNode(f"agents={{{name!r}: …}}: {one!r} is not an agent", place=place)
     return found
 
 

@@ -199,6 +199,11 @@ class OutsideTask(AuthoringError):
     default_hint = "call it inside a task's function, or read through ctx"
 
 
+class OutsideScript(AuthoringError):
+    code = "OUTSIDE_SCRIPT"
+    default_hint = "call it in an `async def` workflow; in a tree, return the node instead"
+
+
 class InputError(AuthoringError):
     """The run's input does not fit the workflow's input model."""
 
@@ -283,6 +288,15 @@ class PlanChanged(RefusedError):
 
     code = "PLAN_CHANGED"
     default_hint = "look with --plan; then add `--rerun changed` or `--rerun NODE`, or leave --strict out"
+
+
+class ReloadRefused(RefusedError):
+    """A run that goes on cannot be driven by the code that was edited; it keeps the code that it has."""
+
+    code = "RELOAD_REFUSED"
+    default_hint = (
+        "the run goes on with the code that it has; save a version that fits, or pause and resume it"
+    )
 
 
 class InputChanged(RefusedError):
@@ -370,9 +384,29 @@ class CrashLoop(TaskError):
 
 
 class TaskFailed(TaskError):
-    """A run ended because this task failed and nothing handled it."""
+    """A task failed and nothing below handled it: what a script catches, or what ended the run."""
 
     code = "TASK_FAILED"
+    calls: tuple[Any, ...] = ()
+    """Internal: keys of the awaited calls that it comes from."""
+
+    @property
+    def node(self) -> str:
+        """Which task, with its pass: `draft`, `draft[2]`."""
+        return str(self.details.get("node", ""))
+
+    @property
+    def failure(self) -> Mapping[str, Any]:
+        """The error of its last attempt: `code`, `message`, and `place` where that is known."""
+        found: Mapping[str, Any] = self.details.get("error") or {}
+        return found
+
+
+class ScriptFailed(TaskError):
+    """The author's own code in a script raised."""
+
+    code = "SCRIPT_FAILED"
+    default_hint = "mend the script and resume: what has finished is kept"
 
 
 class RunFailed(TaskError):
@@ -499,6 +533,13 @@ class MessagesWaiting(SmithersError):
 
     code = "MESSAGES_WAITING"
     default_hint = "nothing to do: the owner takes the messages and decides again"
+
+
+class RunSuspended(BaseException):
+    """A script is being closed, because its run has left this process: it goes on in another one.
+
+    Not for anybody to catch: a script that goes on all the same gets it again from its next call.
+    """
 
 
 class BugError(SmithersError):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from smithers.ids import NodeKey
     from smithers.records import (
         AttemptRow,
+        BlockRow,
         EventRow,
         FrameRow,
         FrameWrite,
@@ -399,6 +400,10 @@ class Reader(Protocol):
 
     def passes(self, run: int) -> list[PassRow]:
         """Judged passes of loops."""
+        ...
+
+    def blocks(self, run: int) -> list[BlockRow]:
+        """What blocks remember, oldest first."""
         ...
 
     def frames(self, run: int) -> list[FrameRow]:

@@ -37,7 +37,7 @@ class Shuffled:
         return AgentReply(output={"n": 1})
 """
 
-FAN_OUT = (
+ANSWER = (
     AGENT
     + """
 def answer(request):
@@ -45,16 +45,27 @@ def answer(request):
         raise RuntimeError("the agent died")
     return {"n": 1}
 
-@workflow
-def flow(ctx):
-    agent = scripted(answer)
-    items = [
-        Task(f"item:{i}", Item, agent=agent, prompt=f"item {i}", retries=0, continue_on_fail=True)
-        for i in range(102)
-    ]
-    return Parallel(items, max_concurrency=50)
+agent = scripted(answer)
+
+def item(i):
+    return Task(f"item:{i}", Item, agent=agent, prompt=f"item {i}", retries=0, continue_on_fail=True)
 """
 )
+FAN_OUT = {
+    "tree": ANSWER
+    + """
+@workflow
+def flow(ctx):
+    return Parallel([item(i) for i in range(102)], max_concurrency=50)
+""",
+    "script": ANSWER
+    + """
+@workflow
+async def flow(ctx):
+    await ctx.map(item, range(102), max_concurrency=50)
+""",
+}
+forms = pytest.mark.parametrize("form", ["tree", "script"])
 
 
 def ran(project: Project) -> Counter[str]:
@@ -67,8 +78,11 @@ def ran(project: Project) -> Counter[str]:
 # --- What a resume runs ---------------------------------------------------------------------------
 
 
-def test_of_102_agents_two_fail_early_and_a_resume_runs_exactly_these_two(project: Project) -> None:
-    project.write(FAN_OUT)
+@forms
+def test_of_102_agents_two_fail_early_and_a_resume_runs_exactly_these_two(
+    project: Project, form: str
+) -> None:
+    project.write(FAN_OUT[form])
     assert project.run("up", "flow.py", "-r", "r1", "-c", "50").returncode == 5
     assert ran(project) == Counter({f"item:{number}": 1 for number in range(102)})
     plan = project.document("up", "flow.py", "--plan", "--resume", "r1")
@@ -78,8 +92,34 @@ def test_of_102_agents_two_fail_early_and_a_resume_runs_exactly_these_two(projec
     assert ran(project) == {"item:4": 1, "item:57": 1}
 
 
+SHUFFLED = {
+    "tree": """
+@workflow
+def flow(ctx):
+    agent = Shuffled(SEED)
+    items = [Task(f"item:{i}", Item, agent=agent, prompt=f"item {i}") for i in ORDER]
+    return Sequence(Parallel(items), Task("last", Item, run=last, retries=0))
+""",
+    "script": """
+@workflow
+async def flow(ctx):
+    agent = Shuffled(SEED)
+    async def two(i):
+        await ctx.run(Task(f"item:{i}", Item, agent=agent, prompt=f"item {i}"))
+        await ctx.run(Task(f"item:{i}:more", Item, agent=agent, prompt=f"more of {i}"))
+    async with asyncio.TaskGroup() as group:
+        for i in ORDER:
+            group.create_task(two(i))
+    await ctx.run(Task("last", Item, run=last, retries=0))
+""",
+}
+
+
+@forms
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_the_order_in_which_agents_finish_is_no_reason_to_run_one_again(project: Project, seed: int) -> None:
+def test_the_order_in_which_agents_finish_is_no_reason_to_run_one_again(
+    project: Project, seed: int, form: str
+) -> None:
     text = (
         AGENT
         + """
@@ -88,13 +128,8 @@ def last():
     if not (HERE / "mended").exists():
         raise RuntimeError("half-way")
     return Item()
-
-@workflow
-def flow(ctx):
-    agent = Shuffled(SEED)
-    items = [Task(f"item:{i}", Item, agent=agent, prompt=f"item {i}") for i in ORDER]
-    return Sequence(Parallel(items), Task("last", Item, run=last, retries=0))
 """
+        + SHUFFLED[form]
     )
     project.write(text.replace("SEED", str(seed)).replace("ORDER", "range(30)"))
     assert project.run("up", "flow.py", "-r", "r1").returncode == 1
@@ -105,8 +140,24 @@ def flow(ctx):
     assert ran(project) == {"last": 1}
 
 
+TWO_STEPS = {
+    "tree": """
+@workflow
+def flow(ctx):
+    return Sequence(first, Task("second", Item, agent=agent, prompt="two", depends_on=first))
+""",
+    "script": """
+@workflow
+async def flow(ctx):
+    found = await ctx.run(first)
+    await ctx.run(Task("second", Item, agent=agent, prompt=f"two of {found.n}"))
+""",
+}
+
+
+@forms
 def test_the_result_of_an_agent_that_died_and_was_tried_again_is_found_after_a_crash(
-    project: Project,
+    project: Project, form: str
 ) -> None:
     project.write(
         AGENT
@@ -119,13 +170,10 @@ def answer(request):
         wait_for("never")
     return {"n": request.attempt}
 
-@workflow
-def flow(ctx):
-    agent = scripted(answer)
-    quick = RetryPolicy(initial_delay=0.01)
-    first = Task("first", Item, agent=agent, prompt="one", retry_policy=quick)
-    return Sequence(first, Task("second", Item, agent=agent, prompt="two", depends_on=first))
+agent = scripted(answer)
+first = Task("first", Item, agent=agent, prompt="one", retry_policy=RetryPolicy(initial_delay=0.01))
 """
+        + TWO_STEPS[form]
     )
     owner = project.start("up", "flow.py", "-r", "r1")
     wait_until((project.folder / "reached").exists, "the second agent")
@@ -138,7 +186,24 @@ def flow(ctx):
     assert project.run("output", "r1", "first").stdout == '{"n":2}\n'
 
 
-def test_of_50_agents_that_are_killed_together_none_that_had_finished_runs_again(project: Project) -> None:
+FIFTY = {
+    "tree": """
+@workflow
+def flow(ctx):
+    return Parallel(*(item(i) for i in range(50)))
+""",
+    "script": """
+@workflow
+async def flow(ctx):
+    await ctx.gather(item(i) for i in range(50))
+""",
+}
+
+
+@forms
+def test_of_50_agents_that_are_killed_together_none_that_had_finished_runs_again(
+    project: Project, form: str
+) -> None:
     project.write(
         AGENT
         + """
@@ -151,10 +216,10 @@ class Half:
             await asyncio.sleep(60)
         return AgentReply(output={"n": 1})
 
-@workflow
-def flow(ctx):
-    return Parallel(*(Task(f"item:{i}", Item, agent=Half(), prompt=f"item {i}") for i in range(50)))
+def item(i):
+    return Task(f"item:{i}", Item, agent=Half(), prompt=f"item {i}")
 """
+        + FIFTY[form]
     )
     owner = project.start("up", "flow.py", "-r", "r1", "-c", "50")
     wait_until(
@@ -169,8 +234,11 @@ def flow(ctx):
     assert ran(project) == {f"item:{number}": 1 for number in range(1, 50, 2)}
 
 
-def test_another_directory_session_and_process_resume_the_same_run(project: Project, tmp_path: Path) -> None:
-    project.write(FAN_OUT)
+@forms
+def test_another_directory_session_and_process_resume_the_same_run(
+    project: Project, tmp_path: Path, form: str
+) -> None:
+    project.write(FAN_OUT[form])
     assert project.run("up", "flow.py", "-r", "r1").returncode == 5
     ran(project)
     project.touch("mended")
@@ -225,8 +293,45 @@ def test_k_edited_prompts_run_exactly_these_and_their_dependants(project: Projec
     assert again["counts"]["keep"] == 13
 
 
-def test_a_run_that_has_lost_agents_is_partial_and_never_finished(project: Project) -> None:
-    project.write(FAN_OUT)
+ASKED = (
+    AGENT
+    + """
+agent = scripted(lambda request: {"n": len(request.prompt)})
+
+def ask(name, prompt):
+    return Task(name, Item, agent=agent, prompt=prompt)
+
+@workflow
+async def flow(ctx):
+    plan = await ctx.run(ask("plan", "plan"))
+    items = await ctx.gather(ask(f"item:{i}", f"item {i} of {plan.n}") for i in range(6))
+    await ctx.map(lambda i: ask(f"sum:{i}", f"sum {items[i].n}"), range(6))
+"""
+)
+
+
+def test_k_edited_prompts_of_a_script_run_exactly_these_and_what_is_asked_otherwise_for_them(
+    project: Project,
+) -> None:
+    project.write(ASKED)
+    assert project.run("up", "flow.py", "-r", "r1").returncode == 0
+    assert ran(project).total() == 13
+    project.write(
+        ASKED.replace('f"item {i} of {plan.n}"', 'f"item {i} of {plan.n}" + (" well" if i in (1, 4) else "")')
+    )
+    plan = project.document("up", "flow.py", "--plan", "--resume", "r1")
+    assert plan["counts"] == {"run": 0, "changed": 2, "blocked": 0, "gone": 0, "keep": 11}
+    assert project.run("up", "flow.py", "--resume", "r1").returncode == 0
+    assert ran(project) == {}
+    assert project.run("up", "flow.py", "--rerun", "changed", "--resume", "r1").returncode == 0
+    assert ran(project) == {"item:1": 1, "item:4": 1, "sum:1": 1, "sum:4": 1}
+    again = project.document("up", "flow.py", "--plan", "--resume", "r1")
+    assert again["counts"]["keep"] == 13
+
+
+@forms
+def test_a_run_that_has_lost_agents_is_partial_and_never_finished(project: Project, form: str) -> None:
+    project.write(FAN_OUT[form])
     done = project.run("up", "flow.py", "-r", "r1", "--json")
     assert done.returncode == 5
     assert json.loads(done.stdout)["status"] == "partial"

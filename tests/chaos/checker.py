@@ -34,6 +34,8 @@ RUN_STARTED, RUN_RESUMED = 1, 2
 LOST_CLASS = 11
 
 
+HANDLERS = ("try", "saga", "quarantine", "script")
+"""Kinds of nodes that take failures of what stands in them."""
 BLOB = "blob:"
 """Stands before the SHA-256 of an output that is kept in a file of its own."""
 
@@ -151,13 +153,20 @@ class Rows:
 
     def loops(self, node: str) -> tuple[str, ...]:
         """Loops around a node, outermost first."""
+        return tuple(step for step in self.around(node) if self.specs[step].get("kind") == "loop")
+
+    def around(self, node: str) -> list[str]:
+        """What a node stands in, outermost first."""
         found: list[str] = []
         step = self.parents.get(node)
         while step is not None:
-            if self.specs[step].get("kind") == "loop":
-                found.insert(0, step)
+            found.insert(0, step)
             step = self.parents.get(step)
-        return tuple(found)
+        return found
+
+    def has_handler(self, node: str) -> bool:
+        """Whether something around it takes its failure: a block, or a script."""
+        return any(self.specs[step].get("kind") in HANDLERS for step in self.around(node))
 
 
 # --- Reading ------------------------------------------------------------------------------------
@@ -338,6 +347,8 @@ def _check_nodes(rows: Rows) -> list[str]:
     found.extend(f"I1 {key} has an output and has not finished" for key, _ in early)
     for (key, generation), row in rows.nodes.items():
         last = rows.attempts.get((key, generation, row.attempt))
+        if rows.specs[key.node].get("kind") == "script":
+            continue  # it runs again in every process, and makes no attempts
         if row.state in (FINISHED, FAILED) and (last is None or last.state not in (row.state, LOST)):
             found.append(f"I1 {key} settled by attempt {row.attempt}, which is {last}")
         if (key, generation, row.attempt + 1) in rows.attempts:
@@ -515,18 +526,23 @@ def check_end(rows: Rows, undisturbed: Rows) -> list[str]:
     if rows.running:
         found.append(f"I7 the run has ended and {len(rows.running)} attempts have not")
     newest = _newest(rows)
-    tolerated = any(row.state == FAILED for row in newest.values())
-    if rows.run.state == RUN_FINISHED and tolerated:
+    failed = {key: row for key, row in newest.items() if row.state == FAILED}
+    if rows.run.state == RUN_FINISHED and not all(rows.has_handler(key.node) for key in failed):
         found.append("I7 the run is finished, and a node failed")
-    if rows.run.state == RUN_PARTIAL and not tolerated:
+    if rows.run.state == RUN_PARTIAL and not failed:
         found.append("I7 the run is partial, and no node failed")
-    if any(row.state == FAILED and row.reason is None for row in newest.values()):
+    if any(row.reason is None and not rows.has_handler(key.node) for key, row in failed.items()):
         found.append("I7 a node failed, and nobody tolerated it")
     tasks = {node for node, spec in rows.specs.items() if spec.get("kind") == "task"}
     found.extend(f"I7 {node} never settled" for node in tasks - {key.node for key in newest})
     expected = _newest(undisturbed)
     if newest.keys() != expected.keys():
         found.append(f"I12 other keys settled: {sorted(map(str, newest.keys() ^ expected.keys()))[:5]}")
+    found.extend(
+        f"I12 {key} settled as {row.state} instead of {expected[key].state}"
+        for key, row in newest.items()
+        if key in expected and row.state != expected[key].state
+    )
     bodies, wanted = _bodies(rows), _bodies(undisturbed)
     found.extend(
         f"I12 {key} answered {bodies.get(key)} instead of {body}"

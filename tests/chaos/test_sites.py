@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.flows.four import FOUR
+from tests.chaos.flows.more import MORE
 from tests.chaos.sites import Crashes, crash_everywhere, crash_twice, undisturbed
 
 AT_LEAST = 60
@@ -19,7 +20,7 @@ def tell(found: Crashes) -> None:
     assert found.violations == []
 
 
-@pytest.mark.parametrize("flow", FOUR)
+@pytest.mark.parametrize("flow", [*FOUR, *MORE])
 def test_a_death_at_any_statement_loses_nothing_and_runs_nothing_finished_again(
     tmp_path: Path, pytestconfig: pytest.Config, flow: str
 ) -> None:

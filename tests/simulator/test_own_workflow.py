@@ -81,6 +81,15 @@ def test_scripted_agents_and_threads_of_asyncio_take_part() -> None:
     assert script.requests == []
 
 
+def test_a_script_of_awaits_ends_alike_in_every_world() -> None:
+    @workflow
+    async def flow(ctx: Context) -> str:
+        first = await ctx.run(step("first"))
+        return first + "".join(await ctx.gather(step("one"), step("two", takes_s=30)))
+
+    assert simulate(flow, seeds=range(100)).seeds == 100
+
+
 def test_the_same_seed_breaks_the_same_promise_again(monkeypatch: pytest.MonkeyPatch) -> None:
     restore = Memory.restore
 

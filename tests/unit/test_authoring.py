@@ -153,11 +153,3 @@ def test_graph_refuses_the_input_that_a_run_would_refuse() -> None:
     with pytest.raises(InputError, match="goal"):
         typed.graph({})
     assert typed.graph({"goal": "x"}).id == "a"
-
-
-def test_an_async_function_is_refused_with_what_to_write() -> None:
-    async def script(ctx: Context) -> Node:
-        return task()
-
-    with pytest.raises(InvalidNode, match="async"):
-        Workflow(script)

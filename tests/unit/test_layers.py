@@ -16,7 +16,18 @@ PACKAGE = SRC / "smithers"
 
 LEAVES = ["errors", "ids", "clock", "span", "records", "ports", "seams"]
 # A room imports only rooms before it. A new room takes its place here and in pyproject.toml.
-LADDER = [*LEAVES, "workers", "prompt", "plan", "nodes", "context", "patterns", "scheduler", "store"]
+LADDER = [
+    *LEAVES,
+    "workers",
+    "prompt",
+    "plan",
+    "nodes",
+    "context",
+    "dynamic",
+    "patterns",
+    "scheduler",
+    "store",
+]
 LADDER += ["process", "agents", "engine", "authoring", "observe", "testing", "cli", "__main__"]
 # These see less than their rank allows.
 ONLY = {"scheduler": {"errors", "ids", "records", "plan"}, "store": set(LEAVES), "observe": set(LEAVES)}

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from smithers.cli import terminal
-from smithers.cli.progress import Progress, clock, data_of, first_line, request_text
+from smithers.cli.progress import Progress, clock, data_of, first_line, reload_text, request_text
 from smithers.cli.spot import container_glyph
 from smithers.cli.table import cut, one_line
 from smithers.observe import moment
@@ -70,6 +70,14 @@ _MARKS: Final = {
     EventType.NODE_BLOCKED: "waiting",
 }
 _WARNING: Final = "!"
+_BULLET: Final = "·"
+"""Stands before what the workflow itself says."""
+_SAID: Final = (
+    EventType.RUN_WARNING,
+    EventType.RUN_RELOADED,
+    EventType.PAUSE_REQUESTED,
+    EventType.CANCEL_REQUESTED,
+)
 
 
 class PlainDisplay:
@@ -163,8 +171,10 @@ class PlainDisplay:
                 return f"attempt {event.attempt} was cut off"
             case EventType.NODE_BLOCKED:
                 return f"waits for {data.get('waits_for')}"
-            case EventType.RUN_WARNING:
+            case EventType.RUN_WARNING | EventType.RUN_LOG:
                 return _short(data.get("message"))
+            case EventType.RUN_RELOADED:
+                return reload_text(data)
             case EventType.PAUSE_REQUESTED | EventType.CANCEL_REQUESTED:
                 return request_text(data)
             case EventType.PASS_ENDED | EventType.LOOP_DONE:
@@ -194,7 +204,9 @@ def _mark(kind: EventType) -> tuple[str, str | None]:
     """The glyph that a line begins with, and its colour; empty: this event is worth no line."""
     if kind in (EventType.PASS_ENDED, EventType.LOOP_DONE):
         return container_glyph(LOOP), None
-    if kind in (EventType.RUN_WARNING, EventType.PAUSE_REQUESTED, EventType.CANCEL_REQUESTED):
+    if kind is EventType.RUN_LOG:
+        return _BULLET, None
+    if kind in _SAID:
         return _WARNING, "yellow"
     word = _MARKS.get(kind)
     return (terminal.GLYPHS[word], terminal.STATE_COLOURS.get(word)) if word else ("", None)

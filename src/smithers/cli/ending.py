@@ -18,7 +18,7 @@ from smithers.records import RunState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from smithers.cli.up import Wanted
+    from smithers.cli.wanted import Wanted
     from smithers.engine.handle import RunEnd
     from smithers.records import Wakeup
 

@@ -28,6 +28,7 @@ _COLOURS = {
     EventType.NODE_FAILED: "red",
     EventType.NODE_LOST: "red",
     EventType.RUN_WARNING: "yellow",
+    EventType.RUN_RELOADED: "yellow",
     EventType.RUN_WAITING: "cyan",
     EventType.RUN_PAUSED: "yellow",
     EventType.NODE_RETRYING: "yellow",

@@ -15,6 +15,7 @@ from smithers.cli.load import Target, load, locate
 from smithers.cli.options import json_option, store_option
 from smithers.cli.table import Column, Table, cut
 from smithers.errors import InputError
+from smithers.ids import NodeKey
 
 if TYPE_CHECKING:
     from smithers.authoring import Workflow
@@ -26,6 +27,7 @@ _KINDS = {
     "LoopPlan": "loop",
     "TryPlan": "try",
     "SagaPlan": "saga",
+    "ScopePlan": "script",
 }
 
 
@@ -49,7 +51,8 @@ def graph(file: str, given: str | None, is_json: bool, store: str | None) -> Non
     """Show the input that the workflow in FILE takes, and the tree it would begin with.
 
     FILE is flow.py, flow.py:name or package.module:name. Nothing is run and nothing is stored. A part that is
-    given as a function has no children here: it is made when the run reaches it.
+    given as a function has no children here: it is made when the run reaches it. Of a script it is what it
+    awaits first.
 
     \b
     --json: {"status": "ok", "workflow", "source", "output", "tree": NODE,
@@ -80,6 +83,8 @@ def graph(file: str, given: str | None, is_json: bool, store: str | None) -> Non
         _add(table, plan, depth, part)
     print()
     print("\n".join(table.lines(terminal.width())))
+    if workflow.definition.is_script:
+        print("\nnote: it is a script: what it asks for after these is known when it gets there")
 
 
 # --- On a screen ----------------------------------------------------------------------------------
@@ -193,7 +198,7 @@ def _walk(tree: PlanNode) -> Iterator[tuple[PlanNode, int, str]]:
 def _facts(plan: PlanNode) -> dict[str, Any]:
     """What is known of a node besides its id and place."""
     from smithers.nodes import Loop, Parallel, Saga, TryCatchFinally
-    from smithers.plan import HolePlan, LoopPlan, ParallelPlan, TaskPlan, TryPlan
+    from smithers.plan import HolePlan, LoopPlan, ParallelPlan, ScopePlan, TaskPlan, TryPlan
 
     if isinstance(plan, TaskPlan):
         return _task_facts(plan)
@@ -209,6 +214,8 @@ def _facts(plan: PlanNode) -> dict[str, Any]:
     if isinstance(plan, LoopPlan):
         found["max_iterations"] = plan.max_iterations
         found["on_max_reached"] = "fail" if plan.fail_on_max else "return-last"
+    if isinstance(plan, ScopePlan) and plan.cap is not None:
+        found = {"kind": "parallel", "max_concurrency": plan.cap, "on_failure": "wait"}
     if isinstance(payload, Saga):
         found["on_failure"] = payload.on_failure
     if isinstance(payload, TryCatchFinally) and payload.catch_errors and not isinstance(plan, HolePlan):
@@ -238,15 +245,29 @@ def _task_facts(plan: TaskPlan) -> dict[str, Any]:
 
 def _children(plan: PlanNode) -> tuple[tuple[str, PlanNode], ...]:
     """The children of a node, each with the part of a block that it is, if it is one."""
-    from smithers.plan import LoopPlan, ParallelPlan, SagaPlan, SequencePlan, TryPlan
+    from smithers.plan import LoopPlan, ParallelPlan, SagaPlan, ScopePlan, SequencePlan, TryPlan
 
     if isinstance(plan, SequencePlan | ParallelPlan):
         return tuple(("", child) for child in plan.children)
+    if isinstance(plan, ScopePlan):
+        return tuple(("", shown) for child in plan.calls(NodeKey(plan.id)).plans for shown in _shown(child))
     if isinstance(plan, TryPlan | SagaPlan):
         from smithers.scheduler.block import parts_of
 
         return tuple((part.name, part.plan) for part in parts_of(plan))
-    return (("", plan.body),) if isinstance(plan, LoopPlan) else ()
+    return tuple(("", shown) for shown in _shown(plan.body)) if isinstance(plan, LoopPlan) else ()
+
+
+def _shown(plan: PlanNode) -> list[PlanNode]:
+    """It, or what stands in it, where it only serves a script's plan."""
+    from smithers.engine.scope import SCAFFOLD
+    from smithers.plan import ScopePlan, TryPlan
+
+    if plan.payload is not SCAFFOLD:
+        return [plan]
+    if isinstance(plan, ScopePlan):
+        return [child for _, child in _children(plan)]
+    return _shown(plan.body) if isinstance(plan, TryPlan) else []
 
 
 def _fields(model: type[Any] | None) -> Iterator[Field]:

@@ -104,7 +104,9 @@ def _list(found: dict[str, Workflow[Any, Any]]) -> str:
 
 def _import(target: Target) -> ModuleType:
     file = target.file
-    sys.path.insert(0, str(file.parent if file is not None else Path.cwd()))
+    folder = str(file.parent if file is not None else Path.cwd())
+    if sys.path[:1] != [folder]:
+        sys.path.insert(0, folder)
     try:
         if file is None:
             if target.module is None:

@@ -117,8 +117,10 @@ class Progress:
     def _apply(self, event: EventRow, settled: set[NodeKey], tolerated: set[NodeKey]) -> None:
         key = event.key
         if key is None:
-            if event.type is EventType.RUN_WARNING:
+            if event.type in (EventType.RUN_WARNING, EventType.RUN_LOG):
                 self.warnings.append(first_line(data_of(event).get("message")) or "")
+            elif event.type is EventType.RUN_RELOADED:
+                self.warnings.append(reload_text(data_of(event)))
             elif event.type in (EventType.PAUSE_REQUESTED, EventType.CANCEL_REQUESTED):
                 self.warnings.append(request_text(data_of(event)))
             return
@@ -231,6 +233,13 @@ def request_text(data: Mapping[str, Any]) -> str:
     if data.get("kind") == "cancel" or data.get("now"):
         return f"{by} asked to {data.get('kind')} it: what runs is being ended"
     return f"{by} asked to pause it: nothing new starts, what runs ends by itself"
+
+
+def reload_text(data: Mapping[str, Any]) -> str:
+    """Which edits a run has taken over, to whoever watches."""
+    return (
+        f"reloaded {', '.join(map(str, data.get('changed', ())))}: rendered anew at frame {data.get('frame')}"
+    )
 
 
 def first_line(text: object) -> str | None:

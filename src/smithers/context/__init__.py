@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from smithers.ids import passes_of as passes_of
 
+from .calls import Calls as Calls
 from .context import Context as Context
 from .context import LoopPass as LoopPass
 from .context import decode as decode
@@ -17,6 +18,8 @@ from .record import Record as Record
 from .record import wrap as wrap
 from .rows import OutputText as OutputText
 from .rows import Rows as Rows
+from .script import Script as Script
+from .script import script_of as script_of
 from .view import Standing as Standing
 from .view import State as State
 from .view import Subject as Subject

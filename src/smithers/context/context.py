@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 
 from smithers.errors import MissingOutput, ReadRefused, StaleOutput, fault_path
 
+from .calls import Calls
 from .record import wrap
 from .view import View, ambient
 
@@ -25,7 +26,7 @@ Input = TypeVar("Input", default=Any)
 T = TypeVar("T")
 
 
-class Context(Generic[Input]):
+class Context(Calls, Generic[Input]):
     """A handle on a run's state, not a copy of it.
 
     In a render it reads the state at the start of the frame. In `prompt`, `run`, `value`, `skip_if` and

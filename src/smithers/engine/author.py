@@ -31,10 +31,12 @@ from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest, Child, P
 from smithers.process import GRACE_S, Attempt, AttemptProcesses, Processes
 from smithers.workers import Workers, is_async, on_thread
 
+from .author_loop import BLOCKER, AuthorLoop, name_blocker
 from .encode import encode_output
 from .failure import classify, describe
 from .job import Done, Failed, Job, NotYet, Outcome, Stopped
 from .remote import work_in_process
+from .script import LiveScript
 
 CORRECTIONS = 3
 """How often an agent is shown what is wrong with its answer, within one attempt."""
@@ -87,12 +89,20 @@ class Author:
             else:
                 coroutines.append(job)
         if coroutines:
-            loop = self._loop
-            if loop is None or loop.is_closed():
-                loop = self._loop = self._new_loop()
+            loop = self._a_loop()
             for job in coroutines:
                 job.loop = loop
             loop.call_soon_threadsafe(_spawn_all, loop, coroutines)
+
+    def begin(self, script: LiveScript) -> None:
+        """Begin a script; it reports by its own moves."""
+        script.start(self._a_loop())
+
+    def _a_loop(self) -> asyncio.AbstractEventLoop:
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            loop = self._loop = self._new_loop()
+        return loop
 
     def cancel(self, job: Job) -> None:
         """Ask a job to end. A thread cannot be asked: its result is discarded when it comes."""
@@ -112,14 +122,14 @@ class Author:
             Attempt(job.run, job.ctx.run_id, job.fence, job.key, job.generation, job.attempt)
         )
 
-    def watch(self, now_ms: int, in_flight: Iterable[Job]) -> Job | None:
+    def watch(self, now_ms: int, in_flight: Iterable[Job]) -> str | None:
         """Notice a coroutine that has blocked the loop for a second; what waits behind it gets another loop.
 
         Args:
             now_ms: monotonic.
             in_flight: all attempts of this engine.
         Returns:
-            The job that blocks, the first time it is noticed.
+            What blocks, the first time it is noticed.
         """
         loop = self._loop
         if loop is None:
@@ -134,7 +144,7 @@ class Author:
         self._loop = None
         blocking = asyncio.current_task(loop)
         self._move_from(loop, in_flight)
-        return getattr(blocking, "smithers_job", None) if blocking is not None else None
+        return getattr(blocking, BLOCKER, None)
 
     def _move_from(self, blocked: asyncio.AbstractEventLoop, in_flight: Iterable[Job]) -> None:
         """Begin elsewhere what has not begun: it may be what the blocking code waits for."""
@@ -159,11 +169,8 @@ class Author:
         try:
             value = context.run(_call_in, job)
             if inspect.isawaitable(value):
-                loop = self._loop
-                if loop is None:
-                    loop = self._loop = self._new_loop()
                 # It reports by itself: nobody waits here, which in a simulation would be for ever.
-                asyncio.run_coroutine_threadsafe(_await(value, job), loop)
+                asyncio.run_coroutine_threadsafe(_await(value, job), self._a_loop())
                 return
             outcome: Outcome = Done(context.run(encode_output, job.task, job.model, value))
         except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
@@ -188,7 +195,7 @@ def outcome_of(job: Job, error: BaseException) -> Outcome:
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
+    loop = AuthorLoop()
     threading.Thread(target=loop.run_forever, name="smithers-author", daemon=True).start()
     return loop
 
@@ -203,7 +210,7 @@ def _spawn_all(loop: asyncio.AbstractEventLoop, jobs: Sequence[Job]) -> None:
                 continue
             handle = job.handle = loop.create_task(_drive(job, loop))
         handle.add_done_callback(partial(_never_begun, job))
-        handle.smithers_job = job  # type: ignore[attr-defined]
+        name_blocker(handle, f"{job} ({job.task.place})")
 
 
 def _never_begun(job: Job, handle: asyncio.Task[None]) -> None:

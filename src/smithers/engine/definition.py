@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from smithers.errors import Place
+from smithers.nodes import AgentLike
 from smithers.store import Durability
 
 
@@ -27,5 +28,11 @@ class Definition:
     durability: Durability = "full"
     max_concurrency: int | None = None
     """Running attempts of one run; None: the default."""
+    is_script: bool = False
+    """The function is a coroutine's: what it awaits is its tree."""
+    returns: type[Any] | None = None
+    """Of a script: the model of its value; None: any JSON, or nothing."""
+    agents: Mapping[str, AgentLike] = field(default_factory=dict)
+    """Whom `smithers.dynamic.agent` asks, by model."""
     base: Path | None = None
     """Folder of the workflow's file, for its prompts."""

@@ -133,4 +133,8 @@ class Dependants:
 
 def is_open(leaf: Leaf, now: Prospect) -> bool:
     """Whether a task has settled, and stands where something may still begin."""
-    return isinstance(now.memory.facts.nodes.get(leaf.key), Settled) and not leaf.zone.is_closed
+    return (
+        isinstance(now.memory.facts.nodes.get(leaf.key), Settled)
+        and leaf.is_mounted
+        and not leaf.zone.is_closed
+    )

@@ -38,6 +38,7 @@ class Dispatch:
         """
         queues: deque[deque[Job]] = deque()
         for drive in drives:
+            drive.go_on(self._author)
             to_cancel, drive.to_cancel = drive.to_cancel, []
             for job in to_cancel:
                 self._cancel(job)
@@ -65,6 +66,7 @@ class Dispatch:
 
     def abandon(self, drive: Drive) -> None:
         """Cut off what a run has going on: nobody waits for its end."""
+        drive.leave()
         for job in drive.jobs.values():
             job.is_cancelled = True
             self._author.cancel(job)

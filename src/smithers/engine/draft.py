@@ -76,6 +76,7 @@ class Draft:
     ) -> None:
         """Append a node's one final row of its newest generation; arguments as in `NodeEnd`."""
         generation = self._memory.generations.get(key, 0)
+        self._memory.frames[key] = self.write.frame
         self.write.settled.append(NodeEnd(key, generation, state, attempt, reason))
 
 

@@ -7,20 +7,22 @@ given messages and the time, and returns the frame to commit; after the commit i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
-from smithers.context import Context
+from smithers.context import Context, model_of
 from smithers.errors import (
     RowsRefused,
     SmithersError,
     TableUnfit,
 )
 from smithers.ids import NodeKey
+from smithers.nodes import Task
 from smithers.plan import PlanNode
 from smithers.records import (
     AttemptRow,
+    BlockMove,
     EventType,
     FrameWrite,
     HeartbeatRow,
@@ -49,14 +51,22 @@ from smithers.scheduler import (
 from .definition import Definition
 from .draft import Draft, brief, dump
 from .failure import author_place
+from .fingerprint import fingerprint
 from .job import Job, Outcome
 from .mail import Mail
 from .memory import Memory
 from .planning import Planning
 from .pure import Twice
+from .rechecking import Rechecking, pending_rerun
+from .scope import SCRIPT_KEY
+from .scripting import Scripting
 from .settling import Settling
 from .starting import Starting
 from .terms import Ended, Terms, Wires
+
+if TYPE_CHECKING:
+    from .author import Author
+    from .script_player import ScriptPlayer
 
 FRAME_EVENTS = 2_000
 """A frame with more than this is stored before anything further is decided."""
@@ -75,6 +85,7 @@ class Drive:
         random: Random,
         wires: Wires,
         ctx: Context[Any] | None = None,
+        scripting: Scripting | None = None,
     ) -> None:
         self.definition = definition
         self.memory = memory
@@ -97,6 +108,10 @@ class Drive:
             self._planning.renderer.twice = Twice(definition, terms)
         self._settling = Settling(memory, self._planning, random)
         self._starting = Starting(definition, terms, wires, memory, self._planning, self._settling, self._ctx)
+        self._scripting = scripting
+        self._rechecking: Rechecking | None = None
+        if definition.is_script:
+            self._plan_script()
         self._stop: RunState | None = None
         """Set by pause or cancel: nothing new starts."""
         self._is_draining = False
@@ -106,13 +121,40 @@ class Drive:
         self._failure: SmithersError | None = None
         self._cut_off: list[AttemptRow] = []
         self._mail = Mail()
-        self._notes: list[str] = []
-        """What the store had to say about the last frame; the next one tells it."""
-        self._telling: list[str] = []
+        self._notes: list[tuple[EventType, Mapping[str, Any]]] = []
+        """What is to be said beside what happens in the run; the next frame tells it."""
+        self._telling: list[tuple[EventType, Mapping[str, Any]]] = []
         """What the last frame told, in case it came to nothing."""
         self._first_event = EventType.RUN_STARTED
+        self._rerun: tuple[NodeKey, ...] = ()
+        """What of a script is executed again because somebody asked for it."""
         self._reopened: list[tuple[NodeKey, int]] = []
         """Settled work that this resume does again, and its new generations; the first frame tells of it."""
+
+    def _plan_script(self) -> None:
+        """The script is what the run's tree is made of; a drive that is rebuilt goes on with the same one."""
+        planning = self._planning
+
+        def plan() -> PlanNode:
+            # Not before the first render: what was stored of the run is known by then.
+            if self._scripting is None:
+                self._scripting = Scripting(
+                    self.definition,
+                    self._ctx,
+                    self.memory,
+                    planning,
+                    self._wires.clock,
+                    self._random,
+                    lambda: self._wires.moved(self.run),
+                )
+                self._scripting.reopens = planning.reopens
+                self._scripting.rechecking = self._rechecking
+            return self._scripting.plan()
+
+        planning.renderer.script = plan
+        planning.is_whole = lambda: self._scripting is None or not self._scripting.goes_on
+        if self._scripting is not None:
+            self._scripting.moved_to(self.memory, planning)
 
     @property
     def run(self) -> int:
@@ -136,17 +178,24 @@ class Drive:
 
     # --- Beginning ------------------------------------------------------------------------------
 
-    def restore(self, stored: StoredRun, again: Iterable[NodeKey] = ()) -> None:
+    def restore(
+        self, stored: StoredRun, again: Iterable[NodeKey] = (), marks: Mapping[NodeKey, bytes] | None = None
+    ) -> None:
         """Take over a stored run: what is stored as running was cut off.
 
         Args:
             again: settled nodes that are to be executed again.
+            marks: as in `ResumePlan`.
         """
         self.begin_under(stored.run.id, stored.run.fence)
         self._cut_off = self.memory.restore(stored, set())
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
+        again = tuple(again)
         self._reopened = [(key, self.memory.reopen(key)) for key in again]
+        self._open_script(stored)
+        self._rerun = tuple(again) if self.definition.is_script else ()
+        self._rechecking = Rechecking(marks or {}, (*self._rerun, *pending_rerun(stored)), self._mark_now)
         for message in self._mail.sort(stored):
             self.take(message)
         # A cancel that its owner died over, when last parts had begun: they go on, and the run ends by them.
@@ -161,6 +210,17 @@ class Drive:
             RunState.PARTIAL,
         )
 
+    def _mark_now(self, task: Task[Any]) -> bytes | None:
+        agents = self.terms.agents(task) if task.mode == "agent" else ()
+        return fingerprint(task, agents, model_of(task, self.definition.outputs))
+
+    def _open_script(self, stored: StoredRun) -> None:
+        """A script has no state of its own: unless its value is all that was missing, it runs again."""
+        fact = self.memory.facts.nodes.get(SCRIPT_KEY)
+        is_done = fact is Settled.FINISHED and stored.run.state is RunState.RUNNING
+        if self.definition.is_script and fact is not None and not is_done:
+            self._reopened.append((SCRIPT_KEY, self.memory.reopen(SCRIPT_KEY)))
+
     def rebuilt(self, stored: StoredRun, in_flight: Iterable[Job]) -> Drive:
         """This run from its rows, in place of a memory that cannot be trusted any more.
 
@@ -170,41 +230,72 @@ class Drive:
         memory = Memory(self.memory.name, stored.run.input, self.definition.input_model)
         # Authors' closures hold this ctx: it must read the new memory from now on.
         self._ctx.rebind(memory)
-        fresh = Drive(self.definition, memory, self.terms, self._random, self._wires, self._ctx)
+        fresh = Drive(
+            self.definition, memory, self.terms, self._random, self._wires, self._ctx, self._scripting
+        )
+        self._hand_over(fresh, stored, in_flight)
+        fresh.doubts = self.doubts + 1
+        fresh._notes = [*self._telling, *self._notes]
+        for job in fresh.jobs.values():
+            if job.view.state is self.memory:  # not one that goes on under code from before a swap
+                job.view.state = memory
+        return fresh
+
+    def under(self, definition: Definition, stored: StoredRun, in_flight: Iterable[Job]) -> Drive:
+        """This run from its rows, under another definition of its workflow; this one is left as it is.
+
+        Attempts in flight keep what they began with: their code, its `ctx`, and the state that this reads.
+        """
+        memory = Memory(self.memory.name, stored.run.input, definition.input_model)
+        fresh = Drive(definition, memory, self.terms, self._random, self._wires)
+        self._hand_over(fresh, stored, in_flight)
+        fresh.doubts = self.doubts
+        fresh._notes = list(self._notes)
+        return fresh
+
+    def _hand_over(self, fresh: Drive, stored: StoredRun, in_flight: Iterable[Job]) -> None:
+        """Give what no row holds to a drive of the same run, and the rows."""
         fresh._stop = self._stop
         fresh._is_draining, fresh._idle_ms = self._is_draining, self._idle_ms
-        fresh.doubts = self.doubts + 1
         fresh._planning.is_cancelled = self._planning.is_cancelled
         fresh.begin_under(stored.run.id, stored.run.fence)
         fresh._starting.is_first = False
         jobs = {job.key: job for job in in_flight}
-        fresh._cut_off = memory.restore(stored, set(jobs))
+        fresh._cut_off = fresh.memory.restore(stored, set(jobs))
         fresh._planning.restore(stored.mounts)
         fresh._settling.jobs.update(jobs)
         fresh._settling.lingering.update(self._settling.lingering)
         fresh._settling.refused.update(self._settling.refused)
-        fresh._notes = [*self._telling, *self._notes]
-        for job in jobs.values():
-            job.view.state = memory
         fresh.to_start = [job for job in self.to_start if jobs.get(job.key) is job]
         fresh.to_cancel = [job for job in self.to_cancel if jobs.get(job.key) is job]
-        return fresh
 
-    def preview(self) -> PlanNode:
+    def preview(self, player: ScriptPlayer) -> PlanNode:
         """Render and plan the first frame, and run nothing."""
-        self._planning.refresh(Draft(self.memory, 0, 0, 0))
+        draft = Draft(self.memory, 0, 0, 0)
+        self._planning.refresh(draft)
+        if self._scripting is not None:
+            player.play(draft, self._planning, self._scripting, lambda: None)
         return self._planning.schedule.tree
 
-    def foresee(self, now_ms: int) -> Planning:
+    def foresee(self, now_ms: int, player: ScriptPlayer, met: Callable[[Planning], None]) -> Planning:
         """What the first frame plans from, without deciding anything. The drive is of no other use then.
 
+        Args:
+            met: called whenever a script has changed the tree.
         Raises:
             SmithersError: the first frame is refused.
         """
         draft = Draft(self.memory, self.run, self.fence, now_ms)
         self._begin(draft)
         self._planning.refresh(draft)
+        if self._scripting is not None:
+            player.play(draft, self._planning, self._scripting, lambda: met(self._planning))
         return self._planning
+
+    @property
+    def script_goes_on(self) -> bool:
+        """Whether there is a script, and it has not ended."""
+        return self._scripting is not None and self._scripting.goes_on
 
     # --- One frame ------------------------------------------------------------------------------
 
@@ -232,9 +323,9 @@ class Drive:
         if self.ended is not None:
             self._mail.close(draft)
         self._planning.write_blocks(draft)
-        self._planning.write_tree(draft)
         if not draft.write.used:
             return None
+        self._planning.write_tree(draft)
         self.memory.seq = draft.seq
         self.memory.frame += 1
         self._starting.is_first = False
@@ -248,10 +339,13 @@ class Drive:
                 draft.write.run_change = RunChange(RunState.RUNNING)
         for key, generation in self._reopened:
             draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
-        self._reopened = []
+        if self._rerun:
+            # Stored: whoever goes on with it after a crash has to know what it was about.
+            draft.write.blocks.append(BlockMove(SCRIPT_KEY, None, 0, again=self._rerun))
+        self._reopened, self._rerun = [], ()
         self._telling, self._notes = self._notes, []
-        for note in self._telling:
-            draft.event(EventType.RUN_WARNING, None, 0, {"message": note})
+        for kind, data in self._telling:
+            draft.event(kind, None, 0, data)
         for row in self._cut_off:
             self._settling.lose(draft, row)
         self._cut_off = []
@@ -268,7 +362,13 @@ class Drive:
                 self.wants_more = True
                 return
             planning.refresh(draft)
-            decision = planning.schedule.decide(draft.now_ms, may_start=not self._is_draining)
+            if self._scripting is not None:
+                self._scripting.step(draft)
+            decision = planning.schedule.decide(
+                draft.now_ms,
+                may_start=not self._is_draining,
+                may_grow=self._scripting is not None and self._scripting.is_live,
+            )
             planning.write_blocks(draft)
             match decision:
                 case Execute(starts):
@@ -283,6 +383,8 @@ class Drive:
                 case Judge(loops):
                     planning.judge(draft, loops)
                 case Wait(due_ms):
+                    if self._scripting is not None and self._scripting.look(draft):
+                        continue  # a block has ended just now
                     planning.warn_missing(draft)
                     self._rest(draft, due_ms)
                     return
@@ -312,6 +414,8 @@ class Drive:
         if self._idle_ms is None:
             self._idle_ms = draft.now_ms
         linger_ms = self.terms.linger_ms
+        if self._scripting is not None and self._scripting.is_live:
+            return
         if due_ms is not None and linger_ms is not None and due_ms > self._idle_ms + linger_ms:
             self._park(draft, due_ms)
 
@@ -321,6 +425,21 @@ class Drive:
         waits = [Wakeup(key, "retry", fact.at_ms) for key, fact in facts if isinstance(fact, Due)]
         self._end(draft, RunState.WAITING, data={"due_ms": due_ms, "tasks": len(waits)})
         self.ended = Ended(RunState.WAITING, None, None, tuple(sorted(waits, key=lambda one: one.due_ms)))
+
+    def go_on(self, author: Author) -> None:
+        """What was decided is stored: the script, if there is one, goes on."""
+        if self._scripting is not None and self.ended is None and not self._is_stopping:
+            self._scripting.carry_out(author)
+
+    def leave(self) -> None:
+        """The run has left this process."""
+        if self._scripting is not None:
+            self._scripting.close(drops=self.terms.is_leaving)
+
+    def step_aside(self) -> None:
+        """Another drive goes on with the run in this process, by code of its own."""
+        if self._scripting is not None:
+            self._scripting.close(drops=False)  # dropped, it would go on with whatever else it waits for
 
     def note_beat(self, job: Job) -> HeartbeatRow | None:
         """The row of an attempt's newest heartbeat data; None: it does not run any more."""
@@ -334,6 +453,20 @@ class Drive:
     @property
     def _is_stopping(self) -> bool:
         return self._stop is not None or self._failure is not None
+
+    @property
+    def is_leaving(self) -> bool:
+        """The run ends, or pauses: nothing is rendered for its sake any more."""
+        schedule = self.memory.schedule
+        is_unwinding = self._planning.is_cancelled or (schedule is not None and schedule.is_unwinding)
+        return is_unwinding or self._is_stopping or self._is_draining or self.ended is not None
+
+    @property
+    def failure(self) -> SmithersError | None:
+        """Why the run fails, or will once what runs has ended."""
+        schedule = self.memory.schedule
+        cause = schedule.failed_by if schedule is not None else None
+        return self._failure or (self._planning.cause(cause) if cause is not None else None)
 
     def stop(self, state: RunState) -> None:
         """Pause or cancel: nothing new starts, attempts in flight are cut off and do not count."""
@@ -366,9 +499,14 @@ class Drive:
             self.memory.schedule.cancel()
 
     def note(self, notes: Sequence[str]) -> bool:
-        """Have the next frame tell these; False: there will be none."""
-        self._notes.extend(notes)
+        """Have the next frame tell what the store had to say; False: there will be none."""
+        for text in notes:
+            self.tell(EventType.RUN_WARNING, {"message": text})
         return self.ended is None
+
+    def tell(self, kind: EventType, data: Mapping[str, Any]) -> None:
+        """Have the next frame tell this of the run."""
+        self._notes.append((kind, data))
 
     def refuse(self, frame: FrameWrite, error: RowsRefused) -> None:
         """Tables of the user's did not take outputs of this frame: those attempts have failed."""
@@ -411,6 +549,9 @@ class Drive:
 
     def own_output(self) -> OutputRef | None:
         """The row that is the run's own output, if there is one."""
+        if self.definition.is_script:
+            row = self.memory.rows.get(SCRIPT_KEY)
+            return OutputRef(row.key, self.memory.generations.get(row.key, 0)) if row is not None else None
         wanted = self.definition.output_model
         if wanted is None:
             return self.memory.newest_output

@@ -30,7 +30,7 @@ from .handle import Handle
 from .job import Job, Outcome, Stopped
 from .lease import LeaseKeeper
 from .mailbox import Mailbox
-from .message import Beat, Close, JobEnded, Lost, Message, New, Resume, StopRun
+from .message import Beat, Close, JobEnded, Lost, Message, New, Resume, ScriptMoved, StopRun, Swap, Unfit
 from .policy import out_of_time
 from .steady import SteadyClock
 from .terms import Wires
@@ -52,7 +52,7 @@ class Engine:
         self._clock = SteadyClock(effects.clock)
         self._mailbox: Mailbox[Message] = Mailbox()
         self._beats = Beats(effects.clock, lambda job: self._mailbox.put(Beat(job)))
-        wires = Wires(self._report, self._beats.note)
+        wires = Wires(self._report, self._beats.note, self._script_moved, self._clock)
         self.fleet = Fleet(effects, self._clock, wires, self._report)
         """The runs it drives; for the engine's thread."""
         self.keeper = LeaseKeeper(effects.leases, effects.owner, effects.clock, self._lose)
@@ -101,6 +101,9 @@ class Engine:
 
     def _report(self, job: Job, outcome: Outcome) -> None:
         self._mailbox.put(JobEnded(job, outcome))
+
+    def _script_moved(self, run: int) -> None:
+        self._mailbox.put(ScriptMoved(run))
 
     # --- The loop -------------------------------------------------------------------------------
 
@@ -172,10 +175,15 @@ class Engine:
                 self.fleet.settled(job, outcome)
             case Beat(job):
                 self._beats.add(job)
+            case ScriptMoved(run):
+                self.fleet.touch(run)
             case New() | Resume():
                 self.fleet.begin(message)
             case StopRun(handle, state):
                 if not self.fleet.stop(handle, state):
+                    self._mailbox.put(message)
+            case Swap() | Unfit():
+                if not self.fleet.swap(message):
                     self._mailbox.put(message)
             case Lost():
                 self.has_lost = True
@@ -206,9 +214,8 @@ class Engine:
         blocking = self._effects.author.watch(now_ms, in_flight)
         if blocking is not None:
             _log.warning(
-                "%s has blocked the event loop for a second (%s); use a plain `def` for code that blocks",
+                "%s has blocked the event loop for a second; put what blocks into a task with a plain `def`",
                 blocking,
-                blocking.task.place,
             )
 
     def _check_time(self) -> None:

@@ -40,9 +40,10 @@ from .failure import text_of
 from .handle import Handle, RunEnd
 from .job import Job, Outcome
 from .memory import Memory
-from .message import New, Resume
+from .message import New, Resume, Swap, Unfit
 from .release import Releases
 from .steady import SteadyClock
+from .swap import Swaps
 from .terms import Wires
 from .timetable import Timetable
 
@@ -95,6 +96,7 @@ class Fleet:
         self._stepping: list[Driven] = []
         """Those that begin in the step that goes on; some may be begun or refused already."""
         self._touched: dict[int, list[tuple[Job, Outcome]]] = {}
+        self._swaps = Swaps()
         self.timetable = Timetable()
         self.releases = Releases(effects.leases, clock)
         self._dispatch = Dispatch(effects.author, clock, self.timetable, report)
@@ -145,6 +147,14 @@ class Fleet:
             self.touch(handle.run)
         return all(driven.handle is not handle for driven in self._beginning)
 
+    def swap(self, message: Swap | Unfit) -> bool:
+        """Drive a run by other code from the next step on; False: its first frame is not stored yet."""
+        found = self._driven.get(message.handle.run)
+        if found is not None and found.handle is message.handle:
+            self._swaps.ask(found.drive, message)
+            self.touch(found.drive.run)
+        return all(driven.handle is not message.handle for driven in self._beginning)
+
     def take(self, run: int, messages: Sequence[InboxRow]) -> None:
         """Obey what others wrote to a run."""
         drive = self._driven[run].drive
@@ -160,7 +170,9 @@ class Fleet:
         steps = [self._frame(driven, []) for driven in self._stepping]
         for run, outcomes in touched.items():
             if run in self._driven:
-                steps.append(self._frame(self._driven[run], outcomes))
+                steps.append(
+                    self._swapped(self._driven[run], outcomes) or self._frame(self._driven[run], outcomes)
+                )
         for group in _groups([step for step in steps if step is not None]):
             self._commit(group)
         self._stepping = []
@@ -191,6 +203,28 @@ class Fleet:
             self._dispatch.carry_out([drive])
             return None
         return Step(driven, frame, outcomes)
+
+    def _swapped(self, driven: Driven, outcomes: list[tuple[Job, Outcome]]) -> Step | None:
+        """The frame that drives a run by other code; None: there is none, or none that it can go on by."""
+        drive = driven.drive
+        if (swap := self._swaps.ready(drive)) is None:
+            return None
+        try:
+            stored = self._effects.writer.load(drive.run)
+            if stored.run.fence != drive.fence:  # not under the fence of whoever drives it now
+                raise LeaseLost(f"{stored.run.name} has a newer owner")
+            in_flight = _in_flight(stored, list(drive.jobs.values()))
+            found = self._swaps.try_out(drive, swap, stored, in_flight, self._clock.now_ms())
+        except Exception as error:  # noqa: BLE001 - the store's, the author's or ours: the run goes on as it was
+            self._swaps.refuse(drive, as_error(error))
+            return None
+        if found is None:
+            return None
+        drive.step_aside()
+        driven.drive, frame = found
+        # What has ended meanwhile is applied by the next frame, to the plan that is then.
+        self._touched.setdefault(drive.run, []).extend(outcomes)
+        return Step(driven, frame, [])
 
     def _create(self, driven: Driven, frame: FrameWrite | None) -> None:
         """Let a new run's first frame bring it into being."""
@@ -268,7 +302,7 @@ class Fleet:
 
     def _look_ahead(self, drive: Drive) -> None:
         self.timetable.wake(drive.run, drive.next_due_ms())
-        if drive.wants_more:
+        if drive.wants_more or self._swaps.ready(drive) is not None:
             self.touch(drive.run)
 
     def _finish(self, driven: Driven) -> None:
@@ -276,6 +310,7 @@ class Fleet:
         if ended is None:
             raise BugError("a run that has not ended was finished")
         del self._driven[drive.run]
+        drive.leave()
         has_output = ended.state in (RunState.FINISHED, RunState.PARTIAL)
         ref = drive.own_output() if has_output else None
         row = drive.memory.rows.get(ref.key) if ref is not None else None
@@ -302,7 +337,7 @@ class Fleet:
         if isinstance(message, Resume):
             stored = self._effects.writer.load(message.row.id)
             self._clock.not_before(stored.last_ms)
-            drive.restore(stored, message.again)
+            drive.restore(stored, message.again, message.marks)
             drive.begin_under(message.row.id, message.fence)
         self._beginning.append(Driven(drive, message.handle, message))
 

@@ -57,6 +57,10 @@ class Memory:
         self.logs: dict[NodeKey, AttemptLog] = {}
         self.generations: dict[NodeKey, int] = {}
         self.reasons: dict[NodeKey, str] = {}
+        self.frames: dict[NodeKey, int] = {}
+        """In which frame each node settled, and each block ended."""
+        self.pass_frames: dict[tuple[NodeKey, int], int] = {}
+        """In which frame each pass of each loop ended."""
         self.newest_output: OutputRef | None = None
         self.outputs_by_model: dict[str, OutputRef] = {}
         self.workflow = ""
@@ -172,6 +176,7 @@ class Memory:
         self.generations = dict(stored.generations)
         for node in stored.nodes:
             self.facts.nodes[node.key] = _settled(node)
+            self.frames[node.key] = node.frame
             if node.reason:
                 self.reasons[node.key] = node.reason
         for row in stored.outputs:
@@ -179,6 +184,7 @@ class Memory:
         for passed in sorted(stored.passes, key=lambda row: row.pass_):
             done = passed.verdict is not Verdict.NEXT
             self.facts.loops[passed.loop] = LoopFact(passed.pass_ + (0 if done else 1), done)
+            self.pass_frames[passed.loop, passed.pass_] = passed.frame
         reopened = self._restore_reopened(stored)
         for moved in stored.blocks:
             if moved.at is None:
@@ -187,6 +193,7 @@ class Memory:
                 self.facts.blocks[moved.block] = BlockFact(
                     moved.at, Settled(moved.outcome), moved.cause, moved.done, moved.broken
                 )
+                self.frames[moved.block] = moved.frame
         rows = [row for row in stored.attempts if row.key not in reopened]
         cut_off = [row for row in rows if self._restore_attempt(row, in_flight)]
         for wakeup in stored.wakeups:
@@ -283,6 +290,7 @@ class Memory:
         self.facts.names.pop(key, None)
         self.logs.pop(key, None)
         self.reasons.pop(key, None)
+        self.frames.pop(key, None)
         self.rows.drop(key)
         if self.newest_output is not None and self.newest_output.key == key:
             self.newest_output = self._newest()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from smithers.errors import SmithersError
 from smithers.ids import NodeKey
 from smithers.records import RunRow, RunState
 
@@ -41,6 +42,8 @@ class Resume:
     handle: Handle
     again: tuple[NodeKey, ...] = ()
     """Settled nodes that are to be executed again."""
+    marks: Mapping[NodeKey, bytes] = field(default_factory=dict)
+    """As in `ResumePlan`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,45 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptMoved:
+    """A script has moves for its run."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopRun:
     """Pause or cancel a run of this engine."""
 
     handle: Handle
     state: RunState
+
+
+def _keep() -> None:
+    """Nothing was installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Drive a run of this engine by another definition of its workflow, from its next frame on.
+
+    If the run cannot go on by it, it stays with the one it has, and a warning is stored that says why.
+    """
+
+    handle: Handle
+    definition: Definition
+    changed: tuple[str, ...]
+    """Files that were edited, as they are shown."""
+    install: Callable[[], Callable[[], None]] = lambda: _keep
+    """Makes its modules the ones that are found by their names; returns what takes that back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """What was edited of a run's workflow cannot even be imported: have a warning stored."""
+
+    handle: Handle
+    error: SmithersError
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +115,4 @@ class Close:
     done: Callable[[], None]
 
 
-Message: TypeAlias = New | Resume | JobEnded | Beat | StopRun | Lost | Close
+Message: TypeAlias = New | Resume | JobEnded | Beat | ScriptMoved | StopRun | Swap | Unfit | Lost | Close

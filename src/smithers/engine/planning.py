@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
 
 from smithers.context import Context, Standing, View, ambient
 from smithers.errors import (
@@ -16,20 +16,28 @@ from smithers.errors import (
 )
 from smithers.ids import NodeKey
 from smithers.nodes import Loop, Task
-from smithers.plan import TryPlan
 from smithers.records import BlockMove, EventType, MountRow, NodeState, PassEnd, Verdict
-from smithers.scheduler import Blocked, Deadlock, Due, Schedule, Settled
-from smithers.scheduler.vertex import BlockVertex, HoleVertex, Leaf, LoopVertex
+from smithers.scheduler import Blocked, BlockFact, Deadlock, Due, Schedule, Settled
+from smithers.scheduler.block import turn_of
+from smithers.scheduler.vertex import BlockVertex, HoleVertex, Leaf, LoopVertex, ScopeVertex
 
 from .definition import Definition
 from .draft import Draft
 from .failure import author_place, text_of
 from .memory import Memory
 from .render import Renderer
+from .reopening import Reopening
 from .table import FindTable, Tables
 from .tree import MountedRows
 
-_AGAIN = (Settled.FAILED, Settled.TOLERATED, Settled.UPSTREAM, Settled.CANCELLED)
+
+@runtime_checkable
+class LoopOwner(Protocol):
+    """Who decides what follows a pass, where no `Loop` does."""
+
+    def judge(self, draft: Draft, vertex: LoopVertex) -> None:
+        """A pass of it has settled: say what follows, to the schedule too."""
+        ...
 
 
 class Planning:
@@ -48,6 +56,7 @@ class Planning:
         self._limit = limit
         self.renderer = Renderer(definition, ctx, memory)
         self.tables = Tables(find_table)
+        self._reopening = Reopening(memory, self._plan_anew)
         self._mounts = MountedRows()
         self._mount_version = -1
         self._is_fresh = False
@@ -58,6 +67,12 @@ class Planning:
         """The next render tries again what failed."""
         self.is_cancelled = False
         """The run was told to stop."""
+        self.is_whole: Callable[[], bool] = lambda: True
+        """Whether all that stands in the tree is known: a script that goes on has more to mount."""
+        self.gone_through: dict[NodeKey, BlockFact] = {}
+        """What blocks had come to that a script goes through again: until then there is nothing to say."""
+        self.script_error: SmithersError | None = None
+        """What a script ended by."""
 
     @property
     def schedule(self) -> Schedule:
@@ -106,6 +121,7 @@ class Planning:
     def skip(self, draft: Draft, key: NodeKey, reason: str) -> None:
         """Write that a node was skipped; the schedule knows it already."""
         draft.settle_node(key, NodeState.SKIPPED, 0, reason)
+        self._memory.reasons[key] = reason
         draft.event(EventType.NODE_SKIPPED, key, 0, {"reason": reason})
         self.moved(key.node)
 
@@ -152,7 +168,42 @@ class Planning:
         self.tables.check(schedule.leaves())
         if self.reopens:
             self.reopens = False
-            self._reopen_failed(draft, schedule)
+            self._reopening.open_failed(draft, schedule)
+
+    def extend(self, draft: Draft, scope: NodeKey) -> None:
+        """Mount what a script has asked for in a scope since it was last looked at.
+
+        Raises:
+            SmithersError: it cannot stand there; the plan is spoiled, and is to be made again.
+        """
+        draft.write.rendered = True
+        schedule = self.schedule
+        vertex = schedule.vertex(scope.node)
+        first = len(vertex.children) if isinstance(vertex, ScopeVertex) else 0
+        schedule.extend(scope)
+        fresh = vertex.children[first:] if isinstance(vertex, ScopeVertex) else []
+        for top in fresh:
+            leaves = [leaf for leaf in schedule.below(top) if isinstance(leaf, Leaf)]
+            self.tables.check(leaves)
+            if any(leaf.plan.edges for leaf in leaves):
+                self._check_edges(schedule)
+
+    def plan_again(self) -> None:
+        """Plan the same tree over the same facts anew."""
+        old = self.schedule
+        self._memory.schedule = Schedule(
+            old.tree,
+            self._memory.facts,
+            limit=self._limit,
+            version=old.version + 1,
+            running=old.running,
+            on_mount=self._attach,
+            is_cancelled=self.is_cancelled,
+        )
+
+    def open_again(self, draft: Draft, call: NodeKey) -> None:
+        """Open again what failed, or was cut off, in a tree that a script waits for."""
+        self._reopening.open_failed(draft, self.schedule, call)
 
     def _attach(self, schedule: Schedule) -> None:
         """Reads of body functions go by the tree that is being planned."""
@@ -174,27 +225,6 @@ class Planning:
         self.renderer.forget([v.key for v in schedule.below(vertex) if isinstance(v, HoleVertex)])
         schedule.refill(key)
 
-    def _reopen_failed(self, draft: Draft, schedule: Schedule) -> None:
-        """A resume tries again what failed, or was cut off, and nothing else."""
-        # From the outside in: what stands in a block is open again only when that is.
-        while self._reopen_blocks(draft, schedule):
-            schedule = self._plan_anew(schedule)
-        facts = self._memory.facts.nodes
-        keys = [
-            leaf.key
-            for leaf in schedule.leaves()
-            if facts.get(leaf.key) in _AGAIN and not leaf.zone.is_closed
-        ]
-        keys += self._failed_out_of_sight(schedule)
-        if keys:
-            self._reopen(draft, keys)
-            self._plan_anew(schedule)
-
-    def _reopen(self, draft: Draft, keys: Iterable[NodeKey]) -> None:
-        for key in keys:
-            generation = self._memory.reopen(key)
-            draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
-
     def _plan_anew(self, schedule: Schedule) -> Schedule:
         return Schedule(
             schedule.tree,
@@ -204,70 +234,13 @@ class Planning:
             on_mount=self._attach,
         )
 
-    def _reopen_blocks(self, draft: Draft, schedule: Schedule) -> bool:
-        """Open again the try blocks by whose failure the run failed, or that a cancel ended.
-
-        Their finished bodies are kept; what they left out, their catch and their last part belong to the
-        block's end, and come again with it. What a saga has undone stays undone: that is a fact of the world.
-
-        Returns:
-            Whether there were any.
-        """
-        found = False
-        for block in schedule.below(schedule.root):
-            if not isinstance(block, BlockVertex) or block.zone.is_closed or not self._was_cut_short(block):
-                continue
-            inner = [
-                vertex.key
-                for name, part in zip(block.names, block.children, strict=True)
-                for vertex in schedule.below(part)
-                if name != "body" and isinstance(vertex, BlockVertex)
-            ]
-            found = True
-            undone = sorted(self._undone_in(schedule, block))
-            draft.event(EventType.BLOCK_REOPENED, block.key)
-            for key in (block.key, *inner):
-                if (fact := self._memory.facts.blocks.pop(key, None)) is not None:
-                    again = tuple(undone) if key == block.key else ()
-                    draft.write.blocks.append(BlockMove(key, None, int(fact.then), again=again))
-            self._reopen(draft, undone)
-        return found
-
-    def _was_cut_short(self, block: BlockVertex) -> bool:
-        """Whether it is a try block that ended without its body, or a catch, having done what it is for."""
-        fact = self._memory.facts.blocks.get(block.key)
-        if fact is None or not isinstance(block.plan, TryPlan):
-            return False
-        return fact.has_ended and fact.then is not Settled.FINISHED
-
-    def _undone_in(self, schedule: Schedule, block: BlockVertex) -> set[NodeKey]:
-        """Its tasks that are to be done again; not those of blocks in its body that have ended well."""
-        facts = self._memory.facts.nodes
-        found = set()
-        for name, part in zip(block.names, block.children, strict=True):
-            for vertex in schedule.below(part):
-                if vertex.key not in facts or not isinstance(vertex, Leaf):
-                    continue
-                is_open = facts[vertex.key] in (*_AGAIN, Settled.NOT_REACHED)
-                if name != "body" or (is_open and not self._is_kept(vertex, block)):
-                    found.add(vertex.key)
-        return found
-
-    def _is_kept(self, leaf: Leaf, block: BlockVertex) -> bool:
-        """Whether a block between a task and one that is opened again stays as it has ended."""
-        above = leaf.parent
-        while above is not None and above is not block:
-            if isinstance(above, BlockVertex) and not self._was_cut_short(above):
-                fact = self._memory.facts.blocks.get(above.key)
-                if fact is not None and fact.has_ended:
-                    return True
-            above = above.parent
-        return False
-
     def write_blocks(self, draft: Draft) -> None:
         """Write what blocks have come to remember since they were last asked."""
         schedule = self._memory.schedule
         for key, fact in (schedule.take_changed() if schedule is not None else {}).items():
+            known = self.gone_through.get(key)
+            if known is not None and (fact == known or turn_of(fact.at) < turn_of(known.at)):
+                continue
             # One row a frame: the newest stands.
             older = [move for move in draft.write.blocks if move.block == key]
             again = tuple(one for move in older for one in move.again)
@@ -279,24 +252,20 @@ class Planning:
             if fact.cause is not None:
                 data["cause"] = str(fact.cause)
             draft.event(EventType.BLOCK_MOVED if fact.at else EventType.BLOCK_ENDED, key, 0, data)
+            self._memory.frames[key] = draft.write.frame
             self.renderer.moved(("node", key.node))
-
-    def _failed_out_of_sight(self, schedule: Schedule) -> list[NodeKey]:
-        """What failed in a body that is not reached now: something before it was added, or is done again."""
-        if all(vertex.children for vertex in schedule.below(schedule.root) if isinstance(vertex, HoleVertex)):
-            return []
-        return [
-            key
-            for key, fact in self._memory.facts.nodes.items()
-            if fact in _AGAIN and schedule.vertex(key.node) is None and self._memory.is_going_on(key)
-        ]
 
     def write_tree(self, draft: Draft) -> None:
         """Write how the mounted tree differs from the stored one."""
         schedule = self._memory.schedule
-        if schedule is not None and schedule.version != self._mount_version:
+        if schedule is None:
+            return
+        grown = schedule.take_grown()
+        if schedule.version != self._mount_version:
             self._mount_version = schedule.version
-            self._mounts.compare(schedule.root, draft.write)
+            self._mounts.compare(schedule.root, draft.write, closes=self.is_whole())
+        elif grown:
+            self._mounts.add(grown, draft.write)
 
     # --- Judging --------------------------------------------------------------------------------
 
@@ -307,6 +276,9 @@ class Planning:
             if not isinstance(vertex, LoopVertex):
                 raise BugError(f"{key} is not a loop")
             node = vertex.plan.payload
+            if isinstance(node, LoopOwner):
+                node.judge(draft, vertex)
+                continue
             until = node.until if isinstance(node, Loop) else False
             if callable(until):
                 self._judge_one(draft, vertex, self.holds(until, View(self._memory, _inside(vertex))))
@@ -359,6 +331,8 @@ class Planning:
         """Why the run fails: `key` did, and nothing handled it."""
         vertex = self.schedule.vertex(key.node)
         place = vertex.plan.place if vertex is not None else None
+        if isinstance(vertex, ScopeVertex) and self.script_error is not None:
+            return self.script_error
         if isinstance(vertex, LoopVertex):
             return LoopMaxReached(
                 f"{key} made {vertex.plan.max_iterations} passes and is not done", place=place, node=key.node

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from random import Random
 from typing import Any
 
+from smithers.clock import SystemClock
 from smithers.context import Subject, View
 from smithers.errors import SmithersError
 from smithers.ids import NodeKey
@@ -20,7 +21,8 @@ from smithers.scheduler.vertex import HoleVertex, Leaf, LoopVertex
 from .definition import Definition
 from .drive import Drive
 from .memory import Memory
-from .planning import standing_of
+from .planning import Planning, standing_of
+from .script_player import ScriptPlayer
 from .terms import Terms, Wires
 
 _EVER_MS = 1 << 62
@@ -42,12 +44,17 @@ class Prospect:
         self, stored: StoredRun, definition: Definition, terms: Terms, again: Iterable[NodeKey] = ()
     ) -> None:
         self.memory = Memory(stored.run.name, stored.run.input, definition.input_model)
-        drive = Drive(definition, self.memory, terms, Random(0), Wires(_unused, _unused))
+        player = ScriptPlayer()
+        wires = Wires(_unused, _unused, player.moved, SystemClock())
+        drive = Drive(definition, self.memory, terms, Random(0), wires)
         drive.restore(stored, again)
-        self.planning = drive.foresee(stored.last_ms)
-        self.schedule = self.planning.schedule
-        self.leaves = {leaf.key: leaf for leaf in self.schedule.leaves()}
+        self.leaves: dict[NodeKey, Leaf] = {}
         """Tasks that stand in the tree of the first frame, and those that `play` has met since."""
+        self.planning = drive.foresee(stored.last_ms, player, self._meet_all)
+        self.schedule = self.planning.schedule
+        self._meet_all(self.planning)
+        self.goes_on = drive.script_goes_on
+        """It is a script, which has more to ask for than is known yet."""
         self._version = self.schedule.version
         self.runs: dict[NodeKey, Leaf] = {}
         """Tasks that will be executed, in the order they begin; filled by `play`."""
@@ -82,8 +89,11 @@ class Prospect:
     def _meet(self) -> None:
         if self.schedule.version != self._version:
             self._version = self.schedule.version
-            for leaf in self.schedule.leaves():
-                self.leaves.setdefault(leaf.key, leaf)
+            self._meet_all(self.planning)
+
+    def _meet_all(self, planning: Planning) -> None:
+        for leaf in planning.schedule.leaves():
+            self.leaves.setdefault(leaf.key, leaf)
 
     @property
     def has_more(self) -> bool:

@@ -15,6 +15,7 @@ from smithers.plan import (
     ParallelPlan,
     PlanNode,
     SagaPlan,
+    ScopePlan,
     SequencePlan,
     TaskPlan,
     TryPlan,
@@ -70,7 +71,7 @@ class Twice:
                 case SagaPlan():
                     steps = [part for step in plan.steps for part in (step.action, step.compensation)]
                     stack.extend(part for part in reversed(steps) if part is not None)
-                case TaskPlan() | HolePlan():
+                case TaskPlan() | HolePlan() | ScopePlan():
                     pass
 
     def _facts(self, plan: PlanNode) -> Any:

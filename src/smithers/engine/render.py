@@ -38,6 +38,8 @@ class Renderer:
         self._readers: dict[Subject, set[NodeKey | None]] = {}
         """Which renders read a subject; None stands for the workflow function."""
         self.stale: set[NodeKey | None] = {None}
+        self.script: Callable[[], PlanNode] | None = None
+        """Gives the plan of a workflow that is a script."""
         self.twice: Twice | None = None
         """Set by `--strict`: each render is made twice."""
         self.unsure: Callable[[set[Subject]], bool] | None = None
@@ -55,6 +57,8 @@ class Renderer:
         self._bodies.clear()
         self._readers.clear()
         self.stale.clear()
+        if self.script is not None:
+            return self.script()
         self._root = Unit()
         made = self._call(lambda: self._workflow.function(self._ctx), None, self._root, self._workflow.place)
         return Lowering(self).tree(made, self._workflow.place)

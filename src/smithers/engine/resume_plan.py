@@ -10,12 +10,14 @@ from smithers.errors import NodeNotFound, NodeSettled, PassEnded, PlanChanged
 from smithers.ids import NodeKey, passes_of
 from smithers.records import TOLERATED, AttemptState, History, NodeRow, NodeState, RunState
 from smithers.scheduler import Settled
-from smithers.scheduler.vertex import Leaf
+from smithers.scheduler.vertex import Leaf, is_call
 
 from .compare import EARLIER, Comparison, Finding
 from .definition import Definition
 from .dependants import Dependants, is_open
 from .prospect import Prospect
+from .rechecking import marks_of
+from .scope import SCRIPT_KEY
 from .terms import Terms
 from .verdict import PlannedNode, ResumePlan, Wish
 
@@ -38,6 +40,7 @@ class _Planner:
         self._history = history
         self._stored = history.stored
         self._wish = wish
+        self._is_script = definition.is_script
         self._now = Prospect(self._stored, definition, terms)
         self._rows = {row.key: row for row in self._stored.nodes}
         self._going_on = {key for key in self._rows if self._now.memory.is_going_on(key)}
@@ -67,7 +70,7 @@ class _Planner:
         self._choose(definition, terms, dependants)
 
     def plan(self) -> ResumePlan:
-        nodes = self._nodes()
+        nodes = [node for node in self._nodes() if not self._is_script or node.key != SCRIPT_KEY]
         if self._stored.run.state is RunState.FINISHED and not self._again:
             nodes = [_closed(node) for node in nodes]
         if self._wish.strict:
@@ -83,6 +86,7 @@ class _Planner:
             tuple(nodes),
             tuple(self._again),
             tuple(self._notes(nodes)),
+            marks_of(self._history) if self._is_script and self._again else {},
         )
 
     def _choose(self, definition: Definition, terms: Terms, dependants: Dependants) -> None:
@@ -179,6 +183,10 @@ class _Planner:
             return PlannedNode(key, "blocked", self._why_blocked(key, row))
         if key not in self._now.leaves:
             return self._elsewhere(row, leaf)
+        if self._then.goes_on and key not in self._then.leaves:
+            return self._behind(row)
+        if row.state is NodeState.FAILED and row.reason != TOLERATED and is_call(leaf):
+            return PlannedNode(key, "keep", "failed, and the script took care of it")
         if leaf.zone.is_closed and row.state is not NodeState.FINISHED:
             return PlannedNode(key, "keep", EARLIER if leaf.loop is not None else row.state.word)
         if key in self._stays:
@@ -194,6 +202,17 @@ class _Planner:
                 return PlannedNode(key, "keep", f"skipped: {row.reason or 'not reached'}")
             case _:
                 return PlannedNode(key, "keep", f"{row.state.word}, and that was tolerated")
+
+    def _behind(self, row: NodeRow) -> PlannedNode:
+        """What a script asks for behind something that runs again."""
+        if row.state is NodeState.FINISHED:
+            return PlannedNode(row.key, "keep", "finished; runs again if it is asked something else then")
+        mark = self._then.memory.facts.blocks.get(row.key)
+        if row.state is NodeState.FAILED and row.reason != TOLERATED and mark is None:
+            return PlannedNode(row.key, "keep", "failed, and the script took care of it")
+        return PlannedNode(
+            row.key, "run", f"{_TRIED.get(row.state, row.state.word)}; the script gets there again"
+        )
 
     def _finished(self, key: NodeKey, leaf: Leaf) -> PlannedNode:
         finding = self._findings.get(key)
@@ -221,6 +240,8 @@ class _Planner:
         return PlannedNode(row.key, "gone", "it stands in other loops now; its output is kept")
 
     def _gone(self, row: NodeRow) -> PlannedNode:
+        if self._then.goes_on:
+            return PlannedNode(row.key, "keep", "unknown: the script has not got there yet")
         unknown = [*self._ahead.unknown, *self._then.unknown]
         if unknown and row.key in self._going_on:
             return PlannedNode(row.key, "keep", f"unknown: {unknown[0]} is made when the run gets there")
@@ -283,6 +304,8 @@ class _Planner:
             yield f"{loop} is judged when its pass has ended: more passes may follow"
         for hole in self._then.unknown:
             yield f"{hole} is a function: what it makes is known when the run gets there"
+        if self._then.goes_on:
+            yield "it is a script: what it asks for after these is known when it gets there"
         if self._then.may_change:
             yield "the workflow reads what is yet to run: its tree may become another"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import dis
 import marshal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from types import CodeType
@@ -120,6 +120,21 @@ def source_with(code: CodeType) -> tuple[Source, bytes] | None:
             _read.clear()
         _read[path] = (stamp, source)
     return None if syntax is None else (source, syntax)
+
+
+def read_anew() -> Callable[[], None]:
+    """Forget the sources: the files were imported again, and what they assign counts as it is written now.
+
+    Returns:
+        What brings the forgotten ones back, if the code in memory stays the old one after all.
+    """
+    known = dict(_read)
+    _read.clear()
+
+    def bring_back() -> None:
+        _read.update(known)
+
+    return bring_back
 
 
 # --- Telling functions apart --------------------------------------------------------------------

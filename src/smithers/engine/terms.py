@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from smithers.clock import Clock
 from smithers.nodes import Task
 from smithers.ports import Agent
 from smithers.records import RunState, Wakeup
@@ -30,6 +31,8 @@ class Terms:
     """Looks for a table of the user's in the run's database; None: there is none to look at."""
     strict: bool = False
     """Every render is made twice, and must give the same."""
+    is_leaving: bool = False
+    """The process ends when the run leaves it: a script is dropped then, and no line of it runs any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +53,6 @@ class Wires:
 
     report: Callable[[Job, Outcome], None]
     beat: Callable[[Job, str | None], None]
+    moved: Callable[[int], None]
+    """A script of this run has moves for the engine."""
+    clock: Clock

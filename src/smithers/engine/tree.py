@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from smithers.agents import as_agent
-from smithers.nodes import Loop, Parallel, Saga, Task
-from smithers.plan import TryPlan
+from smithers.nodes import Parallel, Saga, Task
+from smithers.plan import LoopPlan, TryPlan
 from smithers.records import FrameWrite, Mount, MountRow
-from smithers.scheduler.vertex import AnyVertex, Group, Leaf
+from smithers.scheduler.vertex import AnyVertex, BlockVertex, Group, Leaf, ScopeVertex, Vertex
 
 from .draft import dump
+from .scope import SCAFFOLD
 
 _WORDS = {
     "Leaf": "task",
@@ -18,6 +19,7 @@ _WORDS = {
     "ParallelVertex": "parallel",
     "LoopVertex": "loop",
     "BlockVertex": "try",
+    "ScopeVertex": "script",
     "HoleVertex": "body",
 }
 
@@ -35,17 +37,14 @@ class MountedRows:
             m.node: Mount(m.node, m.parent, m.position, dump(dict(m.spec)), m.edges) for m in mounts
         }
 
-    def compare(self, root: AnyVertex, frame: FrameWrite) -> None:
-        """Write into `frame` how the tree differs from the open rows."""
-        now: dict[str, Mount] = {}
-        stack: list[tuple[AnyVertex, str | None, int]] = [(root, None, 0)]
-        while stack:
-            vertex, parent, position = stack.pop()
-            name = vertex.key.node
-            edges = _edges(vertex) if isinstance(vertex, Leaf) and vertex.plan.edges else ""
-            now[name] = Mount(name, parent, position, self._spec(vertex), edges)
-            if isinstance(vertex, Group):
-                stack.extend((child, name, index) for index, child in enumerate(vertex.children))
+    def compare(self, root: AnyVertex, frame: FrameWrite, *, closes: bool = True) -> None:
+        """Write into `frame` how the tree differs from the open rows.
+
+        Args:
+            closes: what does not stand in the tree has left it; False: it may come yet.
+        """
+        now: dict[str, Mount] = {} if closes else dict(self._open)
+        self._collect([(root, None, 0)], now)
         before = self._open
         if now == before:
             return
@@ -57,6 +56,41 @@ class MountedRows:
                 frame.mounted.append(mount)
         self._open = now
 
+    def add(self, tops: list[AnyVertex], frame: FrameWrite) -> None:
+        """Write what has joined the tree."""
+        joined: dict[str, Mount] = {}
+        # What joined later may stand in what joined before: each is looked at once.
+        for top in tops:
+            if top.is_mounted and top.key.node not in joined:
+                position, above = top.path[-1], top.parent
+                while above is not None and _is_hidden(above):
+                    position = above.path[-1] if isinstance(above, BlockVertex) else position
+                    above = above.parent
+                self._collect([(top, above.key.node if above is not None else None, position)], joined)
+        for name, mount in joined.items():
+            before = self._open.get(name)
+            if before == mount:
+                continue
+            if before is not None:
+                frame.unmounted.append(name)
+            frame.mounted.append(mount)
+            self._open[name] = mount
+
+    def _collect(self, stack: list[tuple[AnyVertex, str | None, int]], now: dict[str, Mount]) -> None:
+        """Note the rows of what stands below; what only a script's plan needs has none."""
+        while stack:
+            vertex, parent, position = stack.pop()
+            if _is_hidden(vertex):
+                below = vertex.children if isinstance(vertex, Group) else []
+                single = isinstance(vertex, BlockVertex)
+                stack.extend((one, parent, position if single else at) for at, one in enumerate(below))
+                continue
+            name = vertex.key.node
+            edges = _edges(vertex) if isinstance(vertex, Leaf) and vertex.plan.edges else ""
+            now[name] = Mount(name, parent, position, self._spec(vertex), edges)
+            if isinstance(vertex, Group):
+                stack.extend((child, name, _position(child)) for child in vertex.children)
+
     def _spec(self, vertex: AnyVertex) -> str:
         payload = vertex.plan.payload
         key: tuple[Any, ...]
@@ -66,12 +100,14 @@ class MountedRows:
                 key = (payload.mode, payload.model_name, payload.label, payload.agents, limits)
             case Task():
                 return dump(_facts(vertex))
-            case Loop():
-                key = (type(vertex), payload.max_iterations)
+            case _ if isinstance(vertex.plan, LoopPlan):
+                key = (type(vertex), vertex.plan.max_iterations)
             case Parallel():
                 key = (type(vertex), payload.max_concurrency)
             case Saga():
                 key = (type(vertex), payload.on_failure)
+            case _ if isinstance(vertex, ScopeVertex):
+                key = (type(vertex), vertex.cap)
             case _:
                 key = (type(vertex),)
         try:
@@ -85,6 +121,25 @@ class MountedRows:
         return found
 
 
+_BEHIND = 1 << 20
+"""Where the last part of a block stands whose body's children have positions of their own."""
+
+
+def _position(vertex: Vertex) -> int:
+    """Where it stands among those beside it."""
+    index, parent = vertex.path[-1], vertex.parent
+    if index and isinstance(parent, BlockVertex) and _is_hidden(parent.children[0]):
+        return _BEHIND + index
+    return index
+
+
+def _is_hidden(vertex: Vertex) -> bool:
+    """Whether it stands for nothing that an author wrote: the passes, bodies and calls of a script."""
+    if isinstance(vertex, ScopeVertex | BlockVertex):
+        return vertex.plan.payload is SCAFFOLD
+    return not vertex.key.node
+
+
 def _edges(leaf: Leaf) -> str:
     return " ".join(f"!{edge.target}" if edge.needs_output else edge.target for edge in leaf.plan.edges)
 
@@ -94,12 +149,14 @@ def _facts(vertex: AnyVertex) -> dict[str, Any]:
     if isinstance(payload, Task):
         return _task_facts(payload)
     found: dict[str, Any] = {"kind": _WORDS[type(vertex).__name__]}
+    if isinstance(vertex, ScopeVertex) and vertex.cap is not None:
+        return {"kind": "parallel", "max_concurrency": vertex.cap}
     if isinstance(payload, Saga):
         return {"kind": "saga", "on_failure": payload.on_failure}
     if isinstance(vertex.plan, TryPlan) and isinstance(payload, Parallel):
         return {"kind": "quarantine"}
-    if isinstance(payload, Loop) and found["kind"] == "loop":
-        found["max_iterations"] = payload.max_iterations
+    if isinstance(vertex.plan, LoopPlan):
+        found["max_iterations"] = vertex.plan.max_iterations
     if isinstance(payload, Parallel) and payload.max_concurrency is not None:
         found["max_concurrency"] = payload.max_concurrency
     return found

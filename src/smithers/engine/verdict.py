@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from smithers.ids import NodeKey
@@ -63,6 +63,9 @@ class ResumePlan:
     """Settled work that is executed again, because somebody asked for it."""
     notes: tuple[str, ...]
     """What cannot be known yet, and what somebody should know."""
+    marks: Mapping[NodeKey, bytes] = field(default_factory=dict)
+    """Of a script: fingerprints of its finished tasks. What it asks for behind something that runs again is
+    executed again where that is another."""
 
     def count(self, verdict: Verdict) -> int:
         """How many tasks have this verdict."""

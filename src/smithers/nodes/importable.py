@@ -5,9 +5,14 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from smithers.errors import NotImportable, Place
+
+set_aside: dict[str, ModuleType] = {}
+"""Modules by name that code still belongs to, although newer imports of the same files stand under these
+names in `sys.modules`, or are about to."""
 
 
 class Reference(NamedTuple):
@@ -22,7 +27,12 @@ class Reference(NamedTuple):
 
 def reference(value: Any) -> Reference | None:
     """Where `value` is found again; None: another process could not find it."""
-    module = sys.modules.get(getattr(value, "__module__", None) or "")
+    home = getattr(value, "__module__", None) or ""
+    found = _in_module(value, sys.modules.get(home))
+    return found if found is not None else _in_module(value, set_aside.get(home))
+
+
+def _in_module(value: Any, module: ModuleType | None) -> Reference | None:
     name = getattr(value, "__qualname__", None)
     if module is None or module.__name__ == "__main__" or not isinstance(name, str):
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from smithers.ids import NodeKey
 from smithers.observe.tree import LOOP, Place, Tree, pass_order
-from smithers.records import TOLERATED, AttemptState, NodeState, Verdict
+from smithers.records import TOLERATED, AttemptState, NodeState, RunState, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from smithers.records import AttemptRow, NodeRow
 
 SETTLED = frozenset({NodeState.FINISHED, NodeState.FAILED, NodeState.SKIPPED, NodeState.CANCELLED})
+
+HANDLERS = frozenset({"try", "saga", "quarantine", "script"})
+"""Kinds of nodes that take failures of what stands in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class NodeView:
     due_ms: int | None
     """When the next attempt may start; None without a back-off."""
     settled_frame: int | None
+    is_handled: bool = False
+    """It failed, and a block or a script around it took care of that."""
 
     @property
     def tries(self) -> int:
@@ -103,12 +108,14 @@ class NodeViews:
         keys: dict[str, set[NodeKey]] = defaultdict(set)
         for key in (*finals, *attempts, *dues):
             keys[key.node].add(key)
+        # Of a run that has failed nobody can say by the rows alone whose failure it was.
+        handles = snapshot.run.state is not RunState.FAILED
         self.by_node: dict[str, list[NodeView]] = {}
         """Views of each task, its passes in order."""
         for place in self.tree.tasks():
             found = keys.pop(place.node, set()) | {self.tree.key_now(place)}
             self.by_node[place.node] = [
-                _view(key, place, finals.get(key), attempts.get(key, []), dues.get(key))
+                _view(key, place, finals.get(key), attempts.get(key, []), dues.get(key), handles=handles)
                 for key in sorted(found, key=pass_order)
             ]
         for node, found in sorted(keys.items()):
@@ -157,7 +164,8 @@ class NodeViews:
 
 def is_settled(view: NodeView) -> bool:
     """Whether nothing more will happen to it by itself. An unhandled failure is not settled."""
-    return view.state in SETTLED and (view.state is not NodeState.FAILED or view.is_tolerated)
+    is_over = view.state is not NodeState.FAILED or view.is_tolerated or view.is_handled
+    return view.state in SETTLED and is_over
 
 
 def shown_name(key: NodeKey, *, is_in_loop: bool) -> str:
@@ -182,6 +190,8 @@ def _view(
     final: NodeRow | None,
     attempts: list[AttemptRow],
     due_ms: int | None,
+    *,
+    handles: bool = False,
 ) -> NodeView:
     attempts = sorted(attempts, key=lambda row: (row.generation, row.attempt))
     last = attempts[-1] if attempts else None
@@ -207,4 +217,10 @@ def _view(
         attempts=tuple(attempts),
         due_ms=due_ms if final is None else None,
         settled_frame=final.frame if final else None,
+        is_handled=(
+            handles
+            and state is NodeState.FAILED
+            and place is not None
+            and any(one.kind in HANDLERS for one in place.ancestors())
+        ),
     )

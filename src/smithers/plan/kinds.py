@@ -6,9 +6,9 @@ itself); nothing here or in the scheduler looks inside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from smithers.errors import Place
@@ -138,4 +138,37 @@ class HolePlan:
     place: Place | None = None
 
 
-PlanNode: TypeAlias = TaskPlan | SequencePlan | ParallelPlan | LoopPlan | TryPlan | SagaPlan | HolePlan
+class Calls(Protocol):
+    """What a script has asked for in one scope, so far."""
+
+    @property
+    def plans(self) -> Sequence[PlanNode]:
+        """In the order in which they were asked for; only ever grows."""
+        ...
+
+    @property
+    def is_closed(self) -> bool:
+        """Nothing more will be asked for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScopePlan:
+    """A place in a script: what the script asks for stands in it, side by side, while the script goes on.
+
+    Each child is a call: its failure is its caller's business and stops nothing else. The scope has settled
+    when it is closed and all of them have.
+    """
+
+    id: str
+    calls: Callable[[NodeKey], Calls]
+    """What is asked for in it, by the scope's own key."""
+    cap: int | None = None
+    """As in `ParallelPlan`."""
+    payload: Any = None
+    place: Place | None = None
+
+
+PlanNode: TypeAlias = (
+    TaskPlan | SequencePlan | ParallelPlan | LoopPlan | TryPlan | SagaPlan | HolePlan | ScopePlan
+)

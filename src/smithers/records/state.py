@@ -92,6 +92,9 @@ class EventType(IntEnum):
     RUN_WARNING = 9
     CANCEL_REQUESTED = 10
     PAUSE_REQUESTED = 11
+    RUN_RELOADED = 12
+    RUN_LOG = 15
+    """A line that the workflow wrote for people."""
     NODE_STARTED = 20
     NODE_FINISHED = 21
     NODE_FAILED = 22

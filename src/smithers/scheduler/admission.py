@@ -98,7 +98,7 @@ class Admission:
             parent = vertex.parent
             if parent is None:
                 return
-            if isinstance(parent, ParallelVertex) and parent.plan.cap is not None:
+            if isinstance(parent, ParallelVertex) and parent.cap is not None:
                 if before == 0 and change > 0:
                     parent.in_flight += 1
                     for parked in parent.unpark_below(vertex):

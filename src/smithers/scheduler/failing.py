@@ -16,7 +16,9 @@ from .vertex import (
     Leaf,
     LoopVertex,
     ParallelVertex,
+    ScopeVertex,
     Vertex,
+    is_call,
     subtree,
 )
 
@@ -52,7 +54,7 @@ class Failing:
 
     # --- Failing --------------------------------------------------------------------------------
 
-    def fail(self, vertex: Leaf | LoopVertex | BlockVertex) -> None:
+    def fail(self, vertex: Leaf | LoopVertex | BlockVertex | ScopeVertex) -> None:
         """An unhandled failure: its innermost region unwinds."""
         if self.is_handled(vertex):
             return
@@ -73,7 +75,7 @@ class Failing:
         above = vertex.parent
         while above is not None and not isinstance(above, BlockVertex):
             self.visited += 1
-            if isinstance(above, ParallelVertex) and above.plan.cancel_on_failure:
+            if isinstance(above, ParallelVertex) and above.cancels:
                 above.is_cancelling = True
                 self._cancel_below(above)
             above = above.parent
@@ -111,6 +113,28 @@ class Failing:
             vertex = parent
         return False
 
+    def withdraw(self, call: Leaf | BlockVertex) -> None:
+        """A script does not wait for it any more: what runs of it is cancelled, the rest is not reached."""
+        if isinstance(call, Leaf):
+            if call.running:
+                self.to_cancel.add(call.key)
+            else:
+                self.leave_unreached(call)
+                self._live.settle_up(call)
+            return
+        for leaf in subtree(call):
+            if isinstance(leaf, Leaf) and leaf.running and not self._is_shielded(leaf, len(call.path)):
+                self.to_cancel.add(leaf.key)
+        fact = self._live.facts.blocks.get(call.key)
+        if fact is None:
+            self.set_fact(call, BlockFact("", Settled.CANCELLED))
+            for part in call.children:
+                self._seal(part)
+            self._live.settle_up(call)
+        elif (index := call.index(fact.at)) is not None and not call.shields[index]:
+            call.regions[index].is_cancelled = True
+            self._stop_blocks()
+
     def take_cancels(self) -> tuple[NodeKey, ...]:
         """The running tasks to cancel, in document order, each named once."""
         keys, self.to_cancel = self.to_cancel, set()
@@ -134,7 +158,9 @@ class Failing:
             self.to_cancel.add(leaf.key)
 
     def is_handled(self, vertex: AnyVertex) -> bool:
-        """Whether a failure here comes too late: a part around it is over."""
+        """Whether a failure here concerns nobody else: a script waits for it, or a part around it is over."""
+        if is_call(vertex):
+            return True
         below: Vertex = vertex
         while below.parent is not None:
             parent = below.parent
@@ -257,7 +283,7 @@ class Failing:
             self._live.reach_part(block)
             return
         self.count(block, -1)
-        if fact.has_failed:
+        if fact.has_failed and not is_call(block):
             self.fail(block)
         else:
             self._live.settle_up(block)

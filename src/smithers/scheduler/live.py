@@ -24,6 +24,7 @@ from .vertex import (
     ParallelVertex,
     Path,
     Region,
+    ScopeVertex,
     SequenceVertex,
     subtree,
 )
@@ -47,6 +48,10 @@ class Keep:
     """Settled as skipped, and not reported yet."""
     changed: dict[NodeKey, BlockFact] = field(default_factory=dict)
     """What blocks have come to remember, and nobody has taken yet."""
+    returned: list[AnyVertex] = field(default_factory=list)
+    """Calls of scripts that have settled, and nobody has taken yet."""
+    grown: list[AnyVertex] = field(default_factory=list)
+    """What has joined the tree since `version` rose, and nobody has taken yet."""
     visited: int = 0
 
 
@@ -107,6 +112,7 @@ class Live:
             self.failing.fail(leaf)
         for vertex in self.mounted.take_failed():
             self.failing.fail(vertex)
+        self.keep.returned += self.mounted.take_returned()
         for block in self.mounted.take_begun():
             if not self.facts.blocks[block.key].has_ended:
                 self.failing.count(block, 1)
@@ -123,6 +129,25 @@ class Live:
         top, leaves = self.mounted.mount(body, (*hole.path, 0), hole, hole.region)
         hole.children = [top]
         self.adopt(top, leaves)
+
+    def extend(self, scope: ScopeVertex) -> None:
+        """Mount what a script has asked for since the scope was last looked at."""
+        plans = scope.calls.plans
+        for index in range(len(scope.children), len(plans)):
+            top, leaves = self.mounted.mount(plans[index], (*scope.path, index), scope, scope.region)
+            scope.children.append(top)
+            scope.open += not top.is_settled
+            self.keep.grown.append(top)
+            self.adopt(top, leaves)
+            if scope.is_active:
+                self._reached.append(top)
+                self.work()
+
+    def close(self, scope: ScopeVertex) -> None:
+        """Nothing more will be asked for there."""
+        if scope.open == 0 and not scope.is_settled:
+            self.settle_up(scope)
+            self.work()
 
     def forget_bodies(self, top: AnyVertex) -> None:
         """What the holes from `top` down were filled with is to be made anew."""
@@ -185,12 +210,16 @@ class Live:
             if parent is None:
                 return
             parent.open -= 1
+            if isinstance(parent, ScopeVertex):
+                self.keep.returned.append(top)
             top = None
             match parent:
                 case SequenceVertex():
                     if parent.is_active:
                         self._reached.extend(reversed(parent.advance()))
                     top = parent if parent.open == 0 else None
+                case ScopeVertex():
+                    top = parent if parent.open == 0 and parent.calls.is_closed else None
                 case ParallelVertex():
                     top = parent if parent.open == 0 else None
                 case LoopVertex():

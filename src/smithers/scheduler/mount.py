@@ -13,6 +13,7 @@ from smithers.plan import (
     ParallelPlan,
     PlanNode,
     SagaPlan,
+    ScopePlan,
     SequencePlan,
     TaskPlan,
     TryPlan,
@@ -32,8 +33,10 @@ from .vertex import (
     ParallelVertex,
     Path,
     Region,
+    ScopeVertex,
     SequenceVertex,
     Zone,
+    is_call,
 )
 
 
@@ -44,8 +47,9 @@ class Mounted:
         self.facts = facts
         self.by_id: dict[str, AnyVertex] = {}
         self.visited = 0
-        self._failed: list[LoopVertex | BlockVertex] = []
+        self._failed: list[LoopVertex | BlockVertex | ScopeVertex] = []
         self._begun: list[BlockVertex] = []
+        self._returned: list[AnyVertex] = []
 
     def mount(
         self, plan: PlanNode, path: Path, parent: Group | None, region: Region
@@ -69,16 +73,23 @@ class Mounted:
         # Children come after their parent in `order`, so walking back settles from the leaves up.
         for vertex in reversed(order):
             self._settle_by_facts(vertex)
+            if vertex.is_settled and is_call(vertex):
+                self._returned.append(vertex)
         return top, leaves
 
-    def take_failed(self) -> list[LoopVertex | BlockVertex]:
-        """Loops and blocks mounted since the last call that have failed already."""
+    def take_failed(self) -> list[LoopVertex | BlockVertex | ScopeVertex]:
+        """Loops, blocks and scripts mounted since the last call that have failed already."""
         found, self._failed = self._failed, []
         return found
 
     def take_begun(self) -> list[BlockVertex]:
         """Blocks mounted since the last call that have begun: these are reached wherever they are."""
         found, self._begun = self._begun, []
+        return found
+
+    def take_returned(self) -> list[AnyVertex]:
+        """Calls mounted since the last call of this that have settled already."""
+        found, self._returned = self._returned, []
         return found
 
     def unmount(self, vertices: list[AnyVertex]) -> None:
@@ -93,11 +104,18 @@ class Mounted:
         """Build the children of a fresh group; returned last first, ready to be stacked."""
         path = group.path
         match group:
-            case SequenceVertex(plan=plan) | ParallelVertex(plan=plan):
+            case (
+                SequenceVertex(plan=SequencePlan(children=plans))
+                | ParallelVertex(plan=ParallelPlan(children=plans))
+            ):
                 region = group.region
                 group.children = [
-                    self._make(child, (*path, index), group, region)
-                    for index, child in enumerate(plan.children)
+                    self._make(child, (*path, index), group, region) for index, child in enumerate(plans)
+                ]
+            case ScopeVertex(calls=calls):
+                group.children = [
+                    self._make(child, (*path, index), group, group.region)
+                    for index, child in enumerate(calls.plans)
                 ]
             case LoopVertex(plan=loop):
                 group.children = [self._make(loop.body, (*path, 0), group, group.region)]
@@ -137,6 +155,10 @@ class Mounted:
                     self._failed.append(vertex)
             case TryPlan() | SagaPlan():
                 vertex = BlockVertex(plan, key, path, parent, region)
+            case ScopePlan():
+                vertex = ScopeVertex(plan, key, path, parent, region)
+                if self.facts.nodes.get(key) is Settled.FAILED:
+                    self._failed.append(vertex)
             case HolePlan():
                 vertex = HoleVertex(plan, key, path, parent, region)
             case _:
@@ -151,7 +173,7 @@ class Mounted:
                 self._begun.append(vertex)
         if parent is not None:
             vertex.caps = parent.caps
-            if isinstance(parent, ParallelVertex) and parent.plan.cap is not None:
+            if isinstance(parent, ParallelVertex) and parent.cap is not None:
                 vertex.caps = (*parent.caps, (parent, vertex))
         if plan.id is not None:
             self._register(vertex)
@@ -193,7 +215,7 @@ class Mounted:
             case Leaf():
                 fact = self.facts.nodes.get(vertex.key)
                 if isinstance(fact, Settled):
-                    vertex.is_settled = fact is not Settled.FAILED or zone.is_ended
+                    vertex.is_settled = fact is not Settled.FAILED or zone.is_ended or is_call(vertex)
                 else:
                     vertex.is_settled = zone.is_fallen and not isinstance(fact, Running)
             case LoopVertex(fact=fact):
@@ -201,10 +223,14 @@ class Mounted:
                 vertex.is_settled = ended or zone.is_fallen
             case BlockVertex():
                 end = self.facts.blocks.get(vertex.key)
-                settled = end is not None and end.has_ended and (zone.is_ended or not end.has_failed)
+                handled = zone.is_ended or is_call(vertex)
+                settled = end is not None and end.has_ended and (handled or not end.has_failed)
                 vertex.is_settled = settled or zone.is_fallen
             case HoleVertex():
                 vertex.is_settled = zone.is_fallen
+            case ScopeVertex():
+                vertex.open = sum(not child.is_settled for child in vertex.children)
+                vertex.is_settled = (vertex.open == 0 and vertex.calls.is_closed) or zone.is_fallen
             case SequenceVertex() | ParallelVertex():
                 vertex.open = sum(not child.is_settled for child in vertex.children)
                 vertex.is_settled = vertex.open == 0 or zone.is_fallen

@@ -20,7 +20,7 @@ from .decision import Cancel, Deadlock, Decision, Execute, Fail, Finish, Judge, 
 from .edges import Doom
 from .facts import Blocked, BlockFact, Due, Facts, Running, Settled
 from .live import Keep, Live
-from .vertex import AnyVertex, HoleVertex, Leaf, LoopVertex, subtree
+from .vertex import AnyVertex, BlockVertex, HoleVertex, Leaf, LoopVertex, ScopeVertex, is_call, subtree
 
 
 class Schedule:
@@ -140,6 +140,48 @@ class Schedule:
         found, self._keep.changed = self._keep.changed, {}
         return found
 
+    # --- Scripts --------------------------------------------------------------------------------
+
+    def extend(self, scope: NodeKey) -> None:
+        """Mount what a script has asked for in a scope since it was last looked at."""
+        if (vertex := self._scope(scope)) is not None:
+            self._live.extend(vertex)
+
+    def close(self, scope: NodeKey) -> None:
+        """A script asks for nothing more in a scope."""
+        if (vertex := self._scope(scope)) is not None:
+            self._live.close(vertex)
+
+    def withdraw(self, call: NodeKey) -> None:
+        """A script does not wait for a call any more, nor does anybody else."""
+        vertex = self._live.mounted.by_id.get(call.node)
+        if not isinstance(vertex, Leaf | BlockVertex) or vertex.key != call or not is_call(vertex):
+            return
+        if not vertex.is_settled:
+            self._live.failing.withdraw(vertex)
+            self._live.work()
+
+    def fail_script(self, scope: NodeKey) -> None:
+        """A script has ended by an error: the region that it stands in unwinds."""
+        self.facts.nodes[scope] = Settled.FAILED
+        if (vertex := self._scope(scope)) is not None:
+            self._live.failing.fail(vertex)
+            self._live.work()
+
+    def take_returned(self) -> list[AnyVertex]:
+        """Calls that have settled since the last call of this; some may be named twice."""
+        found, self._keep.returned = self._keep.returned, []
+        return found
+
+    def take_grown(self) -> list[AnyVertex]:
+        """The tops of what has joined the tree, without `version` having risen, since the last call."""
+        found, self._keep.grown = self._keep.grown, []
+        return found
+
+    def _scope(self, key: NodeKey) -> ScopeVertex | None:
+        vertex = self.vertex(key.node)
+        return vertex if isinstance(vertex, ScopeVertex) and vertex.key == key else None
+
     def refill(self, hole: NodeKey) -> None:
         """What a hole's body was made from has changed: make it anew, and plan again.
 
@@ -155,12 +197,13 @@ class Schedule:
 
     # --- Deciding -------------------------------------------------------------------------------
 
-    def decide(self, now_ms: int, *, may_start: bool = True) -> Decision:
+    def decide(self, now_ms: int, *, may_start: bool = True, may_grow: bool = False) -> Decision:
         """What to do now. Repeat until it is `Wait`, `Finish`, `Fail` or `Deadlock`.
 
         Args:
             now_ms: wall clock, milliseconds since the epoch.
             may_start: False: the run drains: it may end, but nothing begins; what would is `Wait`.
+            may_grow: a script goes on by itself, and may ask for more.
         """
         if (skip := self._settle_known()) is not None:
             return skip
@@ -179,7 +222,7 @@ class Schedule:
         if not may_start:
             return Wait(None, has_running=bool(self._keep.running))
         due = self._live.admission.next_due()
-        if self._keep.running or due is not None:
+        if self._keep.running or due is not None or may_grow or self._keep.returned:
             return Wait(due, has_running=bool(self._keep.running))
         return self._decide_stuck(now_ms)
 
@@ -310,6 +353,12 @@ class Schedule:
     def is_unwinding(self) -> bool:
         """Whether the run itself has failed, or was told to stop: nothing new starts, but last parts."""
         return self._live.region.unwinds
+
+    @property
+    def failed_by(self) -> NodeKey | None:
+        """The failure by which the run unwinds; None: it does not, or because it was told to stop."""
+        cause = self._live.region.cause
+        return cause[1] if cause is not None else None
 
     @property
     def has_last_parts(self) -> bool:

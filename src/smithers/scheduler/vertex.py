@@ -6,7 +6,17 @@ from heapq import heappop, heappush
 from typing import NamedTuple, TypeAlias
 
 from smithers.ids import NodeKey
-from smithers.plan import BlockPlan, Edge, HolePlan, LoopPlan, ParallelPlan, SequencePlan, TaskPlan
+from smithers.plan import (
+    BlockPlan,
+    Calls,
+    Edge,
+    HolePlan,
+    LoopPlan,
+    ParallelPlan,
+    ScopePlan,
+    SequencePlan,
+    TaskPlan,
+)
 
 from .block import parts_of
 from .facts import LoopFact
@@ -190,13 +200,17 @@ class SequenceVertex(Group):
 class ParallelVertex(Group):
     """All children at once; with a cap, at most `cap` of them are in flight."""
 
-    __slots__ = ("in_flight", "is_cancelling", "order", "parked", "plan")
+    __slots__ = ("cancels", "cap", "in_flight", "is_cancelling", "order", "parked", "plan")
+
+    plan: ParallelPlan | ScopePlan
 
     def __init__(
-        self, plan: ParallelPlan, key: NodeKey, path: Path, parent: Group | None, region: Region
+        self, plan: ParallelPlan | ScopePlan, key: NodeKey, path: Path, parent: Group | None, region: Region
     ) -> None:
         super().__init__(key, path, parent, region)
         self.plan = plan
+        self.cap = plan.cap
+        self.cancels = isinstance(plan, ParallelPlan) and plan.cancel_on_failure
         self.is_cancelling = False
         """A failure below it cancels what runs below it, now and later."""
         self.in_flight = 0
@@ -209,7 +223,7 @@ class ParallelVertex(Group):
     @property
     def is_full(self) -> bool:
         """Whether as many children are in flight as may be."""
-        return self.plan.cap is not None and self.in_flight >= self.plan.cap
+        return self.cap is not None and self.in_flight >= self.cap
 
     def park(self, child: Vertex, leaf: Leaf) -> None:
         """Keep a candidate below `child` until there is room."""
@@ -237,6 +251,23 @@ class ParallelVertex(Group):
     def unpark_below(self, child: Vertex) -> list[Leaf]:
         """Take out the candidates below `child`: it is in flight now and needs no slot any more."""
         return self.parked.pop(child.path, [])
+
+
+class ScopeVertex(ParallelVertex):
+    """What a script has asked for in one place: children join while it is open, and fail to their caller."""
+
+    __slots__ = ("calls",)
+
+    def __init__(
+        self, plan: ScopePlan, key: NodeKey, path: Path, parent: Group | None, region: Region
+    ) -> None:
+        super().__init__(plan, key, path, parent, region)
+        self.calls: Calls = plan.calls(key)
+
+
+def is_call(vertex: Vertex) -> bool:
+    """Whether a script waits for it: its failure goes there, and nowhere else."""
+    return isinstance(vertex.parent, ScopeVertex)
 
 
 class LoopVertex(Group):
@@ -301,7 +332,9 @@ class HoleVertex(Group):
         self.open = 1
 
 
-AnyVertex: TypeAlias = Leaf | SequenceVertex | ParallelVertex | LoopVertex | BlockVertex | HoleVertex
+AnyVertex: TypeAlias = (
+    Leaf | SequenceVertex | ParallelVertex | ScopeVertex | LoopVertex | BlockVertex | HoleVertex
+)
 
 
 def subtree(top: AnyVertex) -> list[AnyVertex]:

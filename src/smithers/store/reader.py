@@ -11,6 +11,7 @@ from smithers.clock import Clock
 from smithers.errors import RunAmbiguous, RunNotFound
 from smithers.records import (
     AttemptRow,
+    BlockRow,
     EventRow,
     FrameRow,
     History,
@@ -89,6 +90,11 @@ class SqliteReader:
         """Judged passes of loops."""
         with self._moment():
             return self._facts.passes(run)
+
+    def blocks(self, run: int) -> list[BlockRow]:
+        """What blocks remember, oldest first."""
+        with self._moment():
+            return self._facts.blocks(run)
 
     def frames(self, run: int) -> list[FrameRow]:
         """Frames, oldest first."""

@@ -100,7 +100,7 @@ def test_a_workflow_that_keeps_its_promises_dies_everywhere_and_ends_as_undistur
     )
 
 
-def test_a_script_goes_on_where_it_was_when_its_process_dies(run_workflow: WorkflowRunner) -> None:
+def test_what_an_agent_has_said_is_not_said_again_when_its_process_dies(run_workflow: WorkflowRunner) -> None:
     @workflow(output=Draft)
     def flow(ctx: Context) -> Node:
         verdict = ctx.latest(Review, "review")
@@ -113,6 +113,19 @@ def test_a_script_goes_on_where_it_was_when_its_process_dies(run_workflow: Workf
     assert sampler(run_workflow, 40)(flow).output == Draft(summary="two")
     # The deaths were those of copies: the test sees its own run only.
     assert (coder.calls("draft"), reviewer.calls("review")) == (3, 2)
+
+
+def test_a_script_of_awaits_dies_everywhere_too(run_workflow: WorkflowRunner) -> None:
+    @workflow
+    async def flow(ctx: Context) -> str:
+        plan = await ctx.run(step("plan"))
+        async for _ in ctx.loop("refine", max_iterations=2):
+            plan += await ctx.run(failing("draft", times=1))
+        return plan + "".join(await ctx.gather(step("one"), step("two")))
+
+    runner = sampler(run_workflow, 30)
+    assert runner(flow).output == "plandraftdraftonetwo"
+    assert runner.crashes[0].deaths > 25
 
 
 def test_a_resume_dies_everywhere_too(run_workflow: WorkflowRunner, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from contextvars import Context
 from typing import Any
 
 from smithers.clock import Clock
+from smithers.engine.author_loop import note_begun, note_queued
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
@@ -91,6 +92,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
+        note_queued(context)
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
@@ -124,6 +126,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Task[Any]:
         task = asyncio.Task(coro, loop=self, name=name, context=context)
         self.tasks.append(task)
+        note_begun(task, context)
         return task
 
     def run_in_executor(  # type: ignore[override]

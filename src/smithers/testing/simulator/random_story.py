@@ -31,6 +31,7 @@ from smithers.records import RunState
 from smithers.testing.tape import CutOff
 
 from .ending import Ending
+from .script_story import Heard, Teller
 
 QUICK = RetryPolicy(initial_delay=1.0, max_delay=4.0)
 NEVER = RetryPolicy(retries=0)
@@ -58,15 +59,38 @@ class RandomStory:
     has_blocks: bool = False
     failures: Counter[NodeKey] = field(default_factory=Counter)
     """How often each task has failed so far: the world's memory, not the run's."""
+    heard: list[Heard] = field(default_factory=list)
+    """By each process that the story was told in as a script."""
     _tasks: int = 0
-    _tree: Node | None = None
+    _definition: Definition | None = None
 
     @property
     def definition(self) -> Definition:
-        if self._tree is None:
-            self._tree = self._sequence(2, (0,), loops=())
-        tree = self._tree
-        return Definition("story", lambda ctx: tree, None, None, None)
+        if self._definition is None:
+            self._definition = self._define(self._sequence(2, (0,), loops=()))
+        return self._definition
+
+    def _define(self, tree: Node) -> Definition:
+        # A script would have to catch what a block lets through.
+        if self.has_blocks or self.random.random() < 0.5:
+            return Definition("story", lambda ctx: tree, None, None, None)
+        self.expected["script"] = "told"
+        teller = Teller(tree, self.random, self._hears)
+        return Definition("story", teller.tell, None, None, None, is_script=True, returns=str)
+
+    def _hears(self) -> Heard:
+        self.heard.append([])
+        return self.heard[-1]
+
+    def _out_of_order(self) -> str | None:
+        """How two processes' scripts disagree on the order of what they heard; None: they do not."""
+        longest: Heard = []
+        for heard in self.heard:
+            common = min(len(heard), len(longest))
+            if heard[:common] != longest[:common]:
+                return f"a script heard {heard}, another process' {longest}"
+            longest = max(heard, longest, key=len)
+        return None
 
     @property
     def input(self) -> str:
@@ -88,7 +112,7 @@ class RandomStory:
             return f"the run is {ending.state.word}, not {self.state.word}: {ending.error}"
         outputs = {str(key): body for key, body in ending.outputs.items()}
         expected = {key: f'{{"text":"{text}"}}' for key, text in self.expected.items()}
-        return f"outputs {outputs}, expected {expected}" if outputs != expected else None
+        return f"outputs {outputs}, expected {expected}" if outputs != expected else self._out_of_order()
 
     # --- The tree, and beside it what it comes to ------------------------------------------------------
 

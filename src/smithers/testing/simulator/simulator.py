@@ -12,7 +12,7 @@ from smithers.testing.clock import FakeClock
 from .eye import Eye
 from .process import Connections
 from .random_story import RandomStory
-from .story import Teller
+from .story import Tell
 from .world import Outcome, World
 
 
@@ -23,7 +23,7 @@ class Simulator:
         tell: makes the story of each.
     """
 
-    def __init__(self, tell: Teller = RandomStory) -> None:
+    def __init__(self, tell: Tell = RandomStory) -> None:
         self._tell = tell
         self._connections = Connections()
         self._store = MemoryStore(FakeClock(), connect=self._connections.connect)

@@ -47,5 +47,5 @@ class Story(Protocol):
         ...
 
 
-Teller: TypeAlias = Callable[[Random], Story]
+Tell: TypeAlias = Callable[[Random], Story]
 """Makes the story of a world, from its seed."""

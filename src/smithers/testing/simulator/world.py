@@ -15,7 +15,7 @@ from random import Random
 
 from smithers.engine.handle import Handle
 from smithers.engine.job import Job
-from smithers.engine.message import New, Resume
+from smithers.engine.message import New, Resume, Swap
 from smithers.errors import RunNotFound, SmithersError
 from smithers.ids import NodeKey
 from smithers.records import InboxKind, RunRow, RunState
@@ -26,7 +26,7 @@ from .ending import Ending
 from .eye import Eye
 from .fault import Crash, Kind, Sites, StoreFault
 from .process import Connections, SimulatedProcess
-from .story import Teller
+from .story import Tell
 
 RUN = "r"
 LONGEST_ACTIONS = 20_000
@@ -54,15 +54,18 @@ class Plan:
     """Actions at which another process tries to take the run over."""
     jumps: list[tuple[int, int]]
     """(action, ms): somebody sets the wall clock."""
+    swaps: list[int]
+    """Actions at which whoever drives is given the workflow's code anew."""
 
     @property
     def size(self) -> int:
-        return sum(map(len, (*self.store_faults, self.stops, self.messages, self.rivals, self.jumps)))
+        parts = (self.stops, self.messages, self.rivals, self.jumps, self.swaps)
+        return sum(map(len, (*self.store_faults, *parts)))
 
 
 def plan_of(random: Random) -> Plan:
     """A few things to go wrong; often one, sometimes none."""
-    plan = Plan([], [], [], [], [])
+    plan = Plan([], [], [], [], [], [])
     for _ in range(random.choice((0, 1, 1, 1, 2, 2, 3))):
         what = random.random()
         action = random.randint(1, 60)
@@ -78,6 +81,8 @@ def plan_of(random: Random) -> Plan:
             plan.rivals.append(action)
         else:
             plan.jumps.append((action, random.choice((-3_600_000, 3_600_000, 400 * 86_400_000))))
+    if random.random() < 0.2:
+        plan.swaps = [random.randint(1, 60) for _ in range(random.choice((1, 3, 10)))]
     return plan
 
 
@@ -115,7 +120,7 @@ class World:
         store: MemoryStore,
         connections: Connections,
         eye: Eye,
-        tell: Teller,
+        tell: Tell,
         *,
         is_disturbed: bool = True,
     ) -> None:
@@ -125,7 +130,7 @@ class World:
         self.store = store
         self.connections = connections
         self.eye = eye
-        self.plan = plan_of(self.random) if is_disturbed else Plan([], [], [], [], [])
+        self.plan = plan_of(self.random) if is_disturbed else Plan([], [], [], [], [], [])
         self.story = tell(self.random)
         self.definition = self.story.definition
         self.terms = self.story.terms(self.random)
@@ -237,6 +242,9 @@ class World:
             if action == now:
                 self.say("rival")
                 self._claim_and_resume(self._born())
+        if now in plan.swaps and (driver := self._driver()) is not None:
+            self.say("swap", driver.process.pid)
+            driver.process.engine.post(Swap(driver.handle, self.definition, ("story.py",)))
         for action, jump_ms in plan.jumps:
             if action == now:
                 self.clock.set_wall(self.clock.now_ms() + jump_ms)

@@ -4,7 +4,7 @@
     doom       operations, counted, and the one at which the process dies
     process    what a trial's process does
     child      a copy of this process that may die
-    place      folders that every trial finds as the first one found them
+    place      files that every trial finds as the first one found them
     journal    what a trial's processes leave behind of themselves
     snapshot   a run as it is stored at one moment
     verdict    what must hold; pure

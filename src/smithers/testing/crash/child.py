@@ -54,7 +54,6 @@ def _live(act: Callable[[], object], log: Path) -> None:
     code = 1
     try:
         gc.freeze()  # what the parent would have collected is not ours to finalize
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         _redirect(log)
         act()
         code = 0

@@ -1,72 +1,95 @@
-"""Folders that every trial finds as the first one found them."""
+"""Files that every trial finds as the first one found them."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeAlias
+
+Mark: TypeAlias = tuple[str | int, ...]
+"""Tells an entry from one that was changed: its kind, and what goes with that."""
 
 
 class Place:
-    """Folders, remembered as they were.
+    """Files and folders, remembered as they were.
+
+    Only what has changed is touched, and only what is below them.
 
     Args:
-        folders: need not exist; what is in them now is copied.
-        scratch: where to.
+        kept: need not exist; what is there now is copied.
+        scratch: a folder for the copies.
     """
 
-    def __init__(self, folders: list[Path], scratch: Path) -> None:
-        self._copies = {folder: scratch / str(number) for number, folder in enumerate(folders)}
-        for folder, copy in self._copies.items():
-            if folder.is_dir():
-                shutil.copytree(folder, copy, symlinks=True)
-        self._seen = {folder: _signature(folder) for folder in self._copies}
+    def __init__(self, kept: Iterable[Path], scratch: Path) -> None:
+        self._roots: dict[Path, tuple[Path, dict[Path, Mark]]] = {}
+        for root in dict.fromkeys(kept):
+            copy, marks = scratch / str(len(self._roots)), _marks(root)
+            for path, mark in marks.items():
+                _copy(root / path, copy / path, mark)
+            self._roots[root] = copy, marks
 
     def put_back(self) -> None:
-        """Make the folders what they were."""
-        for folder, copy in self._copies.items():
-            if _signature(folder) == self._seen[folder]:
-                continue
-            if folder.is_dir():
-                for entry in folder.iterdir():  # the folder itself stays: somebody may stand in it
-                    _remove(entry)
-            if copy.is_dir():
-                shutil.copytree(copy, folder, symlinks=True, dirs_exist_ok=True)
-            self._seen[folder] = _signature(folder)
+        """Make them what they were."""
+        for root, (copy, marks) in self._roots.items():
+            found = _marks(root)
+            for path in sorted(found, reverse=True):  # what lies in a folder before the folder
+                if path not in marks or found[path][0] != marks[path][0]:
+                    _remove(root / path, found.pop(path))
+            for path, mark in marks.items():
+                if found.get(path) != mark:
+                    if path in found:
+                        _remove(root / path, mark)
+                    _copy(copy / path, root / path, mark)
+                    marks[path] = _mark(root / path)
 
 
 def files_in(folder: Path | None) -> dict[str, bytes]:
     """Every file below a folder, by its path in it."""
-    if folder is None or not folder.is_dir():
+    if folder is None:
         return {}
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in _files(folder)}
+    files = (path for path, mark in _marks(folder).items() if mark[0] == "file")
+    return {path.as_posix(): (folder / path).read_bytes() for path in files}
 
 
-def _files(folder: Path) -> list[Path]:
-    found = [Path(where, name) for where, _, names in os.walk(folder) for name in names]
-    return sorted(path for path in found if path.is_file())
-
-
-def _signature(folder: Path) -> Mapping[str, tuple[int, int, int]] | None:
-    """Tells a folder that was changed from one that was not; None: it is not there."""
-    if not folder.is_dir():
-        return None
-    found = {}
-    for where, below, names in os.walk(folder):
-        for name in (*below, *names):
-            stat = Path(where, name).lstat()
-            is_folder = name in below
-            found[str(Path(where, name))] = (
-                stat.st_ino if not is_folder else 0,
-                0 if is_folder else stat.st_mtime_ns,
-                0 if is_folder else stat.st_size,
-            )
+def _marks(root: Path) -> dict[Path, Mark]:
+    """All that is at or below a path, folders before what lies in them."""
+    if not os.path.lexists(root):
+        return {}
+    found = {Path(): _mark(root)}
+    if found[Path()][0] == "folder":
+        for where, below, names in os.walk(root):
+            for name in sorted((*below, *names)):
+                path = Path(where, name)
+                found[path.relative_to(root)] = _mark(path)
     return found
 
 
-def _remove(entry: Path) -> None:
-    if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry)
-    else:
-        entry.unlink()
+def _mark(path: Path) -> Mark:
+    seen = path.lstat()
+    if stat.S_ISDIR(seen.st_mode):
+        return ("folder",)
+    if stat.S_ISLNK(seen.st_mode):
+        return ("link", str(path.readlink()))
+    if stat.S_ISREG(seen.st_mode):
+        return ("file", seen.st_ino, seen.st_mtime_ns, seen.st_size)
+    return ("other",)  # a socket or a pipe: whoever made it will know
+
+
+def _copy(source: Path, target: Path, mark: Mark) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if mark[0] == "folder":
+        target.mkdir(exist_ok=True)
+    elif mark[0] == "link":
+        target.symlink_to(str(mark[1]))
+    elif mark[0] == "file":
+        shutil.copy2(source, target)
+
+
+def _remove(path: Path, mark: Mark) -> None:
+    if mark[0] == "folder":
+        shutil.rmtree(path)
+    elif mark[0] != "other":
+        path.unlink()

@@ -57,11 +57,11 @@ class Crashes:
         self._look = scratch / "look"
         for name in _NEEDED:
             import_module(name)
-        open_store(
-            asked.store, clock=SystemClock()
-        )  # made once: to make it is no part of the workflow's life
-        kept = [asked.store.parent, *folders]
-        self._place = Place(kept if files is None or files in kept else [*kept, files], scratch / "kept")
+        store = asked.store
+        open_store(store, clock=SystemClock())  # made once: that is no part of the workflow's own life
+        parts = (store, *(store.with_name(f"{store.name}{ending}") for ending in ("-wal", "-shm")))
+        kept = [*parts, store.parent / "blobs", *folders, *([] if files is None else [files])]
+        self._place = Place(kept, scratch / "kept")
         self._before = take(asked.store, asked.run_id, self._look)
         """The run as the test has left it, if it did."""
 

@@ -49,7 +49,7 @@ SELECT r.name AS run,
        strftime('%Y-%m-%dT%H:%M:%fZ', r.started_ms / 1000.0, 'unixepoch') AS started_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', r.ended_ms / 1000.0, 'unixepoch') AS ended_at,
        r.ended_ms - r.created_ms AS took_ms,
-       (SELECT count(*) FROM smithers_nodes e WHERE e.run = r.id AND e.state = 3 AND NOT EXISTS (
+       (SELECT count(*) FROM smithers_nodes e WHERE e.run = r.id AND e.state = 3 AND e.attempt > 0 AND NOT EXISTS (
             SELECT 1 FROM smithers_attempts x
             WHERE x.run = e.run AND x.node = e.node AND x.scope = e.scope AND x.iteration = e.iteration
               AND x.generation > e.generation
@@ -58,7 +58,7 @@ SELECT r.name AS run,
             WHERE x.run = e.run AND x.node = e.node AND x.scope = e.scope AND x.iteration = e.iteration
               AND x.generation > e.generation
        )) AS finished,
-       (SELECT count(*) FROM smithers_nodes e WHERE e.run = r.id AND e.state = 4 AND NOT EXISTS (
+       (SELECT count(*) FROM smithers_nodes e WHERE e.run = r.id AND e.state = 4 AND e.attempt > 0 AND NOT EXISTS (
             SELECT 1 FROM smithers_attempts x
             WHERE x.run = e.run AND x.node = e.node AND x.scope = e.scope AND x.iteration = e.iteration
               AND x.generation > e.generation
@@ -157,7 +157,8 @@ JOIN smithers_runs r ON r.id = e.run
 JOIN smithers_names n ON n.id = e.node
 JOIN smithers_names s ON s.id = e.scope
 JOIN smithers_frames f ON f.run = e.run AND f.frame = e.frame
-WHERE NOT EXISTS (
+WHERE e.state NOT IN (3, 4) -- a script: it makes no attempts, and is no task
+AND NOT EXISTS (
     SELECT 1 FROM smithers_attempts b
     WHERE b.run = e.run AND b.node = e.node AND b.scope = e.scope AND b.iteration = e.iteration
       AND b.generation >= e.generation

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from smithers.errors import SmithersError as SmithersError
     from smithers.errors import TaskFailed as TaskFailed
     from smithers.nodes import Branch as Branch
+    from smithers.nodes import Cache as Cache
     from smithers.nodes import Caught as Caught
     from smithers.nodes import Loop as Loop
     from smithers.nodes import Node as Node
@@ -49,6 +50,7 @@ _HOMES = {
     "AgentReply": "smithers.ports",
     "AgentRequest": "smithers.ports",
     "Branch": "smithers.nodes",
+    "Cache": "smithers.nodes",
     "Caught": "smithers.nodes",
     "Context": "smithers.context",
     "Current": "smithers.context",
@@ -80,6 +82,7 @@ __all__ = [
     "AgentReply",
     "AgentRequest",
     "Branch",
+    "Cache",
     "Caught",
     "Context",
     "Current",

@@ -400,7 +400,17 @@ class Workflow(Generic[In, Out]):
             with closing(host.store.reader()) as reader:
                 return reader.table(name)
 
-        return Terms(self.source(host.project), limit, host.project, agents, linger_ms, find_table, strict)
+        return Terms(
+            self.source(host.project),
+            limit,
+            host.project,
+            agents,
+            linger_ms,
+            find_table,
+            strict,
+            cache=None if rehearse else host.cache,
+            is_leaving=host.ends_process,
+        )
 
     def result(self, end: RunEnd) -> RunResult[Out]:
         """A run's end as its caller sees it."""

@@ -341,6 +341,13 @@ class InvalidOutput(TaskError):
     default_hint = "return the model, or anything it validates"
 
 
+class CacheByFailed(TaskError):
+    """`by` of a task's cache raised, or returned what JSON cannot hold."""
+
+    code = "CACHE_BY"
+    default_hint = "return JSON from by=: text, numbers, lists, mappings, or what a read of ctx gives"
+
+
 class RowsRefused(InvalidOutput):
     """A table of the user's does not take an output; nothing of the frame was stored.
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from smithers.records import (
         AttemptRow,
         BlockRow,
+        CachePlace,
+        CacheRow,
         EventRow,
         FrameRow,
         FrameWrite,
@@ -432,6 +434,20 @@ class Reader(Protocol):
         """What the database has under this name: a user's own table, or anything else."""
         ...
 
+    def cached(self, place: CachePlace, mark: bytes | None = None) -> list[CacheRow]:
+        """The newest entries of a task in the cache, newest first; those under one key, if it is given."""
+        ...
+
+    def cached_value(self, place: CachePlace, row: CacheRow) -> str | None:
+        """The JSON text that an entry stands for; None: the entry is gone, or its value is."""
+        ...
+
+    def cache_entries(
+        self, workflow: str | None = None, node: str | None = None, limit: int | None = None
+    ) -> list[CacheRow]:
+        """Entries of the cache, newest first."""
+        ...
+
     def history(self, run: int) -> History:
         """All that a look at a run's next resume needs, as of one moment."""
         ...
@@ -450,6 +466,10 @@ class Outsider(Protocol):
 
     def post(self, run: int, kind: InboxKind, by: str, data: str | None = None) -> int:
         """Leave a message for the owner; returns its id."""
+        ...
+
+    def clear_cache(self, workflow: str | None = None, node: str | None = None) -> int:
+        """Forget entries of the cache, of one workflow or task or of all; returns how many."""
         ...
 
     def close(self) -> None: ...

@@ -158,7 +158,8 @@ class PlainDisplay:
                     self._started_ms[event.key] = event.at_ms
                 return f"attempt {event.attempt}" if event.attempt > 1 else ""
             case EventType.NODE_FINISHED:
-                return self._took(event)
+                took = self._took(event)
+                return "from the cache" if data.get("cached") else took
             case EventType.NODE_FAILED:
                 return f"failed: {_short(data.get('message'))}"
             case EventType.NODE_RETRYING:

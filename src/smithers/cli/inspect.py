@@ -128,7 +128,7 @@ def _add_task(table: Table, view: NodeView, run: RunRow, now_ms: int) -> None:
         "interrupted" if is_cut_off else view.state.word,
         str(view.tries) if view.tries else "",
         "" if took is None else moment.span(took),
-        view.agent or "",
+        "(cached)" if view.last is not None and view.last.is_cached else view.agent or "",
         below=[f"    {indent}{text}" for text in below],
     )
 

@@ -151,7 +151,8 @@ class Progress:
                 leaf.due_ms = leaf.message = None
                 self._tree.move(leaf, Standing.RUNNING)
             case EventType.NODE_FINISHED:
-                leaf.message, leaf.ended_ms = None, event.at_ms
+                is_cached = event.data is not None and "cached" in data_of(event)
+                leaf.message, leaf.ended_ms = "cached" if is_cached else None, event.at_ms
                 self._tree.move(leaf, Standing.FINISHED)
             case EventType.NODE_FAILED:
                 leaf.message, leaf.ended_ms = first_line(data_of(event).get("message")), event.at_ms

@@ -59,6 +59,8 @@ def _print(answer: Explanation, project: Project) -> None:
             if error.get(name):
                 text = next_step.for_run(str(error[name]), answer.run)
                 _print_text(f"{name}: {text}", width, indent="    ")
+    if answer.cache:
+        _print_text(f"- cache {answer.cache}", width, indent="  ")
     for line in answer.attempts:
         _print_text(f"- {line}", width, indent="  ")
     for command in answer.commands:

@@ -29,8 +29,8 @@ T = TypeVar("T")
 class Context(Calls, Generic[Input]):
     """A handle on a run's state, not a copy of it.
 
-    In a render it reads the state at the start of the frame. In `prompt`, `run`, `value`, `skip_if` and
-    `until` it reads the state at the start of that task's attempt, in that task's pass.
+    In a render it reads the state at the start of the frame. In `prompt`, `run`, `value`, `skip_if`, `until`
+    and the `by` of a cache it reads the state at the start of that task's attempt, in that task's pass.
 
     A read names a task, `(Model, "id")`, or a model and an id. The name of an output may stand for its model:
     what is read is the model that `@workflow(outputs=…)` registers under it, else a JSON object.
@@ -50,11 +50,13 @@ class Context(Calls, Generic[Input]):
     @property
     def input(self) -> Input:
         """The run's input, built anew per read."""
+        self._view.note_of_attempt("input")
         found: Input = self._state.input
         return found
 
     @property
     def run_id(self) -> str:
+        self._view.note_of_attempt("run_id")
         return self._state.run_id
 
     @property
@@ -65,6 +67,7 @@ class Context(Calls, Generic[Input]):
         if at is None:
             view.note("loop", "")
             return self._state.only_loop_pass
+        view.note_of_attempt("iteration")
         return at.passes[-1] if at.passes else 0
 
     @overload

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 Subject: TypeAlias = tuple[str, str]
 """What a read depends on: `("node", id)`, `("model", name)`, `("state", id)`; `("loop", id)`: which
-pass it is in, and `("loop", "")`: the only one's."""
+pass it is in, and `("loop", "")`: the only one's; of an attempt also `("given", name)`: its run's input or
+id, or the pass that it stands in."""
 
 
 class Standing(NamedTuple):
@@ -88,6 +89,14 @@ class View:
         """Record that a subject was read."""
         if self.reads is not None:
             self.reads.add((kind, name))
+
+    def note_of_attempt(self, name: str) -> None:
+        """The same of what stands fast while a run goes on, and differs between runs or passes.
+
+        No render needs it: it does not move under a tree.
+        """
+        if self.seq is not None:
+            self.note("given", name)
 
     def newest(self, node: str) -> OutputText | None:
         """The node's row in this pass: the current pass of each loop that reader and node share.

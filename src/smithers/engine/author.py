@@ -17,7 +17,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any
 
-from smithers.context import Current, Fields, View, ambient, decode, model_of, running_as
+from smithers.context import Fields, View, decode, model_of
 from smithers.errors import (
     AgentAuth,
     AgentMissing,
@@ -32,6 +32,7 @@ from smithers.process import GRACE_S, Attempt, AttemptProcesses, Processes
 from smithers.workers import Workers, is_async, on_thread
 
 from .author_loop import BLOCKER, AuthorLoop, name_blocker
+from .cache import look_up, note_seen
 from .encode import encode_output
 from .failure import classify, describe
 from .job import Done, Failed, Job, NotYet, Outcome, Stopped
@@ -44,6 +45,9 @@ CORRECTIONS = 3
 
 _enders = Workers("smithers-end")
 """Where the event loops wait for programs to end."""
+
+_lookers = Workers("smithers-cache")
+"""Where they wait for the cache."""
 
 _claiming = threading.Lock()
 """Held while a loop takes a job, so that two never run the same one."""
@@ -165,14 +169,19 @@ class Author:
         if job.is_cancelled:
             job.report(job, Stopped())  # before a line of it has run: its attempt is stored as ended
             return
+        job.tell_begun()
         context = contextvars.Context()
         try:
-            value = context.run(_call_in, job)
-            if inspect.isawaitable(value):
-                # It reports by itself: nobody waits here, which in a simulation would be for ever.
-                asyncio.run_coroutine_threadsafe(_await(value, job), self._a_loop())
-                return
-            outcome: Outcome = Done(context.run(encode_output, job.task, job.model, value))
+            body = look_up(job) if job.caching is not None else None
+            if body is None:
+                value = context.run(_call_in, job)
+                if inspect.isawaitable(value):
+                    # It reports by itself: nobody waits here, which in a simulation would be for ever.
+                    asyncio.run_coroutine_threadsafe(_await(value, job), self._a_loop())
+                    return
+                body = context.run(encode_output, job.task, job.model, value)
+                note_seen(job)
+            outcome: Outcome = Done(body)
         except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
             outcome = outcome_of(job, error)
         job.report(job, outcome)
@@ -234,19 +243,10 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
             job.report(job, Stopped())  # the cancel itself is still on its way to this loop
             return
         job.is_begun = True
+    job.tell_begun()
     try:
-        _begin(job)
-        match job.task.mode:
-            case "run":
-                value = await _function(job)(*arguments(job))
-                outcome: Outcome = Done(encode_output(job.task, job.model, value))
-            case "value":
-                made = job.task.value
-                outcome = Done(
-                    encode_output(job.task, job.model, made(*arguments(job)) if callable(made) else made)
-                )
-            case _:
-                outcome = await _call_agents(job)
+        job.enter()
+        outcome = await _outcome(job)
     except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
         outcome = outcome_of(job, error)
     if job.processes is not None:
@@ -259,34 +259,41 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
     job.report(job, outcome)
 
 
+async def _outcome(job: Job) -> Outcome:
+    """What the task comes to: found in the cache, or made."""
+    if job.task.mode == "agent":
+        return await _call_agents(job)
+    body = await on_thread(_lookers, partial(look_up, job)) if job.caching is not None else None
+    if body is not None:
+        return Done(body)
+    if job.task.mode == "run":
+        value = await _function(job)(*arguments(job))
+    else:
+        made = job.task.value
+        value = made(*arguments(job)) if callable(made) else made
+    body = encode_output(job.task, job.model, value)
+    note_seen(job)
+    return Done(body)
+
+
 def _function(job: Job) -> Callable[..., Any]:
     if job.task.run is None:
         raise BugError(f"{job} has no function")
     return job.task.run
 
 
-def _begin(job: Job) -> None:
-    if job.begun is not None:
-        job.begun(job)
-    _enter(job)
-
-
-def _enter(job: Job) -> None:
-    """Make `ctx` and `current()` mean this attempt, in this context."""
-    ambient.set(job.view)
-    running_as.set(Current(job.ctx, job.key, job.attempt, job.last_heartbeat, partial(job.beat, job)))
-
-
 def _call_in(job: Job) -> Any:
-    _begin(job)
+    job.enter()
     return _function(job)(*arguments(job))
 
 
 async def _await(value: Any, job: Job) -> None:
     """On the author's loop: the rest of a function that turned out to be one to await."""
     try:
-        _enter(job)
-        outcome: Outcome = Done(encode_output(job.task, job.model, await value))
+        job.enter()
+        body = encode_output(job.task, job.model, await value)
+        note_seen(job)
+        outcome: Outcome = Done(body)
     except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
         outcome = outcome_of(job, error)
     job.report(job, outcome)
@@ -318,6 +325,10 @@ async def _call_agents(job: Job) -> Outcome:
     """Call the first agent of the chain that can be used."""
     prompt = prompt_text(job)
     mark = prompt_mark(prompt)
+    if job.caching is not None:
+        body = await on_thread(_lookers, partial(look_up, job, prompt))
+        if body is not None:
+            return Done(body, None, mark)
     unusable: SmithersError | None = None
     for agent in job.chain:
         try:

@@ -68,7 +68,7 @@ class Comparison:
         task: Task[Any] = leaf.plan.payload
         if (fault := self._unfit(task, self._outputs.get(leaf.key))) is not None:
             return Finding("unfit", fault)
-        if leaf.zone.is_closed or not leaf.is_mounted:
+        if leaf.zone.is_closed or self._now.has_left(leaf):
             return Finding("same", EARLIER)
         row = self._made.get((leaf.key, self._history.stored.generations.get(leaf.key, 0)))
         if row is None or row.fingerprint is None:

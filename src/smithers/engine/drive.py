@@ -193,6 +193,7 @@ class Drive:
         self._first_event = EventType.RUN_RESUMED
         again = tuple(again)
         self._reopened = [(key, self.memory.reopen(key)) for key in again]
+        self.memory.asked.update(again)
         self._open_script(stored)
         self._rerun = tuple(again) if self.definition.is_script else ()
         self._rechecking = Rechecking(marks or {}, (*self._rerun, *pending_rerun(stored)), self._mark_now)
@@ -266,6 +267,7 @@ class Drive:
         fresh._settling.jobs.update(jobs)
         fresh._settling.lingering.update(self._settling.lingering)
         fresh._settling.refused.update(self._settling.refused)
+        fresh._settling.returned.update(self._settling.returned)
         fresh.to_start = [job for job in self.to_start if jobs.get(job.key) is job]
         fresh.to_cancel = [job for job in self.to_cancel if jobs.get(job.key) is job]
 
@@ -338,7 +340,7 @@ class Drive:
             if self._first_event is EventType.RUN_RESUMED:
                 draft.write.run_change = RunChange(RunState.RUNNING)
         for key, generation in self._reopened:
-            draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
+            draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation, "asked": True})
         if self._rerun:
             # Stored: whoever goes on with it after a crash has to know what it was about.
             draft.write.blocks.append(BlockMove(SCRIPT_KEY, None, 0, again=self._rerun))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -49,6 +49,43 @@ def fingerprint(task: Task[Any], agents: Sequence[Agent], model: type[Any] | Non
     except Exception:  # noqa: BLE001
         # `Unknown`, and whatever the properties and serializers of captured objects raise: that says nothing
         # about the task and must not stop it. None is stored, and shown as unknown.
+        return None
+    return walk.digest()
+
+
+def code_mark(task: Task[Any]) -> bytes | None:
+    """Hash of what `run` or `value` is written as; None: it cannot be said."""
+    return _mark(lambda walk: walk.called(task.run if task.mode == "run" else task.value))
+
+
+def chain_mark(agents: Sequence[Agent]) -> bytes | None:
+    """Hash of who answers: all agents of a chain, in order; None: it cannot be said.
+
+    Closer than `fingerprint`, where doubt keeps what is there: an agent that does not say what it is counts
+    as all that it holds.
+    """
+
+    def add(walk: Walk) -> None:
+        for agent in agents:
+            _add_agent(walk, agent)
+            if not isinstance(agent, CallableAgent) and not isinstance(
+                getattr(agent, "identity", None), Mapping
+            ):
+                walk.value(agent)
+
+    return _mark(add)
+
+
+def shape_mark(task: Task[Any], model: type[Any] | None) -> bytes | None:
+    """Hash of what the output looks like: mode, name and schema; None: it cannot be said."""
+    return _mark(lambda walk: walk.add(_shape(task, task.model if task.model is not None else model)))
+
+
+def _mark(write: Callable[[Walk], None]) -> bytes | None:
+    walk = Walk()
+    try:
+        write(walk)
+    except Exception:  # noqa: BLE001 - as in `fingerprint`
         return None
     return walk.digest()
 

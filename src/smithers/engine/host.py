@@ -22,6 +22,7 @@ from smithers.process import Processes, ProcessSpawner, reap_dead, reap_run
 from smithers.records import Owner, RunFilter, RunRow, RunState
 from smithers.store import Durability, Store, open_store, project_root
 
+from .cache_reader import CacheReader
 from .lease import LEASE_MS
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Host:
         clock: Clock | None = None,
         random: Random | None = None,
         spawner: Spawner | None = None,
+        ends_process: bool = False,
         store: Store | None = None,
         begun: Callable[[Job], None] | None = None,
     ) -> None:
@@ -67,6 +69,8 @@ class Host:
         self.spawner = spawner
         self.store: Store = store or open_store(path, durability=durability, clock=self.clock)
         self._begun = begun
+        self.ends_process = ends_process
+        """The process ends when its runs have left it."""
         self.project = project_root(self.store.path)
         # Runs are started from many threads: there must be one owner, and one engine, all the same.
         self._lock = threading.RLock()
@@ -74,6 +78,7 @@ class Host:
         self._owner: Owner | None = None
         self._engine: Engine | None = None
         self._processes: Processes | None = None
+        self._cache: CacheReader | None = None
 
     def _register(self) -> tuple[SqliteLeases, Owner]:
         with self._lock:
@@ -92,6 +97,14 @@ class Host:
             if self._processes is None:
                 self._processes = Processes(self.spawner or ProcessSpawner(), self.store.ledger)
             return self._processes
+
+    @property
+    def cache(self) -> CacheReader:
+        """What tasks of this process look into."""
+        with self._lock:
+            if self._cache is None:
+                self._cache = CacheReader(self.store.reader, self.clock.now_ms)
+            return self._cache
 
     def keep_durability(self, row: RunRow) -> None:
         """Commit as the run was started to commit; before the engine is first asked for."""
@@ -152,7 +165,9 @@ class Host:
             self._leases.close()
         if self._processes is not None:
             self._processes.close()
-        self._engine = self._leases = self._owner = self._processes = None
+        if self._cache is not None:
+            self._cache.close()
+        self._engine = self._leases = self._owner = self._processes = self._cache = None
 
 
 def find_resumable(store: Store, run_id: str | None, source: str | None) -> RunRow:

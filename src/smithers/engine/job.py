@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from smithers.context import Context, View
+from smithers.context import Context, Current, View, ambient, running_as
 from smithers.ids import NodeKey
 from smithers.nodes import Task
 from smithers.ports import Agent
 from smithers.process import AttemptProcesses
 from smithers.records import FailureClass
+
+from .cache import Caching
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,20 @@ class Job:
 
     processes: AttemptProcesses | None = None
     """What it may start programs with; set when it is dispatched."""
+    caching: Caching | None = None
+    """The cache, for a task that has one; written from the author's side until the attempt is reported."""
+
+    def tell_begun(self) -> None:
+        """Tell whoever wants to know that a line of its code is about to run."""
+        if self.begun is not None:
+            self.begun(self)
+
+    def enter(self) -> None:
+        """Make `ctx` and `current()` mean this attempt, in this context."""
+        ambient.set(self.view)
+        running_as.set(
+            Current(self.ctx, self.key, self.attempt, self.last_heartbeat, partial(self.beat, self))
+        )
 
     @property
     def can_be_ended(self) -> bool:

@@ -56,6 +56,8 @@ class Memory:
         self.schedule: Schedule | None = None
         self.logs: dict[NodeKey, AttemptLog] = {}
         self.generations: dict[NodeKey, int] = {}
+        self.asked: set[NodeKey] = set()
+        """Nodes that somebody has asked to execute again, and that have not finished since."""
         self.reasons: dict[NodeKey, str] = {}
         self.frames: dict[NodeKey, int] = {}
         """In which frame each node settled, and each block ended."""
@@ -174,6 +176,7 @@ class Memory:
         self.seq, self.frame = stored.run.seq, stored.run.frame
         self.workflow = stored.run.workflow
         self.generations = dict(stored.generations)
+        self.asked = set(stored.asked)
         for node in stored.nodes:
             self.facts.nodes[node.key] = _settled(node)
             self.frames[node.key] = node.frame

@@ -53,6 +53,7 @@ class Prospect:
         self.planning = drive.foresee(stored.last_ms, player, self._meet_all)
         self.schedule = self.planning.schedule
         self._meet_all(self.planning)
+        self.is_script = definition.is_script
         self.goes_on = drive.script_goes_on
         """It is a script, which has more to ask for than is known yet."""
         self._version = self.schedule.version
@@ -100,6 +101,10 @@ class Prospect:
         """Whether the first frame leaves bodies unmade, because they are not reached in it."""
         below = self.schedule.below(self.schedule.root)
         return any(isinstance(vertex, HoleVertex) and not vertex.children for vertex in below)
+
+    def has_left(self, leaf: Leaf) -> bool:
+        """Whether a script has been through the pass that a task stands in, and is in a later one."""
+        return self.is_script and not leaf.is_mounted
 
     def reads_of(self, unit: NodeKey | None) -> set[Subject]:
         """What the render of a body, or of all, has read."""

@@ -179,6 +179,8 @@ class _Planner:
             return PlannedNode(key, "run", self._why_run(key, row, leaf))
         if key in self._again and self._then.schedule.vertex(key.node) is None:
             return PlannedNode(key, "run", self._again[key])
+        if row is None and self._then.goes_on and key not in self._then.skips and not leaf.region.is_stopped:
+            return PlannedNode(key, "run", "when the script has left the block that it ends")
         if row is None or key in self._again:
             return PlannedNode(key, "blocked", self._why_blocked(key, row))
         if key not in self._now.leaves:

@@ -15,6 +15,8 @@ from smithers.records import (
     AttemptState,
     EventType,
     FailureClass,
+    Lookup,
+    LookupRow,
     NodeState,
     OutputRow,
     UserRow,
@@ -56,6 +58,9 @@ class Settling:
         self.refused: dict[tuple[NodeKey, int], str] = {}
         """What tables of the user's have against results, by attempt: these have failed."""
 
+        self.returned: dict[NodeKey, Lookup] = {}
+        """What newest attempts had found in the cache, and were refused by a table of the user's."""
+
     def apply(self, draft: Draft, job: Job, outcome: Outcome, *, is_stopping: bool) -> None:
         """Record how an attempt ended. A result that comes late, or twice, changes nothing.
 
@@ -72,7 +77,15 @@ class Settling:
             # It ended after its time: what it says does not count, but it does not run any more either.
             outcome = replace(job.timed_out, is_running=False)
         del self.jobs[job.key]
-        if isinstance(outcome, Done) and (refusal := self.refused.get((job.key, job.attempt))) is not None:
+        self.returned.pop(job.key, None)
+        refusal = self.refused.get((job.key, job.attempt)) if isinstance(outcome, Done) else None
+        lookup = job.caching.lookup if job.caching is not None else None
+        if refusal is not None and lookup is not None and lookup.is_hit:
+            self._return(draft, job, lookup, refusal)
+            return
+        if lookup is not None:
+            draft.write.lookups.append(LookupRow(job.key, job.generation, job.attempt, lookup))
+        if isinstance(outcome, Done) and refusal is not None:
             error = RowsRefused(f"Task {job.key.node}: {refusal}", {}, place=job.task.place)
             outcome = Failed(FailureClass.BAD_OUTPUT, error.payload(), outcome.agent, outcome.prompt)
         match outcome:
@@ -90,7 +103,7 @@ class Settling:
     def _finish(self, draft: Draft, job: Job, done: Done) -> None:
         key, model = job.key, job.task.model_name
         reads = _reads_of(job)
-        seq = draft.event(EventType.NODE_FINISHED, key, job.attempt, {"reads": reads} if reads else None)
+        seq = draft.event(EventType.NODE_FINISHED, key, job.attempt, _told(job, reads))
         draft.end_attempt(
             key, job.attempt, AttemptState.FINISHED, counted=True, prompt=done.prompt, agent=done.agent
         )
@@ -103,10 +116,13 @@ class Settling:
         if has_table:
             loops = len(job.view.at.loops) if job.view.at is not None else 0
             draft.write.user_rows.append(UserRow(model, key, loops, done.body))
+        if job.caching is not None and job.caching.entry is not None:
+            draft.write.cached.append(job.caching.entry._replace(reads=tuple(reads)))
         self._memory.add_output(OutputText(key, seq, model, done.body), job.generation)
         if job.view.at is not None:
             self._memory.note_loops(key.node, job.view.at.loops)
         self._memory.logs.pop(key, None)
+        self._memory.asked.discard(key)
         self._planning.settle(key, Settled.FINISHED, model)
 
     def _fail(self, draft: Draft, job: Job, failed: Failed) -> None:
@@ -165,7 +181,7 @@ class Settling:
         """A callable read what is not there yet: the attempt does not count, the task waits for it."""
         schedule = self._memory.schedule
         source = schedule.vertex(target) if schedule is not None else None
-        if isinstance(source, Leaf) and source.is_settled:
+        if isinstance(source, Leaf) and source.is_settled and not self._has_come(job, target):
             error = MissingOutput(
                 f"{job.key.node} reads {target}, which has settled without an output", place=job.task.place
             )
@@ -174,6 +190,24 @@ class Settling:
         draft.end_attempt(job.key, job.attempt, AttemptState.CANCELLED)
         draft.event(EventType.NODE_BLOCKED, job.key, job.attempt, {"waits_for": target})
         self._planning.settle(job.key, Blocked(target))
+
+    def _has_come(self, job: Job, target: str) -> bool:
+        """Whether an output has been stored since an attempt began: its next one sees it."""
+        rows = self._memory.rows.of(target).values()
+        return any(row.seq > (job.view.seq or 0) for row in rows)
+
+    def _return(self, draft: Draft, job: Job, lookup: Lookup, refusal: str) -> None:
+        """A table of the user's does not take the output that the cache had: the task is executed after all.
+
+        Nothing was executed, so there is no failure to count.
+        """
+        found = lookup._replace(verdict="refused", detail=refusal)
+        draft.write.lookups.append(LookupRow(job.key, job.generation, job.attempt, found))
+        draft.end_attempt(job.key, job.attempt, AttemptState.CANCELLED)
+        data = {"code": RowsRefused.code, "message": refusal, "cached": lookup.run, "delay_ms": 0}
+        draft.event(EventType.NODE_RETRYING, job.key, job.attempt, data)
+        self.returned[job.key] = found
+        self._planning.settle(job.key, Due(draft.now_ms))
 
     def _stop(self, draft: Draft, job: Job, is_stopping: bool) -> None:
         draft.end_attempt(job.key, job.attempt, AttemptState.CANCELLED)
@@ -213,12 +247,25 @@ class Settling:
 def _reads_of(job: Job) -> list[str]:
     """What an attempt has read beside what it was given: ids of nodes, `*` and the name of a model.
 
-    Whoever executes one of these again has to know.
+    Whoever executes one of these again has to know. Where the output was found in the cache, it is what the
+    attempt had read that made it.
     """
-    if not job.view.reads:
+    caching, reads = job.caching, job.view.reads
+    if not reads and caching is None:
         return []
+    found = set(caching.reads) if caching is not None else set[str]()
+    before = caching.before if caching is not None else ()
     given = {job.key.node, *(edge.target for edge in job.task.edges)}
     # A copy in one step: a thread that the function has left behind may still read.
-    read = tuple(job.view.reads)
+    read = (*(reads or ()), *before)
     nodes = {name for kind, name in read if kind in ("node", "state") and name not in given}
-    return sorted(nodes | {f"*{name}" for kind, name in read if kind == "model"})
+    return sorted(found | nodes | {f"*{name}" for kind, name in read if kind == "model"})
+
+
+def _told(job: Job, reads: list[str]) -> dict[str, Any] | None:
+    """What the event of a finished attempt says."""
+    data: dict[str, Any] = {"reads": reads} if reads else {}
+    lookup = job.caching.lookup if job.caching is not None else None
+    if lookup is not None and lookup.is_hit:
+        data["cached"] = lookup.run
+    return data or None

@@ -8,11 +8,13 @@ from smithers.context import Context, View, model_of
 from smithers.errors import BugError, InvalidNode, MissingOutput, SmithersError
 from smithers.ids import NodeKey
 from smithers.nodes import Task
-from smithers.records import AttemptStart, EventType, Wakeup
+from smithers.ports import Agent
+from smithers.records import AttemptStart, EventType, Lookup, Wakeup
 from smithers.scheduler import Blocked, Settled
 from smithers.scheduler.retry import rung
 from smithers.scheduler.vertex import Leaf
 
+from .cache import Caching
 from .definition import Definition
 from .draft import Draft
 from .encode import encode_output
@@ -109,9 +111,21 @@ class Starting:
             project=self._terms.project,
             report=self._wires.report,
             beat=self._wires.beat,
+            caching=self._caching(key, task, agents) if task.cache is not None else None,
         )
         self._settling.jobs[key] = job
         return job
+
+    def _caching(self, key: NodeKey, task: Task[Any], agents: tuple[Agent, ...]) -> Caching | None:
+        reader, memory = self._terms.cache, self._memory
+        if reader is None or task.cache is None:
+            return None
+        caching = Caching(reader, task.cache, agents, memory.workflow)
+        if key in memory.asked:
+            caching.unread = Lookup("rerun")
+        else:
+            caching.unread = self._settling.returned.get(key)
+        return caching
 
     def _skip_asked(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
         """Whether `skip_if` settled the task, or made it wait."""

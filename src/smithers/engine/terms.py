@@ -12,6 +12,7 @@ from smithers.nodes import Task
 from smithers.ports import Agent
 from smithers.records import RunState, Wakeup
 
+from .cache_reader import CacheReader
 from .job import Job, Outcome
 from .table import FindTable
 
@@ -31,6 +32,8 @@ class Terms:
     """Looks for a table of the user's in the run's database; None: there is none to look at."""
     strict: bool = False
     """Every render is made twice, and must give the same."""
+    cache: CacheReader | None = None
+    """What tasks with a cache look into; None: they neither look nor store, as in a rehearsal."""
     is_leaving: bool = False
     """The process ends when the run leaves it: a script is dropped then, and no line of it runs any more."""
 

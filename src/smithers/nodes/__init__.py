@@ -7,6 +7,7 @@ from .boundary import Saga as Saga
 from .boundary import SagaStep as SagaStep
 from .boundary import TryCatchFinally as TryCatchFinally
 from .branch import Branch as Branch
+from .cache import Cache as Cache
 from .importable import Reference as Reference
 from .importable import reference as reference
 from .loop import Loop as Loop
@@ -34,6 +35,7 @@ __all__ = [
     "AgentLike",
     "Bodies",
     "Branch",
+    "Cache",
     "Caught",
     "Child",
     "Loop",

@@ -13,6 +13,7 @@ from smithers.errors import InvalidNode, MissingOutputModel, Place
 from smithers.ids import check_node_id
 from smithers.plan import Edge, PlanNode, TaskPlan
 
+from .cache import Cache, check_cache
 from .importable import check_importable
 from .node import Lowering, Node, here
 from .option import MISSING, AgentLike, AnyCallable, Missing, PromptLike, TaskOptions
@@ -55,6 +56,7 @@ class Task(Node, Generic[T_co]):
 
     __slots__ = (
         "agents",
+        "cache",
         "continue_on_fail",
         "dep_names",
         "deps",
@@ -314,6 +316,7 @@ class Task(Node, Generic[T_co]):
         self.timeout_ms: int | None = None
         self.heartbeat_timeout_ms: int | None = None
         self.run_in: Literal["process"] | None = options.get("run_in")
+        self.cache: Cache | None = options.get("cache")
         if options:
             self._take_options(options)
         if output is None and run is not None:
@@ -330,6 +333,7 @@ class Task(Node, Generic[T_co]):
             raise InvalidNode(f"Task {self.id} does not take {', '.join(sorted(unknown))}", place=self.place)
         if self.retries is not MISSING:
             check_retries(self.retries, self.place)
+        check_cache(self.cache, self.mode, self.value, self.id, self.place)
         if options.get("no_retry"):
             self.retries = 0
         if "timeout" in options:

@@ -143,7 +143,13 @@ def _as_of(row: AttemptRow, frame: int) -> AttemptRow:
     if row.to_frame is not None and row.to_frame <= frame:
         return row
     return row._replace(
-        state=AttemptState.RUNNING, to_frame=None, ended_ms=None, failure=None, error=None, heartbeat=None
+        state=AttemptState.RUNNING,
+        to_frame=None,
+        ended_ms=None,
+        failure=None,
+        error=None,
+        heartbeat=None,
+        lookup=None,
     )
 
 

@@ -54,8 +54,8 @@ class NodeView:
 
     @property
     def agent(self) -> str | None:
-        """Who made, or makes, its newest attempt."""
-        return self.last.agent if self.last else None
+        """Who made, or makes, its newest attempt; None: nobody, or it was found in the cache."""
+        return self.last.agent if self.last and not self.last.is_cached else None
 
     @property
     def error(self) -> Mapping[str, Any] | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from smithers.observe import moment
+from smithers.observe.cache import lookup_document
 from smithers.observe.node_view import LoopView, NodeView, NodeViews
 from smithers.observe.snapshot import Snapshot, shown_status
 from smithers.observe.summary import owner_document
@@ -83,12 +84,14 @@ def _attempt(row: AttemptRow) -> dict[str, Any]:
         "state": row.state.word,
         "started_at": moment.iso(row.started_ms),
         "ended_at": moment.iso(row.ended_ms),
-        "agent": row.agent,
+        "agent": None if row.is_cached else row.agent,
         "failure": row.failure.word if row.failure else None,
         "counted": row.counted,
         "error": dict(row.error) if row.error else None,
         "heartbeat": row.heartbeat,
         "prompt": row.prompt.hex() if row.prompt else None,
+        "cached": row.is_cached,
+        "cache": lookup_document(row.lookup),
     }
 
 

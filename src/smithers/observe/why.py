@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from smithers.observe import moment, next_step
+from smithers.observe.cache import lookup_document, lookup_text
 from smithers.observe.node_view import NodeView, NodeViews, headline, is_settled
 from smithers.observe.snapshot import Snapshot, is_driven, shown_status
 from smithers.observe.summary import cause_of_failure, named, owner_name, silence
@@ -16,7 +17,7 @@ from smithers.records import AttemptState, InboxKind, NodeState, RunState, Verdi
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from smithers.records import AttemptRow, InboxRow, RunRow
+    from smithers.records import AttemptRow, InboxRow, Lookup, RunRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,10 @@ class Explanation:
     node: str | None = None
     attempts: list[str] = field(default_factory=list)
     """A line for each attempt, when one node was asked about."""
+    lookup: Lookup | None = None
+    """What its newest attempt found in the cache."""
+    cache: str = ""
+    """The same in words; empty: its task has none, or the attempt has not ended."""
 
     def document(self) -> dict[str, Any]:
         """The JSON of `smithers why --json`."""
@@ -74,7 +79,10 @@ class Explanation:
             "commands": self.commands,
         }
         if self.node is not None:
-            found |= {"node": self.node, "attempts": self.attempts}
+            cache = lookup_document(self.lookup)
+            if cache is not None:
+                cache["text"] = self.cache
+            found |= {"node": self.node, "attempts": self.attempts, "cache": cache}
         return found
 
 
@@ -127,6 +135,7 @@ def why_node(snapshot: Snapshot, view: NodeView, now_ms: int) -> Explanation:
     waits = (
         list(_obstacles(view, views)) if view.state is NodeState.PENDING and not run.state.has_ended else []
     )
+    lookup = view.last.lookup if view.last is not None else None
     return Explanation(
         run=run.name,
         status=run.state.word,
@@ -135,6 +144,8 @@ def why_node(snapshot: Snapshot, view: NodeView, now_ms: int) -> Explanation:
         commands=commands,
         node=view.shown,
         attempts=[_attempt_line(row, now_ms, is_driven=is_driven(run)) for row in view.attempts],
+        lookup=lookup,
+        cache=lookup_text(lookup, now_ms) if lookup is not None else "",
     )
 
 
@@ -311,7 +322,8 @@ def _node_summary(run: RunRow, views: NodeViews, view: NodeView, now_ms: int) ->
             ended = f" {moment.ago(last.ended_ms, now_ms)}" if last and last.ended_ms else ""
             frame = f", in frame {view.settled_frame}" if view.settled_frame is not None else ""
             tries = f" after {view.tries} attempts" if view.tries > 1 else ""
-            return f"{name} finished{ended}{tries}{frame}.", [next_step.output(run.name, name)]
+            cached = " from the cache" if last is not None and last.is_cached else ""
+            return f"{name} finished{cached}{ended}{tries}{frame}.", [next_step.output(run.name, name)]
         case NodeState.FAILED:
             tail = " The workflow tolerated it." if view.is_tolerated else ""
             text = headline(view.error) or view.reason or "no error was stored"
@@ -382,13 +394,14 @@ def _unsettled(place: Place, views: NodeViews) -> str:
 
 
 def _attempt_line(row: AttemptRow, now_ms: int, *, is_driven: bool) -> str:
-    by = f" with {row.agent}" if row.agent else ""
+    by = f" with {row.agent}" if row.agent and not row.is_cached else ""
     rerun = f" of generation {row.generation}" if row.generation else ""
     head = f"attempt {row.attempt}{rerun}{by}"
     if row.state is AttemptState.RUNNING or row.ended_ms is None:
         length = moment.span(now_ms - row.started_ms)
         return f"{head} runs, for {length}" if is_driven else f"{head} was cut off"
-    line = f"{head} {row.state.word} after {moment.span(row.ended_ms - row.started_ms)}"
+    cached = " from the cache" if row.is_cached else ""
+    line = f"{head} {row.state.word}{cached} after {moment.span(row.ended_ms - row.started_ms)}"
     if row.failure is not None:
         line += f" ({row.failure.word.replace('_', ' ')}{'' if row.counted else ', not counted'})"
     text = headline(row.error)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from .cache import CacheEntry as CacheEntry
+from .cache import CachePlace as CachePlace
+from .cache import CacheRow as CacheRow
+from .cache import Lookup as Lookup
+from .cache import LookupRow as LookupRow
+from .cache import LookupVerdict as LookupVerdict
 from .frame import AttemptEnd as AttemptEnd
 from .frame import AttemptStart as AttemptStart
 from .frame import BlockMove as BlockMove
@@ -57,6 +63,9 @@ __all__ = [
     "AttemptState",
     "BlockMove",
     "BlockRow",
+    "CacheEntry",
+    "CachePlace",
+    "CacheRow",
     "EventRow",
     "EventType",
     "FailureClass",
@@ -67,6 +76,9 @@ __all__ = [
     "InboxKind",
     "InboxRow",
     "JsonPath",
+    "Lookup",
+    "LookupRow",
+    "LookupVerdict",
     "Mount",
     "MountRow",
     "NewRun",

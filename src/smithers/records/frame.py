@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from smithers.ids import NodeKey
 
+from .cache import CacheEntry, LookupRow
 from .shape import OutputShape, UserRow
 from .state import AttemptState, EventType, FailureClass, NodeState, RunState, Verdict
 
@@ -197,5 +198,8 @@ class FrameWrite:
     shapes: list[OutputShape] = field(default_factory=list)
     """What its outputs look like; those that the store knows already cost a look-up."""
     user_rows: list[UserRow] = field(default_factory=list)
+    cached: list[CacheEntry] = field(default_factory=list)
+    """Outputs of this frame that later attempts may take."""
+    lookups: list[LookupRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """Filled in by the store: what a person should be told, and what stopped nothing."""

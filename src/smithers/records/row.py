@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 from smithers.ids import NodeKey
 
+from .cache import Lookup
 from .frame import OutputRef, OutputRow, Wakeup
 from .state import AttemptState, FailureClass, InboxKind, NodeState, RunState, Verdict
 
@@ -102,6 +103,13 @@ class AttemptRow(NamedTuple):
     """16-byte hash of the rendered prompt."""
     fingerprint: bytes | None = None
     """16-byte hash of what the task was; None: it could not be said."""
+    lookup: Lookup | None = None
+    """What it found in the cache; None: its task had none, it has not ended, or nobody asked."""
+
+    @property
+    def is_cached(self) -> bool:
+        """Its output was taken from the cache; nothing was called."""
+        return self.lookup is not None and self.lookup.is_hit
 
 
 class FrameRow(NamedTuple):
@@ -172,6 +180,8 @@ class StoredRun:
     inbox: list[InboxRow]
     last_ms: int = 0
     """Wall clock of the last frame."""
+    asked: set[NodeKey] = field(default_factory=set)
+    """Nodes that somebody has asked to execute again, and that have not finished since."""
 
 
 @dataclass(slots=True)

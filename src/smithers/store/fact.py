@@ -33,6 +33,7 @@ from smithers.records import (
     Wakeup,
 )
 from smithers.store.blob import Blobs
+from smithers.store.cache import StoredCache
 from smithers.store.connection import roll_back
 from smithers.store.identity import health
 from smithers.store.inbox import open_messages
@@ -55,6 +56,7 @@ class StoredFacts:
         self._specs = specs
         self._blobs = blobs
         self._clock = clock
+        self.cache = StoredCache(connection, names, blobs)
 
     def load(self, run: int) -> StoredRun:
         """Everything needed to continue a run.
@@ -90,6 +92,7 @@ class StoredFacts:
             wakeups=self.wakeups(run),
             inbox=open_messages(self._connection, [run]).get(run, []),
             last_ms=found[0].created_ms + self._rows("last_at", run)[0][0],
+            asked=self.asked(run) if raised else set(),
         )
 
     def history(self, run: int) -> History:
@@ -158,6 +161,12 @@ class StoredFacts:
         names = self._words(rows)
         return {NodeKey(names[row[0]], names[row[1]], row[2]): row[3] for row in rows}
 
+    def asked(self, run: int) -> set[NodeKey]:
+        """Keys that somebody has asked to execute again, and that have not finished since."""
+        rows = self._rows("asked", run)
+        names = self._words(rows)
+        return {NodeKey(names[node], names[scope], iteration) for node, scope, iteration in rows}
+
     def nodes(self, run: int, raised: dict[NodeKey, int]) -> list[NodeRow]:
         """Final rows of newest generations."""
         rows = self._rows("nodes", run)
@@ -195,9 +204,11 @@ class StoredFacts:
         names = self._words(rows)
         agents = self._names.texts({row[11] for row in rows if row[11] is not None})
         created_ms = self._created_ms(run)
+        # Whoever goes on with a run does not ask what was found; whoever looks at it does.
+        lookups = self.cache.lookups(run) if statement == "attempts" else {}
         return [
             AttemptRow(
-                NodeKey(names[node], names[scope], iteration),
+                key := NodeKey(names[node], names[scope], iteration),
                 generation,
                 attempt,
                 AttemptState(state),
@@ -213,6 +224,7 @@ class StoredFacts:
                 None if heartbeat is None else json.loads(heartbeat),
                 prompt,
                 fingerprint,
+                lookups.get((key, generation, attempt)) if lookups else None,
             )
             for (node, scope, iteration, generation, attempt, state, from_frame, to_frame, start_seq,
                  started_ms, ended_ms, agent, failure, counted, error, heartbeat, prompt, fingerprint) in rows

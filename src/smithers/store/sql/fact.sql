@@ -15,6 +15,15 @@ SELECT node, scope, iteration, MAX(generation) FROM (
 )
 GROUP BY node, scope, iteration;
 
+-- name: asked
+-- Nodes that were reopened (type 28) because somebody asked for it, and that have not finished since.
+SELECT DISTINCT node, scope, iteration FROM smithers_events e
+WHERE run = ? AND type = 28 AND json_extract(data, '$.asked') AND NOT EXISTS (
+    SELECT 1 FROM smithers_outputs o
+    WHERE o.run = e.run AND o.node = e.node AND o.scope = e.scope AND o.iteration = e.iteration
+      AND o.generation >= json_extract(e.data, '$.generation')
+);
+
 -- name: nodes
 SELECT node, scope, iteration, generation, state, frame, attempt, reason FROM smithers_nodes WHERE run = ?;
 

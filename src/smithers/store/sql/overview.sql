@@ -125,7 +125,12 @@ SELECT r.name AS run,
        json_extract(a.error, '$.code') AS error_code,
        json_extract(a.error, '$.message') AS error,
        m.text AS output,
-       o.seq AS seq
+       o.seq AS seq,
+       EXISTS (
+           SELECT 1 FROM smithers_lookups l
+           WHERE l.run = a.run AND l.node = a.node AND l.scope = a.scope AND l.iteration = a.iteration
+             AND l.generation = a.generation AND l.attempt = a.attempt AND l.verdict = 'hit'
+       ) AS cached
 FROM smithers_attempts a
 JOIN smithers_runs r ON r.id = a.run
 JOIN smithers_names n ON n.id = a.node
@@ -151,7 +156,7 @@ SELECT r.name, r.workflow, n.text, e.iteration, s.text,
        CASE e.state WHEN 3 THEN 'finished' WHEN 4 THEN 'failed' WHEN 5 THEN 'skipped' WHEN 6 THEN 'cancelled' END,
        e.reason, 0, NULL, NULL,
        strftime('%Y-%m-%dT%H:%M:%fZ', (r.created_ms + f.at_ms) / 1000.0, 'unixepoch'),
-       NULL, NULL, NULL, NULL, NULL, NULL
+       NULL, NULL, NULL, NULL, NULL, NULL, 0
 FROM smithers_nodes e
 JOIN smithers_runs r ON r.id = e.run
 JOIN smithers_names n ON n.id = e.node
@@ -169,7 +174,7 @@ AND NOT EXISTS (
       AND b.generation > e.generation
 )
 UNION ALL
-SELECT r.name, r.workflow, n.text, 0, '', 'pending', NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+SELECT r.name, r.workflow, n.text, 0, '', 'pending', NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
 FROM smithers_mounts t
 JOIN smithers_runs r ON r.id = t.run
 JOIN smithers_names n ON n.id = t.node

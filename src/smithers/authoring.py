@@ -9,10 +9,11 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Any, Generic, Literal, overload
+from typing import Any, Generic, Literal, TypeAlias, overload
 
 from typing_extensions import TypeVar
 
@@ -45,6 +46,9 @@ from smithers.store import find_store, place_store
 In = TypeVar("In", default=Any)
 Out = TypeVar("Out", default=Any)
 M = TypeVar("M")
+
+Cast: TypeAlias = Mapping[str, Agent]
+"""Who plays the agents of a task, by its id; under the empty one: of every other task."""
 
 DEFAULT_LIMIT = 16
 """Running attempts of one run, unless it says otherwise."""
@@ -105,6 +109,7 @@ class Workflow(Generic[In, Out]):
             base=Path(self.place.file).parent,
         )
         self._sources: dict[Path, str] = {}
+        self._cast: Cast | None = None
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
         self.__module__ = function.__module__
@@ -355,6 +360,22 @@ class Workflow(Generic[In, Out]):
         terms = self._terms(host, None, rehearse, None, strict=bool(wish and wish.strict))
         return _plan(host, row, self.definition, terms, wish)
 
+    def played_by(self, agents: Agent | Mapping[str, Agent]) -> Workflow[In, Out]:
+        """The same workflow with other agents, for tests; this one is not changed.
+
+        Args:
+            agents: who plays every agent, or by the id of a task who plays its agents; others stay.
+        """
+        played = copy(self)
+        played._cast = agents if isinstance(agents, Mapping) else {"": agents}
+        return played
+
+    def players(self, task: Task[Any]) -> tuple[Agent, ...]:
+        """Who plays a task's agents instead of them; empty: nobody."""
+        cast = self._cast or {}
+        player = cast.get(task.id, cast.get(""))
+        return () if player is None else (player,)
+
     def _terms(
         self, host: Host, limit: int | None, rehearse: bool, linger_ms: int | None, *, strict: bool = False
     ) -> Terms:
@@ -365,6 +386,8 @@ class Workflow(Generic[In, Out]):
         def agents(task: Task[Any]) -> tuple[Agent, ...]:
             if rehearsal is not None:
                 return (rehearsal,)
+            if self._cast is not None and (players := self.players(task)):
+                return players
             try:
                 found = known.get(task.agents)
             except TypeError:  # an agent that cannot be hashed

@@ -60,6 +60,7 @@ class Author:
         processes: what attempts start programs with.
         workers: runs functions that block.
         new_loop: gives an event loop that runs; asked again when the last one is blocked.
+        begun: told of each attempt before a line of its code has run, wherever that runs. It must not raise.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class Author:
         processes: Processes,
         workers: Workers | None = None,
         new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+        begun: Callable[[Job], None] | None = None,
     ) -> None:
         self._processes = processes
+        self._begun = begun
         self._workers = workers or Workers()
         self._new_loop = new_loop or _new_loop
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -78,6 +81,7 @@ class Author:
         """Begin these attempts; each ends in its own `report`."""
         coroutines: list[Job] = []
         for job in jobs:
+            job.begun = self._begun
             if job.task.run_in == "process":
                 job.processes = self._processes_of(job)
                 self._workers.submit(partial(work_in_process, job))
@@ -169,13 +173,16 @@ class Author:
         if job.is_cancelled:
             job.report(job, Stopped())  # before a line of it has run: its attempt is stored as ended
             return
+        job.tell_begun()
         context = contextvars.Context()
         try:
             body = look_up(job) if job.caching is not None else None
             if body is None:
                 value = context.run(_call_in, job)
                 if inspect.isawaitable(value):
-                    value = asyncio.run_coroutine_threadsafe(_await(value, job), self._a_loop()).result()
+                    # It reports by itself: nobody waits here, which in a simulation would be for ever.
+                    asyncio.run_coroutine_threadsafe(_await(value, job), self._a_loop())
+                    return
                 body = context.run(encode_output, job.task, job.model, value)
                 note_seen(job)
             outcome: Outcome = Done(body)
@@ -240,6 +247,7 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
             job.report(job, Stopped())  # the cancel itself is still on its way to this loop
             return
         job.is_begun = True
+    job.tell_begun()
     try:
         job.enter()
         if job.task.mode == "child":
@@ -295,9 +303,16 @@ def _call_in(job: Job) -> Any:
     return _function(job)(*arguments(job))
 
 
-async def _await(value: Any, job: Job) -> Any:
-    job.enter()
-    return await value
+async def _await(value: Any, job: Job) -> None:
+    """On the author's loop: the rest of a function that turned out to be one to await."""
+    try:
+        job.enter()
+        body = encode_output(job.task, job.model, await value)
+        note_seen(job)
+        outcome: Outcome = Done(body)
+    except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
+        outcome = outcome_of(job, error)
+    job.report(job, outcome)
 
 
 def arguments(job: Job) -> tuple[Any, ...]:

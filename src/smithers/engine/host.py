@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from smithers.store.lease import SqliteLeases
 
     from .engine import Engine
+    from .job import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Host:
         clock: where all time comes from.
         random: where jitter and the names of runs come from.
         spawner: where the programs of attempts come from.
+        store: what is used instead of opening the file at `path`.
+        begun: told of every attempt, from its own thread, before a line of its code has run.
     """
 
     def __init__(
@@ -58,13 +61,16 @@ class Host:
         random: Random | None = None,
         spawner: Spawner | None = None,
         ends_process: bool = False,
+        store: Store | None = None,
+        begun: Callable[[Job], None] | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.random = random or Random()
         self.spawner = spawner
+        self.store: Store = store or open_store(path, durability=durability, clock=self.clock)
+        self._begun = begun
         self.ends_process = ends_process
         """The process ends when its runs have left it."""
-        self.store: Store = open_store(path, durability=durability, clock=self.clock)
         self.project = project_root(self.store.path)
         # Runs are started from many threads: there must be one owner, and one engine, all the same.
         self._lock = threading.RLock()
@@ -144,7 +150,7 @@ class Host:
                 from .engine import Engine
 
                 leases, owner = self._register()
-                author = Author(self.processes)
+                author = Author(self.processes, begun=self._begun)
                 effects = Effects(
                     self.store.writer(), leases, owner, self.clock, self.random, self.processes, author,
                     self._reap,

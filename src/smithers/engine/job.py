@@ -143,11 +143,18 @@ class Job:
     """That run finished in part, and is to try again what failed."""
     instead_of: int | None = None
     """Run of another workflow that the node had before."""
+    begun: Callable[[Job], None] | None = None
+    """Told before a line of its code has run; set when it is dispatched."""
 
     processes: AttemptProcesses | None = None
     """What it may start programs with; set when it is dispatched."""
     caching: Caching | None = None
     """The cache, for a task that has one; written from the author's side until the attempt is reported."""
+
+    def tell_begun(self) -> None:
+        """Tell whoever wants to know that a line of its code is about to run."""
+        if self.begun is not None:
+            self.begun(self)
 
     def enter(self) -> None:
         """Make `ctx` and `current()` mean this attempt, in this context."""

@@ -39,6 +39,7 @@ def work_in_process(job: Job) -> None:
     processes = job.processes
     if processes is None:
         raise BugError(f"{job} has nothing to start programs with")
+    job.tell_begun()
     try:
         body = look_up(job) if job.caching is not None else None
         outcome: Outcome = _call(job, processes) if body is None else Done(body)

@@ -176,7 +176,7 @@ class StoredFacts:
 
     def raised(self, run: int) -> dict[NodeKey, int]:
         """Newest generation of each key where it is not 0."""
-        rows = self._rows("raised", run)
+        rows = self._connection.execute(statements("fact")["raised"], {"run": run}).fetchall()
         names = self._words(rows)
         return {NodeKey(names[row[0]], names[row[1]], row[2]): row[3] for row in rows}
 

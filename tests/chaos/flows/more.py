@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from smithers import (
+    Branch,
+    Caught,
     Context,
     Loop,
     Node,
@@ -15,7 +17,8 @@ from smithers import (
     TryCatchFinally,
     workflow,
 )
-from tests.chaos.flows.four import SOON, Part, awaiting, blocking, flaky, hopeless
+from smithers.dynamic import agent, parallel, pipeline
+from tests.chaos.flows.four import SOON, Part, awaiting, blocking, flaky, hopeless, keen
 
 
 def step(name: str, *, waits: bool = False) -> Task[Part]:
@@ -68,4 +71,58 @@ async def spread(ctx: Context) -> Part:
     return Part(text="+".join([a.text, b.text, once, *(part.text for part in parts)]))
 
 
-MORE = {"blocks": blocks, "told": told, "spread": spread}
+@workflow
+def nested(ctx: Context) -> Node:
+    """A loop in a saga in a try in a parallel in a loop."""
+    saga = Saga(
+        SagaStep(Loop(step("inner"), max_iterations=2, id="in"), step("undo-inner")),
+        SagaStep(never("fails"), step("undo-fails")),
+    )
+    guarded = TryCatchFinally(saga, catch=step("caught", waits=True), finally_=step("finally"))
+    return Loop(Parallel(guarded, step("beside", waits=True)), max_iterations=2, id="out")
+
+
+@workflow
+def bodies(ctx: Context) -> Node:
+    """Parts that are made when they are reached."""
+    seed = Task("seed", Part, value=Part(text="seed"))
+
+    def many() -> list[Task[Part]]:
+        return [step(f"{ctx.output(seed).text}:{n}", waits=n == 0) for n in range(2)]
+
+    def catch(error: Caught) -> Task[Part]:
+        return step(f"after:{error.node}")
+
+    return Sequence(
+        seed,
+        Parallel(many),
+        Loop(lambda i: [step(f"pass:{i.index}"), step("always", waits=True)], max_iterations=2, id="made"),
+        Branch(lambda: ctx.output(seed).text == "seed", step("yes"), step("no")),
+        Task("skipped", Part, run=blocking, skip_if=lambda: ctx.output(seed).text == "seed"),
+        TryCatchFinally(never("lost"), catch=catch),
+    )
+
+
+@workflow(agents=keen)
+async def speaks(ctx: Context) -> Part:
+    """As models write: several agents at once, each through its stages."""
+
+    async def first(item: int) -> str | None:
+        return await agent(f"first of {item}")
+
+    async def second(made: str, item: int) -> str | None:
+        return await agent(f"second of {item} after {made}")
+
+    found = await pipeline(range(3), first, second)
+    one, other = await parallel([lambda: agent("this"), lambda: agent("that")])
+    return Part(text="+".join([*map(str, found), str(one), str(other)]))
+
+
+MORE = {
+    "blocks": blocks,
+    "told": told,
+    "spread": spread,
+    "nested": nested,
+    "bodies": bodies,
+    "speaks": speaks,
+}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from smithers.context import Context, model_of
 from smithers.errors import (
+    LastPartsOwed,
     RowsRefused,
     SmithersError,
     TableUnfit,
@@ -47,6 +48,7 @@ from smithers.scheduler import (
     Wait,
 )
 
+from .cancelling import Cancelling
 from .definition import Definition
 from .draft import Draft, brief, dump
 from .failure import author_place
@@ -106,6 +108,7 @@ class Drive:
             self._planning.renderer.twice = Twice(definition, terms)
         self._settling = Settling(memory, self._planning, random)
         self._starting = Starting(definition, terms, wires, memory, self._planning, self._settling, self._ctx)
+        self._cancelling = Cancelling(memory, self._planning)
         self._scripting = scripting
         self._rechecking: Rechecking | None = None
         if definition.is_script:
@@ -145,6 +148,7 @@ class Drive:
                 )
                 self._scripting.reopens = planning.reopens
                 self._scripting.rechecking = self._rechecking
+                self._scripting.only_stored = self._cancelling.is_gathering
             return self._scripting.plan()
 
         planning.renderer.script = plan
@@ -190,15 +194,13 @@ class Drive:
         self._reopened = [(key, self.memory.reopen(key)) for key in again]
         self._open_script(stored)
         self._rechecking = Rechecking(marks or {}, [key for key, _ in self._reopened], self._mark_now)
-        for message in self._mail.sort(stored):
+        self._cancelling.restore(stored)
+        # A cancel that its owner died over: last parts go on, or begin, and the run ends by them.
+        if self._cancelling.had_begun(stored, is_script=self.definition.is_script):
+            self._cancelling.ask()
+        for message in self._mail.sort(stored, owes=self._cancelling.owes):
             self.take(message)
-        # A cancel that its owner died over, when last parts had begun: they go on, and the run ends by them.
-        is_open = stored.run.state is RunState.RUNNING
-        self._planning.is_cancelled = any(
-            fact.then is Settled.CANCELLED and (is_open or not fact.has_ended)
-            for fact in self.memory.facts.blocks.values()
-        )
-        self._planning.reopens = not self._planning.is_cancelled and stored.run.state in (
+        self._planning.reopens = not self._cancelling.is_asked and stored.run.state in (
             RunState.FAILED,
             RunState.CANCELLED,
             RunState.PARTIAL,
@@ -257,6 +259,7 @@ class Drive:
         jobs = {job.key: job for job in in_flight}
         fresh._cut_off = fresh.memory.restore(stored, set(jobs))
         fresh._planning.restore(stored.mounts)
+        fresh._cancelling.take_over(self._cancelling, stored)
         fresh._settling.jobs.update(jobs)
         fresh._settling.lingering.update(self._settling.lingering)
         fresh._settling.refused.update(self._settling.refused)
@@ -308,6 +311,8 @@ class Drive:
             for job, outcome in settled:
                 self._settling.apply(draft, job, outcome, is_stopping=self._is_stopping)
             self._advance(draft)
+        except LastPartsOwed:
+            raise  # nobody can say that the run has failed, or has ended: it is left as it is
         except SmithersError as error:
             if self._starting.is_first:
                 raise
@@ -315,7 +320,7 @@ class Drive:
         if self._is_stopping and not self.jobs and self.ended is None:
             self._end(draft, self._stop or RunState.FAILED, None if self._stop else self._failure)
         if self.ended is not None:
-            self._mail.close(draft)
+            self._mail.close(draft, has_ended=self.ended.state.has_ended)
         self._planning.write_blocks(draft)
         if not draft.write.used:
             return None
@@ -355,9 +360,10 @@ class Drive:
             planning.refresh(draft)
             if self._scripting is not None:
                 self._scripting.step(draft)
+            self._cancelling.look(draft.now_ms, self._scripting)
             decision = planning.schedule.decide(
                 draft.now_ms,
-                may_start=not self._is_draining,
+                may_start=not self._is_draining and not self._cancelling.is_gathering,
                 may_grow=self._scripting is not None and self._scripting.is_live,
             )
             planning.write_blocks(draft)
@@ -449,7 +455,7 @@ class Drive:
     def is_leaving(self) -> bool:
         """The run ends, or pauses: nothing is rendered for its sake any more."""
         schedule = self.memory.schedule
-        is_unwinding = self._planning.is_cancelled or (schedule is not None and schedule.is_unwinding)
+        is_unwinding = self._cancelling.is_asked or (schedule is not None and schedule.is_unwinding)
         return is_unwinding or self._is_stopping or self._is_draining or self.ended is not None
 
     @property
@@ -470,24 +476,14 @@ class Drive:
         order = self._mail.open(message)
         if order is None:
             return
-        if order.kind is InboxKind.CANCEL and not order.is_now and self._has_last_parts:
-            self._cancel()
+        has_last_parts = self._cancelling.has_last_parts and not self._is_stopping
+        if order.kind is InboxKind.CANCEL and not order.is_now and has_last_parts:
+            self._is_draining = False
+            self._cancelling.ask()
         elif order.kind is InboxKind.CANCEL or order.is_now:
             self.stop(order.state)
         else:
             self._is_draining = True
-
-    @property
-    def _has_last_parts(self) -> bool:
-        schedule = self.memory.schedule
-        return schedule is not None and schedule.has_last_parts and not self._is_stopping
-
-    def _cancel(self) -> None:
-        """End the run when what has begun in it has run its last parts: `finally`, compensations."""
-        self._is_draining = False
-        self._planning.is_cancelled = True
-        if self.memory.schedule is not None:
-            self.memory.schedule.cancel()
 
     def note(self, notes: Sequence[str]) -> bool:
         """Have the next frame tell what the store had to say; False: there will be none."""
@@ -514,6 +510,8 @@ class Drive:
 
     def next_due_ms(self) -> int | None:
         """Wall clock of the earliest back-off's end."""
+        if self._cancelling.due_ms is not None:
+            return self._cancelling.due_ms
         schedule = self.memory.schedule
         is_leaving = self._is_stopping or self._is_draining
         return None if schedule is None or is_leaving else schedule.next_due()

@@ -193,6 +193,9 @@ class Scripting:
         self.reopens = False
         """The run had ended: what failed in it, and nobody handled, is tried again."""
         self.rechecking: Rechecking | None = None
+        self.only_stored = False
+        """The run is being cancelled: it only has to get back to the blocks that it is in. Nothing is opened
+        again on its way, and a call that was cut off has no answer: there it stops."""
 
     # --- Around a frame -------------------------------------------------------------------------------
 
@@ -431,7 +434,7 @@ class Scripting:
         body = ScopePlan(key.node, lambda _: block.body, payload=SCAFFOLD)
         plan = TryPlan(inner.node, body, finally_=call.node.lower(self._lowering()), place=call.node.place)
         self._mount(draft, block.outer, [(call, self._boundary(call, plan))])
-        if mark is not None and mark.has_failed:
+        if mark is not None and mark.has_failed and not self.only_stored:
             call.is_reopened = True
             self._planning.open_again(draft, call.key)
 
@@ -485,9 +488,10 @@ class Scripting:
             call, vertex = self._calls.get(returned.key), schedule.vertex(returned.key.node)
             if call is None or call.end is not None or vertex is None or not vertex.is_settled:
                 continue
-            call.end = self._end_of(draft, vertex)
-            if call.end is None:
+            end = self._end_of(draft, vertex)
+            if end is None or (self.only_stored and end.how in _CUT_OFF):
                 continue
+            call.end = end
             found = True
             if isinstance(self._ended, Raised):
                 self._mark(draft, call.key)
@@ -530,7 +534,7 @@ class Scripting:
 
     def _reopen(self, draft: Draft, call: Call) -> None:
         """Open again what is to be done again: what was cut off, and in a resume what failed unhandled."""
-        if call.is_withdrawn:
+        if call.is_withdrawn or self.only_stored:
             return
         memory = self._memory
         fact, mark = memory.facts.nodes.get(call.key), memory.facts.blocks.get(call.key)
@@ -557,6 +561,8 @@ class Scripting:
 
     def _open_again(self, draft: Draft, call: Call) -> None:
         mark = self._memory.facts.blocks.get(call.key)
+        if self.only_stored:
+            return
         if self.reopens or (mark is not None and mark.has_failed):
             call.is_reopened = True
             self._planning.open_again(draft, call.key)

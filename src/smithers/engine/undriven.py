@@ -17,6 +17,7 @@ from smithers.records import (
     EventType,
     FailureClass,
     FrameWrite,
+    InboxKind,
     OwnerHealth,
     RunChange,
     RunRow,
@@ -26,7 +27,9 @@ from smithers.records import (
 
 from .draft import dump
 from .lease import LEASE_MS
+from .mail import unwinds
 from .order import Order
+from .owed import debts_in, owing
 
 if TYPE_CHECKING:
     from smithers.store import Store
@@ -42,6 +45,8 @@ def obey_undriven(store: Store, row: RunRow, order: Order) -> bool:
         False: somebody has seen to it in the meantime; nothing was changed.
     Raises:
         RunOwned: somebody alive drives it after all.
+        LastPartsOwed: it is to be cancelled, and blocks have begun that owe last parts; these take an owner
+            who has the workflow. Nothing was changed.
         ProcessStuck: a process of its former owner cannot be ended; the run stays as it was.
     """
     with _owning(store) as (leases, owner):
@@ -52,9 +57,13 @@ def obey_undriven(store: Store, row: RunRow, order: Order) -> bool:
             if stored.run.state.has_ended or stored.run.state is order.state:
                 leases.release(row.id, fence)  # puts back when it ended
                 return False
+            owed = debts_in(stored)
+            if owed and order.kind is InboxKind.CANCEL and not order.is_now:
+                leases.release(row.id, fence)
+                raise owing(row.name, owed)
             # The clock may have been set back since.
             now_ms = max(store.clock.now_ms(), stored.last_ms)
-            last = _LastFrame(stored, fence, order, now_ms)
+            last = _LastFrame(stored, fence, order, now_ms, keeps_cancel=bool(owed))
             is_lost = row.health in (OwnerHealth.DEAD, OwnerHealth.NONE)
             error = writer.commit([last.written(is_lost=is_lost)])[0]
             if error is not None:
@@ -90,6 +99,8 @@ class _LastFrame:
     fence: int
     order: Order
     now_ms: int
+    keeps_cancel: bool
+    """A cancel that was asked for before has last parts to run: a pause only puts it off."""
 
     def written(self, *, is_lost: bool) -> FrameWrite:
         """Args: is_lost: what is stored as running died with its owner, and was not cut off by this."""
@@ -100,7 +111,9 @@ class _LastFrame:
             if attempt.state is AttemptState.RUNNING:
                 self._end(frame, attempt, is_lost=is_lost)
         self._tell(frame, self.order.done)
-        frame.inbox_taken = [message.id for message in self.stored.inbox]
+        for message in self.stored.inbox:
+            stands = self.keeps_cancel and self.order.kind is InboxKind.PAUSE and unwinds(message)
+            (frame.inbox_kept if stands else frame.inbox_taken).append(message.id)
         frame.run_change = RunChange(self.order.state, release=True)
         return frame
 

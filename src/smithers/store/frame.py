@@ -181,7 +181,10 @@ class FrameStatements:
             self._connection.execute(self._sql["name_output"], values)
         # A run that has ended needs no message any more; one that only parks would leave its sender waiting.
         parks = change.release and not change.state.has_ended
-        if parks and self._connection.execute(self._sql["has_open_message"], (frame.run,)).fetchone():
+        if not parks:
+            return
+        found = self._connection.execute(self._sql["open_messages"], (frame.run,)).fetchall()
+        if not {message for (message,) in found} <= set(frame.inbox_kept):
             raise MessagesWaiting("a message arrived while the run was about to park", run=frame.run)
 
     def _end_attempts(self, frame: FrameWrite, ended: Sequence[AttemptEnd], created_ms: int) -> None:

@@ -19,7 +19,7 @@ from smithers.nodes import Lowering, Task
 from smithers.plan import LoopPlan, PlanNode, ScopePlan, SequencePlan, TryPlan
 from smithers.records import BlockMove, EventType, NodeState, OutputRow, PassEnd, Verdict
 from smithers.scheduler import LoopFact, Settled
-from smithers.scheduler.block import LOOP_FAILED
+from smithers.scheduler.block import BODY, LOOP_FAILED
 from smithers.scheduler.vertex import AnyVertex, BlockVertex, LoopVertex
 
 from .definition import Definition
@@ -369,6 +369,7 @@ class Scripting:
                 self._planning.schedule.withdraw(call.key)
             elif not call.is_task:
                 self._open_again(draft, call)
+        self._open_ends(draft, fresh)
         if ask.left == 0:
             self._complete(ask)
 
@@ -558,6 +559,24 @@ class Scripting:
         draft.write.blocks.append(BlockMove(call.key, None, 0, again=(call.key,)))
         generation = self._memory.generations.get(call.key, 0)
         draft.event(EventType.NODE_REOPENED, call.key, 0, {"generation": generation})
+
+    def _open_ends(self, draft: Draft, calls: Iterable[Call]) -> None:
+        """What is executed in the body of a block that had been left is ended by its last part once more."""
+        if self.only_stored or not self._source.is_resumed:
+            return
+        known = self._planning.gone_through
+        left: dict[NodeKey, BlockVertex] = {}
+        for call in calls:
+            vertex = self._planning.schedule.vertex(call.key.node)
+            if vertex is None or vertex.is_settled or call.is_withdrawn:
+                continue
+            above = vertex.parent
+            while above is not None:
+                if isinstance(above, BlockVertex) and above.key in known and known[above.key].at != BODY:
+                    left[above.key] = above
+                above = above.parent
+        if left:
+            self._planning.open_ends(draft, left.values())
 
     def _open_again(self, draft: Draft, call: Call) -> None:
         mark = self._memory.facts.blocks.get(call.key)

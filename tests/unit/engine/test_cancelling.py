@@ -214,3 +214,43 @@ def test_a_pause_puts_a_cancel_off_and_does_not_lose_it(play: Play, bench: Bench
     bench.held = set()
     assert play.resume(flow).status == "cancelled"
     assert play.seen == ["a", "f", "f"]
+
+
+def test_a_body_that_a_resume_executes_again_is_ended_again(play: Play, bench: Bench) -> None:
+    async def flow(ctx: Context) -> None:
+        async with ctx.finally_(Sequence(bench.task("f1"), bench.task("f2"))):
+            async with ctx.finally_(bench.task("f0")):
+                await ctx.run(bench.task("a"))
+            async for _ in ctx.loop("passes", max_iterations=1):
+                await ctx.run(bench.task("b"))
+        await ctx.run(bench.task("after"))
+
+    bench.cut_off(flow, "b")
+    bench.cancel()
+    assert play.resume(flow).status == "cancelled"
+    assert play.seen == ["a", "f0", "b", "f1", "f2"]
+    bench.cut_off(flow, "b", resume=True)
+    # Once more, and in this process nothing has run in it: what it has begun again is owed all the same.
+    bench.cancel()
+    assert play.resume(flow).status == "cancelled"
+    assert play.seen[5:] == ["b", "f1", "f2"]
+    assert play.resume(flow).status == "finished"
+    assert play.seen[8:] == ["b", "f1", "f2", "after"]
+
+
+def test_a_failure_in_a_block_of_a_script_that_is_tried_again_is_ended_again(
+    play: Play, bench: Bench
+) -> None:
+    def fails_once() -> Number:
+        play.see("a")
+        if play.call("a") == 1:
+            raise ValueError("not yet")
+        return Number(n=1)
+
+    async def flow(ctx: Context) -> None:
+        async with ctx.finally_(bench.task("f")):
+            await ctx.run(Task("a", Number, run=fails_once, retries=0))
+
+    assert play.run(flow).status == "failed"
+    assert play.resume(flow).status == "finished"
+    assert play.seen == ["a", "f", "a", "f"]

@@ -199,6 +199,9 @@ def test_a_workflow_that_is_gone_or_broken_is_owed_and_named(project: Project) -
         assert "`smithers cancel r1`" in hint
         assert "`smithers cancel r1 --now`" in hint
         assert status(project) is RunState.RUNNING
+    why = project.document("why", "r1")
+    assert "asked to cancel it, and nobody does: cancel it again" in why["blockers"][0]["text"]
+    assert why["commands"][0] == "smithers cancel r1"
     assert project.executed() == before
     file.write_text(text)
     assert project.run("cancel", "r1").returncode == 0

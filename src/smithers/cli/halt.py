@@ -123,6 +123,8 @@ class Halted:
                 if self._is_cancel:
                     return f"is ending: it runs its last parts, {doing}"
                 return f"is draining: nothing new starts, {doing}"
+            case Means.ASKED if self.run.owner is None:
+                return "was asked to end; the process that was started for it has not taken it over yet"
             case Means.ASKED:
                 verb = "end" if self._is_cancel else "pause"
                 return f"was asked to {verb}; its owner, process {pid}, has not answered yet"

@@ -115,7 +115,7 @@ class Cancelling:
                 self._still_ms = None
                 return
             self._still_ms = now_ms if self._still_ms is None else self._still_ms
-            if missing and now_ms - self._still_ms < PATIENCE_MS:
+            if missing and scripting.goes_on and now_ms - self._still_ms < PATIENCE_MS:
                 return
         if missing:
             name = self._memory.name

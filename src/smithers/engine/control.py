@@ -28,6 +28,10 @@ PATIENCE_MS = 10_000
 """How long a live owner may take before we say that it was asked."""
 
 
+START_MS = 30_000
+"""How long an owner that was started may take to import its workflow, and to take the run over."""
+
+
 class Means(Enum):
     """How an order was carried out, or how far it got."""
 
@@ -227,6 +231,8 @@ class Control:
         if run.state.has_ended:
             return False
         if why is None:
+            if self._clock.monotonic_ms() - (target.asked_ms or 0) >= max(self._patience_ms, START_MS):
+                self._end(target, Means.ASKED)
             return True
         if carrier.lost_race:
             target.carrier = None  # another cancel has looked at it, or drives it by now

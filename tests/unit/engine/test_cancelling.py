@@ -12,8 +12,8 @@ import pytest
 from smithers import Context, Node, Saga, SagaStep, Sequence, Task, TryCatchFinally, Workflow
 from smithers.engine import cancelling
 from smithers.engine.hosts import host_for
-from smithers.errors import LastPartsOwed
-from smithers.records import InboxKind, RunState
+from smithers.errors import LastPartsOwed, SmithersError
+from smithers.records import FrameWrite, InboxKind, RunState
 from tests.unit.engine.play import Number, Play, until
 
 Flow = Callable[[Context[Any]], object]
@@ -262,3 +262,38 @@ def test_a_failure_in_a_block_of_a_script_that_is_tried_again_is_ended_again(
     assert play.run(flow).status == "failed"
     assert play.resume(flow).status == "finished"
     assert play.seen == ["a", "f", "a", "f"]
+
+
+@pytest.mark.parametrize("frames", range(1, 9))
+@pytest.mark.parametrize("is_script", [False, True], ids=["tree", "script"])
+def test_wherever_its_owner_dies_a_cancel_finishes_each_last_part_once(
+    play: Play, bench: Bench, frames: int, is_script: bool
+) -> None:
+    flow: Flow = scripts(bench) if is_script else lambda ctx: trip(bench.task)
+    bench.cut_off(flow, *(["b1", "c"] if is_script else ["c"]))
+    before = len(play.seen)
+    bench.cancel()
+    stored = 0
+
+    def die(_: FrameWrite) -> None:
+        nonlocal stored
+        stored += 1
+        if stored == frames:
+            raise RuntimeError("the end of this owner")
+
+    host = host_for(play.store)
+    with play.reader() as reader:
+        row = reader.run("r")
+    handle = Workflow(flow).resume(host, host.claim(row), watch=die)
+    try:
+        assert handle.ended.result(10).state is RunState.CANCELLED
+    except SmithersError:
+        assert stored == frames
+    play.close()
+    if bench.state is not RunState.CANCELLED:
+        assert play.resume(flow).status == "cancelled"
+    assert bench.state is RunState.CANCELLED
+    last = ["us", "f2", "f1"] if is_script else ["ub", "ua", "f"]
+    assert list(dict.fromkeys(play.seen[before:])) == last
+    for name in last:
+        assert [one.state.word for one in play.attempts(name)].count("finished") == 1

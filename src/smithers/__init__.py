@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from smithers.errors import SmithersError as SmithersError
     from smithers.errors import TaskFailed as TaskFailed
     from smithers.nodes import Branch as Branch
+    from smithers.nodes import Cache as Cache
     from smithers.nodes import Caught as Caught
+    from smithers.nodes import ContinueAsNew as ContinueAsNew
     from smithers.nodes import Loop as Loop
     from smithers.nodes import Node as Node
     from smithers.nodes import Parallel as Parallel
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from smithers.nodes import SagaStep as SagaStep
     from smithers.nodes import Sequence as Sequence
     from smithers.nodes import SqlTable as SqlTable
+    from smithers.nodes import Subflow as Subflow
     from smithers.nodes import Task as Task
     from smithers.nodes import TryCatchFinally as TryCatchFinally
     from smithers.ports import Agent as Agent
@@ -49,8 +52,10 @@ _HOMES = {
     "AgentReply": "smithers.ports",
     "AgentRequest": "smithers.ports",
     "Branch": "smithers.nodes",
+    "Cache": "smithers.nodes",
     "Caught": "smithers.nodes",
     "Context": "smithers.context",
+    "ContinueAsNew": "smithers.nodes",
     "Current": "smithers.context",
     "Loop": "smithers.nodes",
     "Node": "smithers.nodes",
@@ -65,6 +70,7 @@ _HOMES = {
     "Sequence": "smithers.nodes",
     "SmithersError": "smithers.errors",
     "SqlTable": "smithers.nodes",
+    "Subflow": "smithers.nodes",
     "Task": "smithers.nodes",
     "TaskFailed": "smithers.errors",
     "TryCatchFinally": "smithers.nodes",
@@ -80,8 +86,10 @@ __all__ = [
     "AgentReply",
     "AgentRequest",
     "Branch",
+    "Cache",
     "Caught",
     "Context",
+    "ContinueAsNew",
     "Current",
     "Loop",
     "Node",
@@ -96,6 +104,7 @@ __all__ = [
     "Sequence",
     "SmithersError",
     "SqlTable",
+    "Subflow",
     "Task",
     "TaskFailed",
     "TryCatchFinally",

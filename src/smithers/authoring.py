@@ -9,10 +9,11 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Any, Generic, Literal, overload
+from typing import Any, Generic, Literal, TypeAlias, overload
 
 from typing_extensions import TypeVar
 
@@ -28,13 +29,14 @@ from smithers.engine.hosts import host_for, known_host
 from smithers.engine.input import input_model
 from smithers.engine.memory import Memory
 from smithers.engine.message import New, Resume
+from smithers.engine.rechecking import is_rerun, marks_of
 from smithers.engine.resume_plan import plan_resume
 from smithers.engine.returned import VALUE, returned_model
 from smithers.engine.script_player import ScriptPlayer
 from smithers.engine.terms import Terms, Wires
 from smithers.engine.verdict import ResumePlan, Wish
 from smithers.errors import InvalidNode, OutsideTask, Place
-from smithers.ids import check_run_id
+from smithers.ids import NodeKey, check_run_id
 from smithers.nodes import AgentLike, Task, check_limit
 from smithers.plan import PlanNode
 from smithers.ports import Agent
@@ -44,6 +46,9 @@ from smithers.store import find_store, place_store
 In = TypeVar("In", default=Any)
 Out = TypeVar("Out", default=Any)
 M = TypeVar("M")
+
+Cast: TypeAlias = Mapping[str, Agent]
+"""Who plays the agents of a task, by its id; under the empty one: of every other task."""
 
 DEFAULT_LIMIT = 16
 """Running attempts of one run, unless it says otherwise."""
@@ -78,7 +83,7 @@ class Workflow(Generic[In, Out]):
     ) -> None:
         self.function = function
         self.name = name or function.__name__.replace("_", "-")
-        self.output = output
+        self.output: type[Out] | None = output
         code = function.__code__
         self.place = Place(code.co_filename, code.co_firstlineno)
         is_script = inspect.iscoroutinefunction(function)
@@ -104,6 +109,7 @@ class Workflow(Generic[In, Out]):
             base=Path(self.place.file).parent,
         )
         self._sources: dict[Path, str] = {}
+        self._cast: Cast | None = None
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
         self.__module__ = function.__module__
@@ -288,7 +294,7 @@ class Workflow(Generic[In, Out]):
             config["rehearse"] = True
         engine = host.engine
         handle = engine.handle(watch)
-        terms = self._terms(host, limit, rehearse, linger_ms, strict=strict)
+        terms = replace(self._terms(host, limit, rehearse, linger_ms, strict=strict), config=config)
         engine.post(New(self.definition, run_id, text, config, terms, handle))
         return handle
 
@@ -313,19 +319,34 @@ class Workflow(Generic[In, Out]):
         try:
             engine = host.engine
             terms = self._terms(host, limit, rehearse, linger_ms, strict=bool(wish and wish.strict))
-            plan = _plan(host, claim.row, self.definition, terms, wish) if wish else None
+            terms = replace(terms, config={**claim.row.config, **({"rehearse": True} if rehearse else {})})
+            again, marks, afresh = self._rerun(host, claim.row, terms, wish)
         except BaseException:
             host.release(claim)
             raise
         handle = engine.handle(watch)
-        again, marks = (plan.again, plan.marks) if plan is not None else ((), {})
-        engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle, again, marks))
+        engine.post(Resume(self.definition, claim.row, claim.fence, terms, handle, again, marks, afresh))
         try:
             _wait(handle.started)
         except KeyboardInterrupt:
             handle.pause()
             raise
         return handle
+
+    def _rerun(
+        self, host: Host, row: RunRow, terms: Terms, wish: Wish | None
+    ) -> tuple[tuple[NodeKey, ...], Mapping[NodeKey, bytes], frozenset[NodeKey]]:
+        """What a resume executes again; of a script what its finished tasks were, if that matters; and which
+        sub-workflows begin afresh."""
+        if wish:
+            plan = _plan(host, row, self.definition, terms, wish)
+            if plan.again or not self.definition.is_script:
+                return plan.again, plan.marks, plan.afresh
+        if not self.definition.is_script:
+            return (), {}, frozenset()
+        with closing(host.store.reader()) as reader:
+            is_pending = any(map(is_rerun, reader.blocks(row.id)))
+            return (), marks_of(reader.history(row.id)) if is_pending else {}, frozenset()
 
     def plan(
         self, host: Host, row: RunRow, wish: Wish | None = None, *, rehearse: bool = False
@@ -339,6 +360,22 @@ class Workflow(Generic[In, Out]):
         terms = self._terms(host, None, rehearse, None, strict=bool(wish and wish.strict))
         return _plan(host, row, self.definition, terms, wish)
 
+    def played_by(self, agents: Agent | Mapping[str, Agent]) -> Workflow[In, Out]:
+        """The same workflow with other agents, for tests; this one is not changed.
+
+        Args:
+            agents: who plays every agent, or by the id of a task who plays its agents; others stay.
+        """
+        played = copy(self)
+        played._cast = agents if isinstance(agents, Mapping) else {"": agents}
+        return played
+
+    def players(self, task: Task[Any]) -> tuple[Agent, ...]:
+        """Who plays a task's agents instead of them; empty: nobody."""
+        cast = self._cast or {}
+        player = cast.get(task.id, cast.get(""))
+        return () if player is None else (player,)
+
     def _terms(
         self, host: Host, limit: int | None, rehearse: bool, linger_ms: int | None, *, strict: bool = False
     ) -> Terms:
@@ -349,6 +386,8 @@ class Workflow(Generic[In, Out]):
         def agents(task: Task[Any]) -> tuple[Agent, ...]:
             if rehearsal is not None:
                 return (rehearsal,)
+            if self._cast is not None and (players := self.players(task)):
+                return players
             try:
                 found = known.get(task.agents)
             except TypeError:  # an agent that cannot be hashed
@@ -363,7 +402,17 @@ class Workflow(Generic[In, Out]):
             with closing(host.store.reader()) as reader:
                 return reader.table(name)
 
-        return Terms(self.source(host.project), limit, host.project, agents, linger_ms, find_table, strict)
+        return Terms(
+            self.source(host.project),
+            limit,
+            host.project,
+            agents,
+            linger_ms,
+            find_table,
+            strict,
+            cache=None if rehearse else host.cache,
+            is_leaving=host.ends_process,
+        )
 
     def result(self, end: RunEnd) -> RunResult[Out]:
         """A run's end as its caller sees it."""
@@ -408,7 +457,7 @@ class Workflow(Generic[In, Out]):
         memory = Memory("graph", text, self.definition.input_model)
         terms = Terms("", None, None, lambda task: ())
         player = ScriptPlayer()
-        wires = Wires(_no_job, _no_job, player.moved, SystemClock())
+        wires = Wires(_no_job, _no_job, player.moved, SystemClock(), _no_job)
         return Drive(self.definition, memory, terms, Random(0), wires).preview(player)
 
     # --- Where ----------------------------------------------------------------------------------
@@ -417,9 +466,7 @@ class Workflow(Generic[In, Out]):
         """How to load this workflow again: relative to the project where it lies in it."""
         found = self._sources.get(project)
         if found is None:
-            file = Path(self.place.file).resolve()
-            shown = file.relative_to(project) if file.is_relative_to(project) else file
-            found = self._sources[project] = f"{shown.as_posix()}:{self.__name__}"
+            found = self._sources[project] = self.definition.source(project)
         return found
 
     def _store_path(self, store: str | Path | None) -> Path:

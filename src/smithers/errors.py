@@ -212,6 +212,18 @@ class InputError(AuthoringError):
     default_hint = "pass --input with JSON that fits; `smithers graph FILE` shows the workflow's input"
 
 
+class StateInvalid(AuthoringError):
+    """What a run hands over to the next one is not JSON."""
+
+    code = "STATE_INVALID"
+    default_hint = "hand over JSON: objects, lists, texts, finite numbers, true, false and null; or a model"
+
+
+class StateTooLarge(AuthoringError):
+    code = "STATE_TOO_LARGE"
+    default_hint = "hand over what the next run needs, or the path of a file that it reads in a task"
+
+
 # --- RefusedError: nothing was changed ----------------------------------------------------------
 
 
@@ -342,6 +354,13 @@ class InvalidOutput(TaskError):
     default_hint = "return the model, or anything it validates"
 
 
+class CacheByFailed(TaskError):
+    """`by` of a task's cache raised, or returned what JSON cannot hold."""
+
+    code = "CACHE_BY"
+    default_hint = "return JSON from by=: text, numbers, lists, mappings, or what a read of ctx gives"
+
+
 class RowsRefused(InvalidOutput):
     """A table of the user's does not take an output; nothing of the frame was stored.
 
@@ -408,6 +427,20 @@ class ScriptFailed(TaskError):
 
     code = "SCRIPT_FAILED"
     default_hint = "mend the script and resume: what has finished is kept"
+
+
+class ChildFailed(TaskError):
+    """The run of a sub-workflow failed."""
+
+    code = "CHILD_FAILED"
+    default_hint = "see `smithers why RUN` of that run; a resume of its parent tries again what failed in it"
+
+
+class ChildCancelled(TaskError):
+    """The run of a sub-workflow was cancelled by itself, and not with the run that it belongs to."""
+
+    code = "CHILD_CANCELLED"
+    default_hint = "a resume of the run that it belongs to goes on with it"
 
 
 class RunFailed(TaskError):

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from smithers.ids import NodeKey
     from smithers.records import (
         AttemptRow,
+        BlockRow,
+        CachePlace,
+        CacheRow,
+        ChildRow,
         EventRow,
         FrameRow,
         FrameWrite,
@@ -353,6 +357,14 @@ class Writer(Protocol):
         """The run of this name, if this owner holds it."""
         ...
 
+    def open_children(self, run: int) -> list[int]:
+        """Children of a run that have not ended."""
+        ...
+
+    def successor(self, run: int) -> int | None:
+        """The run that a run went on as; None: it did not."""
+        ...
+
     def heartbeats(self, rows: Sequence[tuple[int, int, HeartbeatRow]]) -> None:
         """Store heartbeat data of running attempts: (run, fence, row) each; stale fences are ignored."""
         ...
@@ -401,6 +413,10 @@ class Reader(Protocol):
         """Judged passes of loops."""
         ...
 
+    def blocks(self, run: int) -> list[BlockRow]:
+        """What blocks remember, oldest first."""
+        ...
+
     def frames(self, run: int) -> list[FrameRow]:
         """Oldest first."""
         ...
@@ -427,8 +443,34 @@ class Reader(Protocol):
         """What the database has under this name: a user's own table, or anything else."""
         ...
 
+    def cached(self, place: CachePlace, mark: bytes | None = None) -> list[CacheRow]:
+        """The newest entries of a task in the cache, newest first; those under one key, if it is given."""
+        ...
+
+    def cached_value(self, place: CachePlace, row: CacheRow) -> str | None:
+        """The JSON text that an entry stands for; None: the entry is gone, or its value is."""
+        ...
+
+    def cache_entries(
+        self, workflow: str | None = None, node: str | None = None, limit: int | None = None
+    ) -> list[CacheRow]:
+        """Entries of the cache, newest first."""
+        ...
+
     def history(self, run: int) -> History:
         """All that a look at a run's next resume needs, as of one moment."""
+        ...
+
+    def children(self, run: int) -> list[ChildRow]:
+        """Runs that are what this run's nodes do: of every generation, the oldest first."""
+        ...
+
+    def newest(self, run: int) -> RunRow:
+        """The newest run of a run's lineage: itself, unless it went on as another one."""
+        ...
+
+    def carried(self, run: int) -> str | None:
+        """What the run before handed over, as JSON text; None: there was none before."""
         ...
 
     def processes(self, run: int) -> list[ProcessRow]:
@@ -445,6 +487,10 @@ class Outsider(Protocol):
 
     def post(self, run: int, kind: InboxKind, by: str, data: str | None = None) -> int:
         """Leave a message for the owner; returns its id."""
+        ...
+
+    def clear_cache(self, workflow: str | None = None, node: str | None = None) -> int:
+        """Forget entries of the cache, of one workflow or task or of all; returns how many."""
         ...
 
     def close(self) -> None: ...

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -77,11 +78,14 @@ class Workers:
     def __init__(self, name: str = "smithers-work") -> None:
         self._name = name
         self._idle: deque[SimpleQueue[Callable[[], None] | None]] = deque()
+        self._pid = os.getpid()
         self._count = 0
         self._is_closed = False
 
     def submit(self, work: Callable[[], None]) -> None:
         """Run `work` on a thread of its own for as long as it takes. It must not raise."""
+        if self._pid != os.getpid():
+            self._idle, self._pid = deque(), os.getpid()  # a fork has none of its parent's threads
         try:
             inbox = self._idle.pop()
         except IndexError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import sites
+from tests.chaos import kin, sites
 from tests.chaos.race import Finish, race
 from tests.chaos.storm import SHORT, storm, table, undisturbed
 from tests.chaos.zombie import Graveyard, raise_one
@@ -41,6 +41,18 @@ def test_a_death_at_some_of_the_stores_statements_loses_nothing(tmp_path: Path, 
     assert found.violations == []
     assert found.died > 5
     assert found.cut_off > 0, "no death hit anything: the test would pass whatever a resume does"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_family_of_runs_comes_to_the_same_end_wherever_its_process_dies(
+    tmp_path: Path, moment: str
+) -> None:
+    wanted, count = kin.undisturbed(tmp_path / "undisturbed")
+    found = kin.die_everywhere(tmp_path, wanted, count, moment, every=19)
+    print(f"\n{found}")
+    assert found.violations == []
+    assert found.died > 5
 
 
 @pytest.mark.slow

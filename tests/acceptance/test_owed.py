@@ -66,7 +66,7 @@ async def flow(ctx):
 def leave_behind(project: Project, flow: str, *, at: str = "c", times: int = 1) -> None:
     """Kill the owner of run `r1` when a task has begun so many times."""
     project.write(flow)
-    process = project.start("up", "flow.py", "-r", "r1")
+    process = project.start("up", "flow.py:flow", "-r", "r1")
     wait_until(lambda: project.executed().count(at) == times, f"{at} to begin")
     process.kill()
     process.wait()
@@ -250,3 +250,49 @@ def test_a_run_that_was_cancelled_so_is_resumed_like_any_other(project: Project)
     assert done.returncode == 0, done.stderr
     executed = Counter(project.executed())
     assert [executed[name] for name in ("a", "b", "early", "after")] == [1, 1, 1, 1]
+
+
+NESTED = """
+from smithers import Saga, SagaStep, Subflow, TryCatchFinally
+
+def does(name, *waits):
+    def run():
+        note(name)
+        for file in waits:
+            wait_for(file)
+        note(name + ".")
+        return Text(text=name)
+    return Task(name, Text, run=run, retries=0)
+
+@workflow(output=Text)
+def inner(ctx: Context):
+    work = does("work", "never")
+    return TryCatchFinally(work, finally_=does("clean")) if BLOCK else work
+
+@workflow
+def flow(ctx):
+    return TryCatchFinally(Subflow("part", inner, input={}), finally_=does("last"))
+"""
+
+
+def test_a_run_within_it_ends_with_a_run_whose_last_parts_are_run(project: Project) -> None:
+    leave_behind(project, NESTED.replace("if BLOCK", "if False"), at="work")
+    done = project.run("cancel", "r1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert project.executed() == ["work", "last", "last."]
+    assert {run.state for run in project.runs()} == {RunState.CANCELLED}
+
+
+def test_a_run_within_it_that_owes_last_parts_is_named_and_nothing_is_lost(project: Project) -> None:
+    leave_behind(project, NESTED.replace("if BLOCK", "if True"), at="work")
+    done = project.run("cancel", "r1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "a run within it owes last parts" in done.stderr
+    assert "finally of try:work (clean)" in done.stderr
+    assert {run.state for run in project.runs()} == {RunState.RUNNING}
+    process = project.start("up", "flow.py:flow", "-r", "r1", "--resume")
+    wait_until(lambda: project.executed().count("work") == 2, "it to go on")
+    assert project.run("cancel", "r1").returncode == 0
+    process.communicate(timeout=30)
+    assert project.executed()[2:] == ["clean", "clean.", "last", "last."]
+    assert {run.state for run in project.runs()} == {RunState.CANCELLED}

@@ -535,7 +535,7 @@ def test_a_coroutine_that_blocks_the_loop_is_named_and_holds_no_other_task_back(
     assert "blocks" in err
     line = project.line('Task("blocks"')
     assert f"flow.py:{line}" in err
-    assert "use a plain `def`" in err
+    assert "into a task with a plain `def`" in err
 
 
 # --- On a terminal --------------------------------------------------------------------------------

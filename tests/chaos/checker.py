@@ -10,7 +10,7 @@ The invariants, by the names that the report goes by:
     I3  what was acknowledged is there              I10 no process is left
     I4  no execution after the completion           I11 the file is sound
     I5  fences grow                                 I12 outputs are those of an undisturbed run
-    I6  nothing ran before its inputs
+    I6  nothing ran before its inputs               I13 the cache names what is finished, and all of it
 """
 
 from __future__ import annotations
@@ -137,6 +137,8 @@ class Rows:
     specs: dict[str, dict[str, object]]
     owners: int
     integrity: str
+    cached: list[Slot]
+    """Whose outputs the cache names."""
 
     @property
     def running(self) -> set[tuple[Key, int, int]]:
@@ -245,6 +247,12 @@ def _read(connection: sqlite3.Connection, name: str) -> Rows | None:
         RunRow(*found[1:]), nodes, attempts, outputs, frames, events, parents, specs,
         query("SELECT count(*) FROM smithers_owners").fetchone()[0],
         query("PRAGMA integrity_check").fetchone()[0],
+        [
+            (key(n, s, i), g)
+            for n, s, i, g in query(
+                "SELECT node, scope, iteration, generation FROM smithers_cache WHERE run = ?", (run,)
+            )
+        ],
     )  # fmt: skip
 
 
@@ -272,6 +280,11 @@ def check_rows(rows: Rows) -> list[str]:
         *_check_attempts(rows),
         *_check_nodes(rows),
         *_check_inputs(rows),
+        *(
+            f"I13 the cache names {key}, which has not finished"
+            for key, g in rows.cached
+            if (key, g) not in rows.finished
+        ),
         *([] if rows.integrity == "ok" else [f"I11 integrity_check says {rows.integrity!r}"]),
     ]
 
@@ -543,6 +556,8 @@ def check_end(rows: Rows, undisturbed: Rows) -> list[str]:
         for key, row in newest.items()
         if key in expected and row.state != expected[key].state
     )
+    if sorted(rows.cached) != sorted(undisturbed.cached):
+        found.append(f"I13 the cache has {len(rows.cached)} outputs instead of {len(undisturbed.cached)}")
     bodies, wanted = _bodies(rows), _bodies(undisturbed)
     found.extend(
         f"I12 {key} answered {bodies.get(key)} instead of {body}"

@@ -20,7 +20,7 @@ class FaultyStore(Store):
         super().__init__(sound.path, durability=sound.durability, clock=sound.clock)
         self._fault = fault
 
-    def writer(self, factory: type[sqlite3.Connection] = sqlite3.Connection) -> SqliteWriter:
+    def writer(self, factory: type[sqlite3.Connection] | None = None) -> SqliteWriter:
         return super().writer(connection_that_fails(self._fault))
 
 

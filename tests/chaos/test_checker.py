@@ -69,6 +69,9 @@ DAMAGE = {
     "I8 a frame that is missing": "DELETE FROM smithers_frames WHERE frame = 5",
     "I8 a frame with another parent": "UPDATE smithers_frames SET parent = 3 WHERE frame = 5",
     "I12 an output of another run": f"UPDATE smithers_outputs SET body = '{{}}' WHERE node = {NODE}",
+    "I13 an entry of the cache without its output":
+        f"INSERT INTO smithers_cache SELECT 0, {NODE}, 0, x'00', '{{}}', '{{}}', id, 0, 99, 0, 0, NULL"
+        " FROM smithers_runs",
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.flows.cached import CACHED
 from tests.chaos.flows.four import FOUR
 from tests.chaos.flows.more import MORE
 from tests.chaos.sites import Crashes, crash_everywhere, crash_twice, undisturbed
@@ -20,7 +21,7 @@ def tell(found: Crashes) -> None:
     assert found.violations == []
 
 
-@pytest.mark.parametrize("flow", [*FOUR, *MORE])
+@pytest.mark.parametrize("flow", [*FOUR, *MORE, *CACHED])
 def test_a_death_at_any_statement_loses_nothing_and_runs_nothing_finished_again(
     tmp_path: Path, pytestconfig: pytest.Config, flow: str
 ) -> None:

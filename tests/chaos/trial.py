@@ -12,6 +12,8 @@ from typing import Any
 from smithers.engine.host import Host, find_resumable
 from smithers.errors import RunNotFound, SmithersError, StoreError
 from smithers.records import FrameWrite, NodeState
+from tests.chaos.flows.cached import CACHED
+from tests.chaos.flows.family import family
 from tests.chaos.flows.four import FLOWS
 from tests.chaos.flows.more import MORE
 from tests.chaos.strike import Fault, all_connections_fail, cap_pages
@@ -61,7 +63,7 @@ def _drive(folder: Path, flow: str) -> None:
         with (folder / "acknowledged").open("a") as file:
             file.writelines(f"{key}\n" for key in told)
 
-    workflow = {**FLOWS, **MORE}[flow]
+    workflow = {**FLOWS, **MORE, **CACHED, "family": family}[flow]
     host = Host(folder / "store" / "smithers.db", durability="normal")
     try:
         try:

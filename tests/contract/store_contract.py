@@ -62,6 +62,7 @@ from smithers.store.lease import SqliteLeases
 from smithers.store.process import SqliteLedger
 from smithers.store.reader import SqliteReader
 from smithers.store.writer import SqliteWriter
+from tests.contract.kin_contract import KinContract
 
 if TYPE_CHECKING:
     from smithers.ports import Leases, Ledger, Outsider, Reader, Writer
@@ -228,7 +229,7 @@ def ended_process() -> Identity:
     return replace(this_process(), ticks=1)
 
 
-class StoreContract(ABC):
+class StoreContract(KinContract, ABC):
     """The tests. A subclass says how a store is opened and how one of its connections fails."""
 
     @abstractmethod

@@ -17,6 +17,7 @@ from smithers.errors import RunOwned
 from smithers.records import InboxKind, OwnerHealth, RunChange, RunFilter, RunState
 from smithers.store import Store, open_store
 from smithers.store.writer import SqliteWriter
+from tests.contract.cache_contract import CacheContract
 from tests.contract.store_contract import TTL_MS, FakeClock, Fault, StoreContract, World
 
 RACERS = 8
@@ -96,7 +97,7 @@ def failing(fault: Fault) -> type[sqlite3.Connection]:
     return Failing
 
 
-class TestSqliteStore(StoreContract):
+class TestSqliteStore(CacheContract, StoreContract):
     def open(self, folder: Path, clock: FakeClock) -> Store:
         return open_store(folder / ".smithers" / "smithers.db", clock=clock, durability="normal")
 

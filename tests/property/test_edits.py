@@ -134,6 +134,12 @@ def test_what_the_plan_says_is_what_runs_after_any_edit(stage: Stage, first: int
         check(stage, seed)
 
 
+@pytest.mark.parametrize("seed", [1308, 1549])
+def test_an_edit_that_once_found_a_fault_does_not_find_it_again(stage: Stage, seed: int) -> None:
+    """A task in a body function, in a pass that the look ahead had gone beyond."""
+    check(stage, seed)
+
+
 def blind(*_: Any) -> bytes:
     return bytes(16)
 

@@ -14,8 +14,10 @@ import pytest
 from smithers.engine.dispatch import Dispatch
 from smithers.engine.fleet import Fleet
 from smithers.engine.job import Job
+from smithers.engine.memory import Memory
 from smithers.engine.timetable import Timetable
-from smithers.records import FrameWrite
+from smithers.ids import NodeKey
+from smithers.records import AttemptRow, FrameWrite, StoredRun
 from smithers.store import queries
 from smithers.store.frame import FrameStatements
 from smithers.testing.simulator import Outcome, Simulator
@@ -159,3 +161,15 @@ def test_work_that_is_done_before_it_is_stored_is_found(monkeypatch: pytest.Monk
     monkeypatch.setattr(Fleet, "_commit", hasty)
     found = first_found()
     assert found is not None
+
+
+def test_a_planted_block_that_forgets_where_it_was_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    restore = Memory.restore
+
+    def forgetful(self: Memory, stored: StoredRun, in_flight: set[NodeKey]) -> list[AttemptRow]:
+        # A resume that begins every try block and every saga anew, its finished tasks kept.
+        stored.blocks = []
+        return restore(self, stored, in_flight)
+
+    monkeypatch.setattr(Memory, "restore", forgetful)
+    assert first_found() is not None

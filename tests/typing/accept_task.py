@@ -7,7 +7,7 @@ from typing import Any, assert_type
 
 from pydantic import BaseModel
 
-from smithers import Agent, AgentReply, AgentRequest, Context, Prompt, RetryPolicy, SqlTable, Task
+from smithers import Agent, AgentReply, AgentRequest, Cache, Context, Prompt, RetryPolicy, SqlTable, Task
 from smithers.agents import CallableAgent, RehearsalAgent
 
 
@@ -204,6 +204,9 @@ assert_type(
 )
 Task("h", Draft, value={"summary": ""}, depends_on="a", no_retry=True)
 Task("h", str, run=str, run_in="process")
+Task("h", str, run=str, cache=Cache())
+Task("h", str, run=str, cache=Cache(lambda ctx: ctx.output(draft).summary, version=1, ttl="2h", scope="run"))
+Task("h", str, run=str, cache=Cache(by=lambda ctx: [ctx.input, ctx.run_id], ttl=timedelta(days=1)))
 Task("h", Draft, value={"summary": ""}, depends_on=review, timeout=1.5)
 
 

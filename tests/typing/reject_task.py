@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from smithers import Context, SqlTable, Task
+from smithers import Cache, Context, SqlTable, Task
 from smithers.agents import RehearsalAgent
 
 
@@ -63,6 +63,10 @@ Task("a", str, agent=agent, prompt="Write.", fallback_agent="codex")  # expect-e
 Task("a", str, agent=agent, prompt=3)  # expect-error
 Task("a", str, agent=agent, prompt=lambda: 3)  # expect-error
 Task("a", str, run=str, run_in="thread")  # expect-error
+Task("a", str, run=str, cache=True)  # expect-error
+Cache(by="input")  # expect-error
+Cache(scope="global")  # expect-error
+Cache(version=1.5)  # expect-error
 Task("a", str, value="", retrys=3)  # expect-error
 Task("a", str, value="", retries="3")  # expect-error
 Task("a", str, value="", timeout=["30s"])  # expect-error

@@ -152,4 +152,5 @@ def _row(path: Path, run_id: str) -> RunRow | None:
     except StoreNotFound:
         return None
     with closing(reader):
-        return lookup.exact_run(reader, run_id)
+        row = lookup.exact_run(reader, run_id)
+        return None if row is None else reader.newest(row.id)  # it may have gone on as a new run

@@ -68,6 +68,7 @@ _MARKS: Final = {
     EventType.NODE_CANCELLED: "cancelled",
     EventType.NODE_LOST: "cancelled",
     EventType.NODE_BLOCKED: "waiting",
+    EventType.CHILD_STARTED: "running",
 }
 _WARNING: Final = "!"
 _BULLET: Final = "·"
@@ -94,7 +95,10 @@ class PlainDisplay:
     def frame(self, frame: FrameWrite) -> None:
         self._progress.follow(frame)
         self._progress.warnings.clear()  # each has an event of its own
-        self._say([line for line in map(self._line, frame.events) if line])
+        lines = [line for line in map(self._line, frame.events) if line]
+        if frame.then is not None and frame.then.creates is not None:
+            lines.append(f"{self._time(frame.at_ms)} → goes on as {frame.then.creates.name}")
+        self._say(lines)
 
     def tick(self) -> None:
         now_ms = self._clock.now_ms()
@@ -158,7 +162,8 @@ class PlainDisplay:
                     self._started_ms[event.key] = event.at_ms
                 return f"attempt {event.attempt}" if event.attempt > 1 else ""
             case EventType.NODE_FINISHED:
-                return self._took(event)
+                took = self._took(event)
+                return "from the cache" if data.get("cached") else took
             case EventType.NODE_FAILED:
                 return f"failed: {_short(data.get('message'))}"
             case EventType.NODE_RETRYING:
@@ -171,6 +176,8 @@ class PlainDisplay:
                 return f"attempt {event.attempt} was cut off"
             case EventType.NODE_BLOCKED:
                 return f"waits for {data.get('waits_for')}"
+            case EventType.CHILD_STARTED:
+                return f"is run {data.get('run')}"
             case EventType.RUN_WARNING | EventType.RUN_LOG:
                 return _short(data.get("message"))
             case EventType.RUN_RELOADED:

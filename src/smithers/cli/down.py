@@ -36,7 +36,7 @@ def down(is_now: bool, patience_ms: int, is_json: bool, store: str | None) -> in
     ended: list[int] = []
     if opened is not None:
         with closing(opened.reader()) as reader:
-            found = reader.runs(RunFilter(states=[RunState.RUNNING, RunState.WAITING]))
+            found = reader.runs(RunFilter(states=[RunState.RUNNING, RunState.WAITING], tops=True))
         runs = [run for run in found if stands_open(run)]
         halted = carry_out(opened, runs, order(InboxKind.PAUSE, is_now=is_now), patience_ms) if runs else []
         ended = _end_orphans(opened)

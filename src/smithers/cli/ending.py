@@ -92,7 +92,8 @@ def _wait_lines(waits: tuple[Wakeup, ...]) -> Iterator[str]:
     first, now_ms = waits[0], SystemClock().now_ms()
     more = f", and {len(waits) - 1} more after that" if len(waits) > 1 else ""
     when = f"{moment.local(first.due_ms)}, {moment.due(first.due_ms, now_ms)}"
-    yield f"  waits:  to try {first.key} again at {when}{more}"
+    what = f"to go on with {first.key}" if first.kind == "child" else f"to try {first.key} again"
+    yield f"  waits:  {what} at {when}{more}"
     yield "  nothing wakes it by itself: resume it then, or at any time with a longer --linger"
 
 

@@ -35,6 +35,7 @@ _COLOURS = {
     EventType.NODE_FINISHED: "green",
     EventType.RUN_FINISHED: "green",
     EventType.RUN_PARTIAL: "yellow",
+    EventType.RUN_CONTINUED: "green",
 }
 
 
@@ -81,6 +82,8 @@ class EventLines:
         is_all = self._print_page()
         if span.is_following and is_all:
             self._follow()
+        elif is_all and self._run.kin.newest is not None:
+            terminal.note(f"{self._run.name} {_ending(self._run)}")
         elif not is_all:
             terminal.note(f"more: {self._project.command(f'{more} --after {self._after}')}")
 
@@ -119,7 +122,7 @@ class EventLines:
                 terminal.note(f"{run.name} {_ending(run)}")
                 return
             if not is_driven(run):
-                command = self._project.command(next_step.resume(run.name))
+                command = self._project.command(next_step.resume_of(run))
                 terminal.note(f"{run.name} is {shown_status(run)} and nobody drives it: {command}")
                 return
             time.sleep(_POLL_S)
@@ -132,4 +135,6 @@ def _plain(text: str) -> str:
 
 
 def _ending(run: RunRow) -> str:
+    if run.kin.newest is not None:
+        return f"went on as {run.kin.next}; watch the newest: `{next_step.follow(run.kin.newest)}`"
     return run.state.word if run.state.word in ("finished", "failed") else f"is {run.state.word}"

@@ -58,8 +58,8 @@ def graph(file: str, given: str | None, is_json: bool, store: str | None) -> Non
     --json: {"status": "ok", "workflow", "source", "output", "tree": NODE,
     "input": {"model", "fields": [{"name", "type", "required", "default",
     "description"}]}}; a NODE has "id", "kind", "place" and, by its kind,
-    "children", "made_when_reached", "mode", "output", "agents", "label",
-    "meta", "deps", "after", "continue_on_fail", "max_iterations",
+    "children", "made_when_reached", "mode", "workflow", "output", "agents",
+    "label", "meta", "deps", "after", "continue_on_fail", "max_iterations",
     "on_max_reached", "max_concurrency", "on_failure", "catch_errors",
     "parts": what each of the children of a try block or a saga is.
     """
@@ -115,6 +115,8 @@ def _field_text(field: Field) -> str:
 def _add(table: Table, plan: PlanNode, depth: int, part: str) -> None:
     facts = _facts(plan)
     details: list[str] = [facts[name] for name in ("output", "mode") if facts.get(name)]
+    if facts.get("workflow"):
+        details[-1] = f"run of {facts['workflow']}"
     if facts.get("agents"):
         details[-1] = f"agent {', then '.join(facts['agents'])}"
     if facts.get("deps"):
@@ -206,7 +208,7 @@ def _facts(plan: PlanNode) -> dict[str, Any]:
     if isinstance(plan, HolePlan):
         # A loop's body has the loop itself as its payload; a parallel or a branch stands for itself.
         kinds: dict[type, str] = {Loop: "body", TryCatchFinally: "catch"}
-        kind = kinds.get(type(payload)) or type(payload).__name__.lower()
+        kind = "body" if payload is None else kinds.get(type(payload)) or type(payload).__name__.lower()
         found: dict[str, Any] = {"kind": kind, "made_when_reached": True}
     else:
         is_quarantine = isinstance(plan, TryPlan) and isinstance(payload, Parallel)
@@ -233,6 +235,7 @@ def _task_facts(plan: TaskPlan) -> dict[str, Any]:
     return {
         "kind": "task",
         "mode": task.mode,
+        "workflow": task.workflow.name if task.mode == "child" else None,
         "output": task.model_name,
         "agents": [as_agent(agent).name for agent in task.agents],
         "label": task.label,

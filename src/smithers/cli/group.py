@@ -44,6 +44,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     },
     "Care": {
         "doctor": Entry("smithers.cli.doctor:doctor", "Find what is wrong, and say what to do."),
+        "cache": Entry("smithers.cli.cache:cache", "List or clear what tasks with a cache have stored."),
     },
 }
 

@@ -140,7 +140,7 @@ class Halted:
         """What to type next, and what for."""
         run = self.run.name
         if self.run.state is RunState.PAUSED and self.is_done:
-            return [("resume", next_step.resume(run))]
+            return [("resume", next_step.resume_of(self.run))]
         if self._means is Means.DRAINING and self._is_cancel:
             return [("watch", next_step.follow(run)), ("cut off", next_step.cancel(run, "--now"))]
         if self._means is Means.DRAINING:

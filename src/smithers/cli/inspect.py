@@ -54,6 +54,16 @@ def _header(snapshot: Snapshot, views: NodeViews, project: Project) -> Iterator[
     room = terminal.width() - 10
     yield "Run", cut(run.name, room)
     yield "Workflow", cut(f"{run.workflow} ({run.source})", room)
+    if (parent := run.kin.parent) is not None:
+        yield "Parent", cut(f"{parent.name}, node {parent.key}", room)
+    if run.kin.previous is not None:
+        yield (
+            "Before",
+            cut(f"{run.kin.previous} went on as this one, run {run.kin.number} of its lineage", room),
+        )
+    if run.kin.next is not None:
+        more = "" if run.kin.next == run.kin.newest else f"; the newest is {run.kin.newest}"
+        yield "After", cut(f"it went on as {run.kin.next}{more}", room)
     settled, mounted = views.progress()
     yield "Status", f"{terminal.state_style(shown_status(run))}, {settled} of {mounted} tasks settled"
     if run.owner is not None:
@@ -115,6 +125,8 @@ def _add_task(table: Table, view: NodeView, run: RunRow, now_ms: int) -> None:
     if view.due_ms is not None and view.state is NodeState.WAITING:
         verb = "tried again" if driven else "to be tried again"
         below.append(f"{verb} {moment.due(view.due_ms, now_ms)}")
+    if view.child is not None:
+        below.append(f"run {view.child.name}, {view.child.state.word}")
     if view.is_tolerated:
         below.append("tolerated: the workflow goes on without it")
     elif view.reason and view.state is not NodeState.FINISHED:
@@ -128,7 +140,7 @@ def _add_task(table: Table, view: NodeView, run: RunRow, now_ms: int) -> None:
         "interrupted" if is_cut_off else view.state.word,
         str(view.tries) if view.tries else "",
         "" if took is None else moment.span(took),
-        view.agent or "",
+        "(cached)" if view.last is not None and view.last.is_cached else view.agent or "",
         below=[f"    {indent}{text}" for text in below],
     )
 
@@ -150,7 +162,9 @@ def _depth(place: Place | None) -> int:
 def _commands(snapshot: Snapshot) -> list[str]:
     run = snapshot.run
     if run.state.has_ended:
+        if run.kin.newest is not None:
+            return [next_step.inspect(run.kin.newest)]
         if run.state in (RunState.FAILED, RunState.CANCELLED, RunState.PARTIAL):
-            return [next_step.resume(run.name)]
+            return [next_step.resume_of(run)]
         return [next_step.output(run.name)] if run.output else []
-    return [] if is_driven(run) else [next_step.resume(run.name)]
+    return [] if is_driven(run) else [next_step.resume_of(run)]

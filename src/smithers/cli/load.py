@@ -8,7 +8,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from smithers.errors import AuthoringError, Place, WorkflowLoadFailed, WorkflowNotFound
@@ -85,8 +85,9 @@ def load(target: Target) -> Workflow[Any, Any]:
             )
         return value
     own = {name: one for name, one in found.items() if one.__module__ == module.__name__} or found
-    if len({id(one) for one in own.values()}) == 1:
-        return next(iter(own.values()))
+    for meant in (own, _outermost(own)):
+        if len({id(one) for one in meant.values()}) == 1:
+            return next(iter(meant.values()))
     if not own:
         raise WorkflowNotFound(
             f"{where} has no workflow", hint="write a function that takes ctx and put @workflow above it"
@@ -96,6 +97,22 @@ def load(target: Target) -> Workflow[Any, Any]:
         hint=f"name one: `smithers up {shown}:{next(iter(own))}`",
         workflows=sorted(own),
     )
+
+
+def _outermost(own: dict[str, Workflow[Any, Any]]) -> dict[str, Workflow[Any, Any]]:
+    """Those workflows of a file that no other one of it names: the rest are there to be embedded."""
+    named = {name: _names(one.function.__code__) for name, one in own.items()}
+    return {
+        name: one
+        for name, one in own.items()
+        if not any(name in names for other, names in named.items() if own[other] is not one)
+    }
+
+
+def _names(code: CodeType) -> set[str]:
+    """Globals that a function, or one within it, names."""
+    inner = (const for const in code.co_consts if isinstance(const, CodeType))
+    return set(code.co_names).union(*map(_names, inner))
 
 
 def _list(found: dict[str, Workflow[Any, Any]]) -> str:

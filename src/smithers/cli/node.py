@@ -15,6 +15,7 @@ from smithers.cli.project import Project, open_run
 from smithers.cli.table import Column, Table, cut, one_line
 from smithers.errors import NodeNotFound
 from smithers.observe import lookup, moment, next_step
+from smithers.observe.cache import lookup_text
 from smithers.observe.node_facts import NodeFacts, heartbeat_of
 from smithers.observe.node_view import NodeView, NodeViews, headline
 from smithers.observe.snapshot import is_driven
@@ -80,7 +81,7 @@ def _print_field(label: str, text: str) -> None:
     """Prose is wrapped, not cut; a value is one line."""
     head = terminal.style(label.ljust(_LABEL), None, bold=True)
     room = max(terminal.width() - _LABEL - 1, 30)
-    lines = textwrap.wrap(text, room) if label == "Why" else [cut(one_line(text), room)]
+    lines = textwrap.wrap(text, room) if label in ("Why", "Cache") else [cut(one_line(text), room)]
     if label == "State":
         # Coloured last: what comes from the store is stripped of escape sequences.
         word = lines[0].partition(",")[0].partition(":")[0]
@@ -102,6 +103,8 @@ def _lines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
         agents = facts.spec("agents")
         by = f"{facts.spec('mode')}" + (f" ({', '.join(agents)})" if agents else "")
         yield "Makes", f"{facts.spec('model')}, by {by}"
+    if view.child is not None:
+        yield "Run", f"{view.child.name}, {view.child.state.word}"
     if facts.around:
         yield "In", " / ".join(facts.around)
     if len(facts.passes) > 1:
@@ -115,6 +118,9 @@ def _lines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
     prompt = view.last.prompt if view.last else None
     if prompt:
         yield "Prompt", f"{prompt.hex()} (its hash)"
+    lookup = view.last.lookup if view.last else None
+    if lookup is not None:
+        yield "Cache", lookup_text(lookup, now)
     if facts.output is not None:
         yield "Output", facts.output.body
     took = view.took_ms(now, is_driven=is_driven(run))
@@ -172,7 +178,7 @@ def _attempts(facts: NodeFacts) -> Table:
             _word(row, facts),
             moment.ago(row.started_ms, facts.now_ms),
             _time(row, facts),
-            row.agent or "",
+            "" if row.is_cached else row.agent or "",
             _failure(row),
             below=[f"    {text}" for text in below],
         )
@@ -181,7 +187,7 @@ def _attempts(facts: NodeFacts) -> Table:
 
 def _word(row: AttemptRow, facts: NodeFacts) -> str:
     is_cut_off = row.state is AttemptState.RUNNING and not is_driven(facts.snapshot.run)
-    return "interrupted" if is_cut_off else row.state.word
+    return "interrupted" if is_cut_off else "cached" if row.is_cached else row.state.word
 
 
 def _time(row: AttemptRow, facts: NodeFacts) -> str:

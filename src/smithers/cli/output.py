@@ -54,7 +54,10 @@ def _own(project: Project, snapshot: Snapshot) -> OutputRef:
     run = snapshot.run
     if run.output is not None:
         return run.output
-    if run.state.has_ended:
+    if run.kin.newest is not None:
+        text = f"{run.name} went on as {run.kin.next}, and has no output of its own"
+        hint = f"the newest of its lineage: `{project.command(next_step.output(run.kin.newest))}`"
+    elif run.state.has_ended:
         text = f"{run.name} is {run.state.word} and has no output of its own"
         hint = f"name a node: `{project.command(next_step.output(run.name, 'NODE'))}`"
     else:

@@ -47,12 +47,18 @@ class Progress:
 
     def follow(self, frame: FrameWrite) -> None:
         """Apply what one commit stored."""
+        if self.began_ms is not None and frame.run != self._run:
+            self._tree = MountedTree()
+            self.root, self.running, self.retrying = self._tree.root, self._tree.running, self._tree.retrying
+        self._run = frame.run
         if self.began_ms is None:
             self.began_ms = frame.at_ms
             if frame.frame > 1 and self._store is not None:
                 # What cannot be read is not shown; a display never ends a run.
                 with suppress(StoreError), closing(self._store.reader()) as reader:
                     self._recall(reader, frame.frame - 1)
+        if frame.then is not None and frame.then.creates is not None:
+            self.warnings.append(f"goes on as {frame.then.creates.name}")
         if frame.mounted or frame.unmounted:
             self._tree.remount(frame)
         tolerated: set[NodeKey] = set()
@@ -68,6 +74,8 @@ class Progress:
                 self.running[start.key].agent = start.agent
         for wakeup in frame.wakeups:
             leaf = self.retrying.get(wakeup.key)
+            if leaf is None and wakeup.kind == "child" and (leaf := self._tree.current(wakeup.key)):
+                self._tree.move(leaf, Standing.WAITING)  # its own run waits, and so does it
             if leaf is not None:
                 leaf.due_ms = wakeup.due_ms
 
@@ -151,7 +159,8 @@ class Progress:
                 leaf.due_ms = leaf.message = None
                 self._tree.move(leaf, Standing.RUNNING)
             case EventType.NODE_FINISHED:
-                leaf.message, leaf.ended_ms = None, event.at_ms
+                is_cached = event.data is not None and "cached" in data_of(event)
+                leaf.message, leaf.ended_ms = "cached" if is_cached else None, event.at_ms
                 self._tree.move(leaf, Standing.FINISHED)
             case EventType.NODE_FAILED:
                 leaf.message, leaf.ended_ms = first_line(data_of(event).get("message")), event.at_ms

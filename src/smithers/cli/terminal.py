@@ -25,6 +25,7 @@ STATE_COLOURS: Mapping[str, str] = {
     "orphaned": "red",
     "stalled": "yellow",
     "interrupted": "red",
+    "cached": "green",
 }
 """Colour means state and nothing else; the word always stands beside it."""
 

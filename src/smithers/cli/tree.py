@@ -43,6 +43,8 @@ def tree(run_id: str, frame: int | None, store: str | None, is_json: bool) -> No
         row, (settled, mounted) = history.frame, history.views.progress()
         at = f"{moment.offset(row.at_ms - run.created_ms)} ({moment.local(row.at_ms)})"
         head = f"{run.name}, frame {row.frame} of {run.frame}: {settled} of {mounted} tasks settled at {at}"
+        if (parent := run.kin.parent) is not None:
+            head += f"; it is node {parent.key} of {parent.name}"
         print("\n".join(textwrap.wrap(head, terminal.width())), end="\n\n")
         print("\n".join(_table(history).lines(terminal.width())))
         if frame is None and run.frame > 1:
@@ -63,6 +65,8 @@ def _table(history: History) -> Table:
         if row.view is None and row.place.kind in UNSHOWN:
             continue
         glyph, name, state = _named(row, history)
+        if row.view is not None and row.view.child is not None:
+            name += f" = {row.view.child.name}"
         table.add(
             f"{glyph} {'  ' * _depth(row.place)}{name}",
             state,

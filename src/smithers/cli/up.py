@@ -161,7 +161,7 @@ def _start(target: Target, path: Path, wanted: Wanted) -> int:
 
     with stdout_kept():
         workflow = load(target)
-        host = Host(path, durability=workflow.definition.durability)
+        host = Host(path, durability=workflow.definition.durability, ends_process=True)
         hot = hot_for(target, workflow, host, wanted)
         try:
             handle, frames, interrupt = watched(

@@ -12,6 +12,7 @@ from smithers.cli import terminal
 from smithers.cli.options import json_option, run_argument, store_option
 from smithers.cli.project import Project, open_run
 from smithers.observe import lookup, moment, next_step
+from smithers.observe.child import with_doings
 from smithers.observe.node_view import NodeView, NodeViews
 from smithers.observe.why import Blocker, Explanation, why_node, why_place, why_run
 
@@ -30,6 +31,7 @@ def why(run_id: str, node: str | None, store: str | None, is_json: bool) -> None
     NODE is an id, or a pass as `inspect` shows it: review[1].
     """
     with open_run(store, run_id) as (project, snapshot):
+        snapshot = with_doings(project.reader, snapshot, project.now_ms)
         answer = _explain(project, snapshot, node)
         if is_json:
             document = answer.document()
@@ -59,6 +61,8 @@ def _print(answer: Explanation, project: Project) -> None:
             if error.get(name):
                 text = next_step.for_run(str(error[name]), answer.run)
                 _print_text(f"{name}: {text}", width, indent="    ")
+    if answer.cache:
+        _print_text(f"- cache {answer.cache}", width, indent="  ")
     for line in answer.attempts:
         _print_text(f"- {line}", width, indent="  ")
     for command in answer.commands:

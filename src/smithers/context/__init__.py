@@ -13,6 +13,7 @@ from .context import model_of as model_of
 from .current import Current as Current
 from .current import current as current
 from .current import running_as as running_as
+from .inline import InlineContext as InlineContext
 from .record import Fields as Fields
 from .record import Record as Record
 from .record import wrap as wrap

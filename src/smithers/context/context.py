@@ -29,8 +29,8 @@ T = TypeVar("T")
 class Context(Calls, Generic[Input]):
     """A handle on a run's state, not a copy of it.
 
-    In a render it reads the state at the start of the frame. In `prompt`, `run`, `value`, `skip_if` and
-    `until` it reads the state at the start of that task's attempt, in that task's pass.
+    In a render it reads the state at the start of the frame. In `prompt`, `run`, `value`, `skip_if`, `until`
+    and the `by` of a cache it reads the state at the start of that task's attempt, in that task's pass.
 
     A read names a task, `(Model, "id")`, or a model and an id. The name of an output may stand for its model:
     what is read is the model that `@workflow(outputs=…)` registers under it, else a JSON object.
@@ -50,11 +50,40 @@ class Context(Calls, Generic[Input]):
     @property
     def input(self) -> Input:
         """The run's input, built anew per read."""
+        self._view.note_of_attempt("input")
         found: Input = self._state.input
         return found
 
+    @overload
+    def state(self) -> Any: ...
+    @overload
+    def state(self, model: type[T]) -> T | None: ...
+    def state(self, model: Any = None) -> Any:
+        """What the run before this one handed over by `ContinueAsNew`; None in the first of a lineage.
+
+        Args:
+            model: what to build of it, anew per read; default: JSON, where objects have their keys as
+                attributes too.
+        Raises:
+            StaleOutput: it does not fit the model.
+        """
+        text = self._state.carried
+        if text is None:
+            return None
+        if model is None:
+            return wrap(json.loads(text))
+        from pydantic import ValidationError
+
+        try:
+            return from_stored(model, text)
+        except ValidationError as error:
+            raise StaleOutput(
+                f"the state of {self.run_id} does not fit {model.__name__}: {_faults(error)}"
+            ) from error
+
     @property
     def run_id(self) -> str:
+        self._view.note_of_attempt("run_id")
         return self._state.run_id
 
     @property
@@ -65,6 +94,7 @@ class Context(Calls, Generic[Input]):
         if at is None:
             view.note("loop", "")
             return self._state.only_loop_pass
+        view.note_of_attempt("iteration")
         return at.passes[-1] if at.passes else 0
 
     @overload
@@ -158,19 +188,26 @@ class Context(Calls, Generic[Input]):
     def _key(self, target: Any) -> NodeKey | None:
         node, _ = _target(target, None, {})
         view = self._view
-        view.note("state", node)
+        view.note("state", view.id_of(node))
         return view.key(node)
 
 
 class LoopPass:
     """The pass that a loop's body function makes."""
 
-    __slots__ = ("_at", "_state", "index")
+    __slots__ = ("_at", "_prefix", "_state", "index")
 
     def __init__(self, state: State, at: Standing) -> None:
         self._state = state
         self._at = at
+        self._prefix = ""
         self.index = at.passes[-1]
+
+    def within(self, prefix: str) -> LoopPass:
+        """The same pass, for nodes whose ids stand under a prefix."""
+        found = LoopPass(self._state, self._at)
+        found._prefix = prefix
+        return found
 
     def previous(self, target: Any, /) -> Any:
         """The task's output in the pass before this one; None in the first, or without an output."""
@@ -179,7 +216,7 @@ class LoopPass:
         node, model = _target(target, None, self._state.named_outputs)
         view = ambient.get() or View(self._state)
         before = self._at._replace(passes=(*self._at.passes[:-1], self.index - 1))
-        row = View(view.state, before, view.seq, view.reads).newest(node)
+        row = View(view.state, before, view.seq, view.reads).newest(f"{self._prefix}{node}")
         return decode(row, model) if row is not None else None
 
 
@@ -212,6 +249,10 @@ def from_stored(model: Any, text: str) -> Any:
     return model.model_validate_json(text, by_name=True, by_alias=True)
 
 
+def _faults(error: Any) -> str:
+    return "; ".join(f"{fault_path(fault['loc']) or '$'}: {fault['msg']}" for fault in error.errors())
+
+
 def decode(row: OutputText, model: Any) -> Any:
     """Build the value of a stored output anew.
 
@@ -227,8 +268,7 @@ def decode(row: OutputText, model: Any) -> Any:
     try:
         return from_stored(model, row.body)
     except ValidationError as error:
-        faults = "; ".join(f"{fault_path(fault['loc']) or '$'}: {fault['msg']}" for fault in error.errors())
         raise StaleOutput(
-            f"the stored output of {row.key} does not fit {row.model} as it is now: {faults}",
+            f"the stored output of {row.key} does not fit {row.model} as it is now: {_faults(error)}",
             node=str(row.key),
         ) from error

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from smithers.errors import HeartbeatRefused, OutsideTask
 
+from .view import ambient
+
 if TYPE_CHECKING:
     from smithers.ids import NodeKey
 
@@ -41,6 +43,8 @@ class Current:
 
     @property
     def iteration(self) -> int:
+        if (view := ambient.get()) is not None:
+            view.note_of_attempt("iteration")
         return self.key.iteration
 
     @property

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 Subject: TypeAlias = tuple[str, str]
 """What a read depends on: `("node", id)`, `("model", name)`, `("state", id)`; `("loop", id)`: which
-pass it is in, and `("loop", "")`: the only one's."""
+pass it is in, and `("loop", "")`: the only one's; of an attempt also `("given", name)`: its run's input or
+id, or the pass that it stands in."""
 
 
 class Standing(NamedTuple):
@@ -34,6 +35,11 @@ class State(Protocol):
     @property
     def input(self) -> Any:
         """The run's input: its model, or a record; built anew per call."""
+        ...
+
+    @property
+    def carried(self) -> str | None:
+        """JSON text that the run before this one handed over; None: there was none before it."""
         ...
 
     @property
@@ -89,12 +95,25 @@ class View:
         if self.reads is not None:
             self.reads.add((kind, name))
 
+    def note_of_attempt(self, name: str) -> None:
+        """The same of what stands fast while a run goes on, and differs between runs or passes.
+
+        No render needs it: it does not move under a tree.
+        """
+        if self.seq is not None:
+            self.note("given", name)
+
+    def id_of(self, node: str) -> str:
+        """The id in the run of what a reader calls `node`."""
+        return node
+
     def newest(self, node: str) -> OutputText | None:
         """The node's row in this pass: the current pass of each loop that reader and node share.
 
         Loops that only the node stands in are read after their last pass. In a render outside any body
         function the reader is taken to stand where the node is mounted.
         """
+        node = self.id_of(node)
         self.note("node", node)
         rows = self.state.rows.of(node)
         if not rows:
@@ -111,6 +130,7 @@ class View:
 
     def latest(self, node: str) -> OutputText | None:
         """The node's newest row up to this pass: earlier passes of the innermost shared loop count too."""
+        node = self.id_of(node)
         self.note("node", node)
         rows = self.state.rows.of(node)
         if not rows:
@@ -137,6 +157,7 @@ class View:
 
     def count(self, node: str) -> int:
         """In how many passes the node has left a row, within the current pass of every outer loop."""
+        node = self.id_of(node)
         self.note("node", node)
         there = self.state.standing(node)
         if there is not None:
@@ -155,6 +176,7 @@ class View:
 
     def key(self, node: str) -> NodeKey | None:
         """The node's key in this pass; None: it is not mounted."""
+        node = self.id_of(node)
         there = self.state.standing(node)
         if there is None:
             return None

@@ -17,7 +17,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any
 
-from smithers.context import Current, Fields, View, ambient, decode, model_of, running_as
+from smithers.context import Fields, View, decode, model_of
 from smithers.errors import (
     AgentAuth,
     AgentMissing,
@@ -31,10 +31,11 @@ from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest, Child, P
 from smithers.process import GRACE_S, Attempt, AttemptProcesses, Processes
 from smithers.workers import Workers, is_async, on_thread
 
-from .author_loop import AuthorLoop
-from .encode import encode_output
+from .author_loop import BLOCKER, AuthorLoop, name_blocker
+from .cache import look_up, note_seen
+from .encode import child_input, encode_output
 from .failure import classify, describe
-from .job import Done, Failed, Job, NotYet, Outcome, Stopped
+from .job import Called, Done, Failed, Job, NotYet, Outcome, Stopped
 from .remote import work_in_process
 from .script import LiveScript
 
@@ -44,6 +45,9 @@ CORRECTIONS = 3
 
 _enders = Workers("smithers-end")
 """Where the event loops wait for programs to end."""
+
+_lookers = Workers("smithers-cache")
+"""Where they wait for the cache."""
 
 _claiming = threading.Lock()
 """Held while a loop takes a job, so that two never run the same one."""
@@ -56,6 +60,7 @@ class Author:
         processes: what attempts start programs with.
         workers: runs functions that block.
         new_loop: gives an event loop that runs; asked again when the last one is blocked.
+        begun: told of each attempt before a line of its code has run, wherever that runs. It must not raise.
     """
 
     def __init__(
@@ -63,8 +68,10 @@ class Author:
         processes: Processes,
         workers: Workers | None = None,
         new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+        begun: Callable[[Job], None] | None = None,
     ) -> None:
         self._processes = processes
+        self._begun = begun
         self._workers = workers or Workers()
         self._new_loop = new_loop or _new_loop
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -74,6 +81,7 @@ class Author:
         """Begin these attempts; each ends in its own `report`."""
         coroutines: list[Job] = []
         for job in jobs:
+            job.begun = self._begun
             if job.task.run_in == "process":
                 job.processes = self._processes_of(job)
                 self._workers.submit(partial(work_in_process, job))
@@ -100,6 +108,10 @@ class Author:
             loop = self._loop = self._new_loop()
         return loop
 
+    def submit(self, work: Callable[[], None]) -> None:
+        """Run something that may block on a thread. It must not raise."""
+        self._workers.submit(work)
+
     def cancel(self, job: Job) -> None:
         """Ask a job to end. A thread cannot be asked: its result is discarded when it comes."""
         if job.loop is not None:
@@ -118,14 +130,14 @@ class Author:
             Attempt(job.run, job.ctx.run_id, job.fence, job.key, job.generation, job.attempt)
         )
 
-    def watch(self, now_ms: int, in_flight: Iterable[Job]) -> Job | None:
+    def watch(self, now_ms: int, in_flight: Iterable[Job]) -> str | None:
         """Notice a coroutine that has blocked the loop for a second; what waits behind it gets another loop.
 
         Args:
             now_ms: monotonic.
             in_flight: all attempts of this engine.
         Returns:
-            The job that blocks, the first time it is noticed.
+            What blocks, the first time it is noticed.
         """
         loop = self._loop
         if loop is None:
@@ -140,7 +152,7 @@ class Author:
         self._loop = None
         blocking = asyncio.current_task(loop)
         self._move_from(loop, in_flight)
-        return getattr(blocking, "smithers_job", None) if blocking is not None else None
+        return getattr(blocking, BLOCKER, None)
 
     def _move_from(self, blocked: asyncio.AbstractEventLoop, in_flight: Iterable[Job]) -> None:
         """Begin elsewhere what has not begun: it may be what the blocking code waits for."""
@@ -161,12 +173,19 @@ class Author:
         if job.is_cancelled:
             job.report(job, Stopped())  # before a line of it has run: its attempt is stored as ended
             return
+        job.tell_begun()
         context = contextvars.Context()
         try:
-            value = context.run(_call_in, job)
-            if inspect.isawaitable(value):
-                value = asyncio.run_coroutine_threadsafe(_await(value, job), self._a_loop()).result()
-            outcome: Outcome = Done(context.run(encode_output, job.task, job.model, value))
+            body = look_up(job) if job.caching is not None else None
+            if body is None:
+                value = context.run(_call_in, job)
+                if inspect.isawaitable(value):
+                    # It reports by itself: nobody waits here, which in a simulation would be for ever.
+                    asyncio.run_coroutine_threadsafe(_await(value, job), self._a_loop())
+                    return
+                body = context.run(encode_output, job.task, job.model, value)
+                note_seen(job)
+            outcome: Outcome = Done(body)
         except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
             outcome = outcome_of(job, error)
         job.report(job, outcome)
@@ -204,7 +223,7 @@ def _spawn_all(loop: asyncio.AbstractEventLoop, jobs: Sequence[Job]) -> None:
                 continue
             handle = job.handle = loop.create_task(_drive(job, loop))
         handle.add_done_callback(partial(_never_begun, job))
-        handle.smithers_job = job  # type: ignore[attr-defined]
+        name_blocker(handle, f"{job} ({job.task.place})")
 
 
 def _never_begun(job: Job, handle: asyncio.Task[None]) -> None:
@@ -228,19 +247,13 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
             job.report(job, Stopped())  # the cancel itself is still on its way to this loop
             return
         job.is_begun = True
+    job.tell_begun()
     try:
-        _enter(job)
-        match job.task.mode:
-            case "run":
-                value = await _function(job)(*arguments(job))
-                outcome: Outcome = Done(encode_output(job.task, job.model, value))
-            case "value":
-                made = job.task.value
-                outcome = Done(
-                    encode_output(job.task, job.model, made(*arguments(job)) if callable(made) else made)
-                )
-            case _:
-                outcome = await _call_agents(job)
+        job.enter()
+        if job.task.mode == "child":
+            _call_child(job)
+            return
+        outcome = await _outcome(job)
     except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
         outcome = outcome_of(job, error)
     if job.processes is not None:
@@ -253,26 +266,53 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
     job.report(job, outcome)
 
 
+async def _outcome(job: Job) -> Outcome:
+    """What the task comes to: found in the cache, or made."""
+    if job.task.mode == "agent":
+        return await _call_agents(job)
+    body = await on_thread(_lookers, partial(look_up, job)) if job.caching is not None else None
+    if body is not None:
+        return Done(body)
+    if job.task.mode == "run":
+        value = await _function(job)(*arguments(job))
+    else:
+        made = job.task.value
+        value = made(*arguments(job)) if callable(made) else made
+    body = encode_output(job.task, job.model, value)
+    note_seen(job)
+    return Done(body)
+
+
+def _call_child(job: Job) -> None:
+    """Work out the input of the run that an attempt is; the engine begins it."""
+    made = job.task.value
+    text = child_input(job.task, made(*arguments(job)) if callable(made) else made)
+    if job.call is None:
+        raise BugError(f"{job} has nobody to call")
+    job.call(job, Called(text))
+
+
 def _function(job: Job) -> Callable[..., Any]:
     if job.task.run is None:
         raise BugError(f"{job} has no function")
     return job.task.run
 
 
-def _enter(job: Job) -> None:
-    """Make `ctx` and `current()` mean this attempt, in this context."""
-    ambient.set(job.view)
-    running_as.set(Current(job.ctx, job.key, job.attempt, job.last_heartbeat, partial(job.beat, job)))
-
-
 def _call_in(job: Job) -> Any:
-    _enter(job)
+    job.enter()
     return _function(job)(*arguments(job))
 
 
-async def _await(value: Any, job: Job) -> Any:
-    _enter(job)
-    return await value
+async def _await(value: Any, job: Job) -> None:
+    """On the author's loop: the rest of a function that turned out to be one to await."""
+    try:
+        job.enter()
+        body = encode_output(job.task, job.model, await value)
+        note_seen(job)
+        outcome: Outcome = Done(body)
+    except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
+        outcome = outcome_of(job, error)
+    job.report(job, outcome)
 
 
 def arguments(job: Job) -> tuple[Any, ...]:
@@ -301,6 +341,10 @@ async def _call_agents(job: Job) -> Outcome:
     """Call the first agent of the chain that can be used."""
     prompt = prompt_text(job)
     mark = prompt_mark(prompt)
+    if job.caching is not None:
+        body = await on_thread(_lookers, partial(look_up, job, prompt))
+        if body is not None:
+            return Done(body, None, mark)
     unusable: SmithersError | None = None
     for agent in job.chain:
         try:

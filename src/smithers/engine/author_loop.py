@@ -9,6 +9,9 @@ from typing import Any
 
 from smithers.context import script_of
 
+BLOCKER = "smithers_blocker"
+"""Attribute of an `asyncio.Task`: what people are told when it blocks its loop."""
+
 
 class AuthorLoop(asyncio.SelectorEventLoop):
     """asyncio's own loop; scripts learn from it when they have come to rest.
@@ -42,3 +45,8 @@ def note_begun(task: asyncio.Task[Any], context: Context | None) -> None:
     script = script_of.get() if context is None else context.get(script_of)
     if script is not None:
         script.adopt(task)
+
+
+def name_blocker(task: asyncio.Task[Any], name: str) -> None:
+    """Say what is to blame if this task blocks its loop."""
+    setattr(task, BLOCKER, name)

@@ -68,7 +68,7 @@ class Comparison:
         task: Task[Any] = leaf.plan.payload
         if (fault := self._unfit(task, self._outputs.get(leaf.key))) is not None:
             return Finding("unfit", fault)
-        if leaf.zone.is_closed or not leaf.is_mounted:
+        if leaf.zone.is_closed or self._now.has_left(leaf):
             return Finding("same", EARLIER)
         row = self._made.get((leaf.key, self._history.stored.generations.get(leaf.key, 0)))
         if row is None or row.fingerprint is None:
@@ -163,6 +163,8 @@ class Comparison:
             if mark is not None and mark == row.prompt:
                 return "its agent, its prompt's code or the schema of its output is another"
             return "its prompt is another"
+        if task.mode == "child":
+            return "its workflow, or what it is given, is another"
         return "its code, or what it is given, is another" if task.mode == "run" else "its value is another"
 
     def _unfit(self, task: Task[Any], row: OutputRow | None) -> str | None:
@@ -189,7 +191,7 @@ class Comparison:
 
 
 def _article(mode: object) -> str:
-    return {"agent": "an agent", "run": "a function"}.get(str(mode), "a value")
+    return {"agent": "an agent", "run": "a function", "child": "a workflow"}.get(str(mode), "a value")
 
 
 def _job_of(

@@ -15,7 +15,7 @@ from smithers.store import is_stopped
 
 from .mail import unwinds
 from .scope import SCRIPT_KEY
-from .undriven import obey_undriven
+from .undriven import check_owed, obey_undriven
 
 if TYPE_CHECKING:
     from smithers.ports import Outsider, Reader
@@ -162,6 +162,9 @@ class Control:
 
     def _look(self, target: _Target, outsider: Outsider, reader: Reader) -> None:
         """Take one run as far as it goes now."""
+        if target.run.state is RunState.CONTINUED:
+            # Whoever asks this of a run means what it has become.
+            target.run, target.asked_ms = reader.newest(target.run.id), None
         if target.carrier is not None and self._waits_for_carrier(target, target.carrier, reader):
             return
         run = target.run
@@ -184,7 +187,14 @@ class Control:
 
     def _do_it_here(self, target: _Target, outsider: Outsider, reader: Reader) -> None:
         run = target.run
+        below = _open_below(reader, run, self._order.state)
+        self._check_children(run, below)
         try:
+            if below:
+                check_owed(self._store, run, self._order)  # an owner will see to its children
+            # Its children first: once it is said to have ended, nothing of it is left.
+            for child in below:
+                obey_undriven(self._store, child, self._order, is_asked=False)
             is_mine = obey_undriven(self._store, run, self._order)
         except RunOwned:
             return  # somebody has resumed it since: the next look finds a living owner
@@ -202,6 +212,23 @@ class Control:
                 self._end(target, Means.TAKEN_OVER)
             case OwnerHealth.NONE | OwnerHealth.ALIVE:
                 self._end(target, Means.HERE)
+
+    def _check_children(self, run: RunRow, below: Sequence[RunRow]) -> None:
+        """Refuse a cancel that a part of the run cannot be seen to its end by.
+
+        Raises:
+            LastPartsOwed: a child has last parts to run: it would have to be driven by a run that goes on.
+        """
+        for child in below:
+            try:
+                check_owed(self._store, child, self._order)
+            except LastPartsOwed as owed:
+                raise LastPartsOwed(
+                    f"{run.name} is not cancelled: a run within it owes last parts; {owed.message}",
+                    hint=f"resume it (`smithers up --resume {run.name}`) and cancel it while {child.name} "
+                    f"runs, or end all without them: `smithers cancel {run.name} --now`",
+                    **owed.details,
+                ) from None
 
     def _start_owner(self, target: _Target, owed: LastPartsOwed, outsider: Outsider, reader: Reader) -> None:
         """Only an owner can carry it out: leave the order where it finds it, and start one."""
@@ -284,6 +311,18 @@ class Control:
 
     def _end(self, target: _Target, means: Means) -> None:
         target.outcome = Outcome(target.run, means, target.owner)
+
+
+def _open_below(reader: Reader, run: RunRow, state: RunState) -> list[RunRow]:
+    """The children of a run, and theirs, that are to become this; the innermost first."""
+    found: list[RunRow] = []
+    names = {row.run: row.name for row in reader.children(run.id) if not row.state.has_ended}
+    for name in names.values():
+        child = reader.run(name)
+        found += _open_below(reader, child, state)
+        if child.state is not state:
+            found.append(child)
+    return found
 
 
 def stands_open(run: RunRow) -> bool:

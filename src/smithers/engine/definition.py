@@ -36,3 +36,11 @@ class Definition:
     """Whom `smithers.dynamic.agent` asks, by model."""
     base: Path | None = None
     """Folder of the workflow's file, for its prompts."""
+
+    def source(self, project: Path | None) -> str:
+        """How to load this workflow again: `file.py:name`, relative to the project where it lies in it."""
+        if self.place is None:
+            return self.name
+        file = Path(self.place.file).resolve()
+        shown = file.relative_to(project) if project is not None and file.is_relative_to(project) else file
+        return f"{shown.as_posix()}:{self.function.__name__}"

@@ -133,8 +133,5 @@ class Dependants:
 
 def is_open(leaf: Leaf, now: Prospect) -> bool:
     """Whether a task has settled, and stands where something may still begin."""
-    return (
-        isinstance(now.memory.facts.nodes.get(leaf.key), Settled)
-        and leaf.is_mounted
-        and not leaf.zone.is_closed
-    )
+    has_settled = isinstance(now.memory.facts.nodes.get(leaf.key), Settled)
+    return has_settled and not leaf.zone.is_closed and not now.has_left(leaf)

@@ -6,8 +6,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from smithers.clock import Clock
+from smithers.records import RunState
 
 from .author import Author, grace_ms
+from .children import Children
 from .drive import Drive
 from .job import Job, Outcome, Stopped
 from .timetable import Timetable
@@ -24,8 +26,14 @@ class Dispatch:
     """
 
     def __init__(
-        self, author: Author, clock: Clock, timetable: Timetable, report: Callable[[Job, Outcome], None]
+        self,
+        author: Author,
+        clock: Clock,
+        timetable: Timetable,
+        report: Callable[[Job, Outcome], None],
+        children: Children,
     ) -> None:
+        self._children = children
         self._author = author
         self._clock = clock
         self._timetable = timetable
@@ -41,7 +49,7 @@ class Dispatch:
             drive.go_on(self._author)
             to_cancel, drive.to_cancel = drive.to_cancel, []
             for job in to_cancel:
-                self._cancel(job)
+                self._cancel(job, drive)
             # What was cancelled by the same frame, or before its commit returned, never begins.
             jobs = deque(job for job in drive.to_start if not job.is_cancelled)
             drive.to_start = []
@@ -62,7 +70,7 @@ class Dispatch:
         for job in jobs:
             job.started_ms = job.last_beat_ms = now_ms
             self._timetable.arm(job)
-        self._author.start(jobs)
+        self._author.start(self._children.start(jobs))
 
     def abandon(self, drive: Drive) -> None:
         """Cut off what a run has going on: nobody waits for its end."""
@@ -71,9 +79,11 @@ class Dispatch:
             job.is_cancelled = True
             self._author.cancel(job)
 
-    def _cancel(self, job: Job) -> None:
+    def _cancel(self, job: Job, drive: Drive) -> None:
         """Ask an attempt to end. A thread cannot: its result will be discarded."""
         job.is_cancelled = True
+        if self._children.stop(job, drive.stopping or RunState.CANCELLED, is_now=drive.is_stopped_now):
+            return  # it ends when its run has ended
         if not job.can_be_ended:
             self._report(job, Stopped())
         else:

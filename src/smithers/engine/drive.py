@@ -7,7 +7,7 @@ given messages and the time, and returns the frame to commit; after the commit i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -22,12 +22,16 @@ from smithers.ids import NodeKey
 from smithers.nodes import Task
 from smithers.plan import PlanNode
 from smithers.records import (
+    IN_PART,
     AttemptRow,
+    BlockMove,
     EventType,
     FrameWrite,
     HeartbeatRow,
     InboxKind,
     InboxRow,
+    KeptChild,
+    NodeState,
     OutputRef,
     RunChange,
     RunState,
@@ -47,8 +51,10 @@ from smithers.scheduler import (
     Stop,
     Wait,
 )
+from smithers.scheduler.vertex import Leaf
 
 from .cancelling import Cancelling
+from .continuation import carried_by
 from .definition import Definition
 from .draft import Draft, brief, dump
 from .failure import author_place
@@ -58,8 +64,9 @@ from .mail import Mail
 from .memory import Memory
 from .planning import Planning
 from .pure import Twice
+from .rechecking import Rechecking, pending_rerun
 from .scope import SCRIPT_KEY
-from .scripting import Rechecking, Scripting
+from .scripting import Scripting
 from .settling import Settling
 from .starting import Starting
 from .terms import Ended, Terms, Wires
@@ -127,8 +134,16 @@ class Drive:
         self._telling: list[tuple[EventType, Mapping[str, Any]]] = []
         """What the last frame told, in case it came to nothing."""
         self._first_event = EventType.RUN_STARTED
+        self._rerun: tuple[NodeKey, ...] = ()
+        """What of a script is executed again because somebody asked for it."""
         self._reopened: list[tuple[NodeKey, int]] = []
         """Settled work that this resume does again, and its new generations; the first frame tells of it."""
+        self._kept: list[KeptChild] = []
+        """Runs that such work goes on with; the first frame stores it."""
+        self._begun: list[tuple[Job, str]] = []
+        """Attempts whose own runs have begun, and their names; the next frame tells of it."""
+        self.is_stopped_now = False
+        """It was asked to end without its last parts."""
 
     def _plan_script(self) -> None:
         """The script is what the run's tree is made of; a drive that is rebuilt goes on with the same one."""
@@ -179,21 +194,32 @@ class Drive:
     # --- Beginning ------------------------------------------------------------------------------
 
     def restore(
-        self, stored: StoredRun, again: Iterable[NodeKey] = (), marks: Mapping[NodeKey, bytes] | None = None
+        self,
+        stored: StoredRun,
+        again: Iterable[NodeKey] = (),
+        marks: Mapping[NodeKey, bytes] | None = None,
+        afresh: Collection[NodeKey] = (),
     ) -> None:
         """Take over a stored run: what is stored as running was cut off.
 
         Args:
             again: settled nodes that are to be executed again.
             marks: as in `ResumePlan`.
+            afresh: those among them that do not go on with the run that they had.
         """
         self.begin_under(stored.run.id, stored.run.fence)
         self._cut_off = self.memory.restore(stored, set())
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
-        self._reopened = [(key, self.memory.reopen(key)) for key in again]
+        again = tuple(again)
+        for key in again:
+            self._reopened.append((key, self.memory.reopen(key)))
+            if key not in afresh and (kept := self.memory.keep_child(key)) is not None:
+                self._kept.append(kept)
+        self.memory.asked.update(again)
         self._open_script(stored)
-        self._rechecking = Rechecking(marks or {}, [key for key, _ in self._reopened], self._mark_now)
+        self._rerun = again if self.definition.is_script else ()
+        self._rechecking = Rechecking(marks or {}, (*self._rerun, *pending_rerun(stored)), self._mark_now)
         self._cancelling.restore(stored)
         # A cancel that its owner died over: last parts go on, or begin, and the run ends by them.
         if self._cancelling.had_begun(stored, is_script=self.definition.is_script):
@@ -254,15 +280,21 @@ class Drive:
         fresh._stop = self._stop
         fresh._is_draining, fresh._idle_ms = self._is_draining, self._idle_ms
         fresh._planning.is_cancelled = self._planning.is_cancelled
+        fresh.is_stopped_now = self.is_stopped_now
         fresh.begin_under(stored.run.id, stored.run.fence)
         fresh._starting.is_first = False
         jobs = {job.key: job for job in in_flight}
         fresh._cut_off = fresh.memory.restore(stored, set(jobs))
+        fresh.memory.was_cancelled = self.memory.was_cancelled
+        for key, child in self.memory.parked.items():
+            if key not in fresh.memory.facts.nodes:
+                fresh.memory.park(key, child)
         fresh._planning.restore(stored.mounts)
         fresh._cancelling.take_over(self._cancelling, stored)
         fresh._settling.jobs.update(jobs)
         fresh._settling.lingering.update(self._settling.lingering)
         fresh._settling.refused.update(self._settling.refused)
+        fresh._settling.returned.update(self._settling.returned)
         fresh.to_start = [job for job in self.to_start if jobs.get(job.key) is job]
         fresh.to_cancel = [job for job in self.to_cancel if jobs.get(job.key) is job]
 
@@ -337,8 +369,16 @@ class Drive:
             if self._first_event is EventType.RUN_RESUMED:
                 draft.write.run_change = RunChange(RunState.RUNNING)
         for key, generation in self._reopened:
-            draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
-        self._reopened = []
+            draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation, "asked": True})
+        if self._rerun:
+            # Stored: whoever goes on with it after a crash has to know what it was about.
+            draft.write.blocks.append(BlockMove(SCRIPT_KEY, None, 0, again=self._rerun))
+        self._reopened, self._rerun = [], ()
+        draft.write.children.extend(self._kept)
+        self._kept = []
+        for job, name in self._begun:
+            draft.event(EventType.CHILD_STARTED, job.key, job.attempt, {"run": name})
+        self._begun = []
         self._telling, self._notes = self._notes, []
         for kind, data in self._telling:
             draft.event(kind, None, 0, data)
@@ -388,12 +428,20 @@ class Drive:
                 case Finish(is_partial):
                     if not self.memory.facts.nodes:
                         draft.event(EventType.RUN_WARNING, None, 0, {"message": NOTHING_MOUNTED})
+                    is_partial = is_partial or self._has_part()
                     self._end(draft, RunState.PARTIAL if is_partial else RunState.FINISHED)
                     return
                 case Fail(cause):
                     self._failure = planning.cause(cause)
                 case Stop():
                     self._end(draft, RunState.CANCELLED)
+                    return
+                case Deadlock() if self.memory.parked:
+                    # A run of a node was paused by itself: so is this one, and its resume resumes both.
+                    self._end(draft, RunState.PAUSED)
+                    return
+                case Deadlock(blocked) if (leaf := self._last_leaf(blocked)) is not None:
+                    self._go_on(draft, leaf)
                     return
                 case Deadlock():
                     raise planning.deadlock(decision)
@@ -419,7 +467,7 @@ class Drive:
     def _park(self, draft: Draft, due_ms: int) -> None:
         """Leave a run that only waits for a time. Its deadlines are stored: whoever resumes it goes on."""
         facts = self.memory.facts.nodes.items()
-        waits = [Wakeup(key, "retry", fact.at_ms) for key, fact in facts if isinstance(fact, Due)]
+        waits = [Wakeup(key, self._kind_of(key), fact.at_ms) for key, fact in facts if isinstance(fact, Due)]
         self._end(draft, RunState.WAITING, data={"due_ms": due_ms, "tasks": len(waits)})
         self.ended = Ended(RunState.WAITING, None, None, tuple(sorted(waits, key=lambda one: one.due_ms)))
 
@@ -437,6 +485,11 @@ class Drive:
         """Another drive goes on with the run in this process, by code of its own."""
         if self._scripting is not None:
             self._scripting.close(drops=False)  # dropped, it would go on with whatever else it waits for
+
+    def _kind_of(self, key: NodeKey) -> str:
+        """What a node that waits for a time waits for: a retry, or what its own run waits for."""
+        is_child = self.memory.has_child(key) and not self.memory.log(key).failures
+        return "child" if is_child else "retry"
 
     def note_beat(self, job: Job) -> HeartbeatRow | None:
         """The row of an attempt's newest heartbeat data; None: it does not run any more."""
@@ -471,19 +524,50 @@ class Drive:
             self._stop = state
             self.to_cancel.extend(self.jobs.values())
 
+    @property
+    def stopping(self) -> RunState | None:
+        """What it is asked to become: paused or cancelled; None: neither."""
+        return self._stop
+
+    @property
+    def is_draining(self) -> bool:
+        """It is to be paused when what runs has ended."""
+        return self._is_draining
+
+    def drain(self) -> None:
+        """Let nothing new start: the run is paused when what runs has ended by itself."""
+        self._is_draining = True
+
+    def cancel(self) -> None:
+        """End the run, after its last parts if any have begun."""
+        if self._cancelling.has_last_parts and not self._is_stopping:
+            self._is_draining = False
+            self._cancelling.ask()
+        else:
+            self.stop(RunState.CANCELLED)
+
+    def note_child(self, job: Job, run: int, name: str) -> None:
+        """An attempt's own run has begun, and is stored."""
+        self.memory.children[job.key, job.generation] = run
+        self._begun.append((job, name))
+
+    def _has_part(self) -> bool:
+        """Whether a mounted node's own run has tolerated a failure."""
+        vertex = self._planning.schedule.vertex
+        return any(why == IN_PART and vertex(key.node) for key, why in self.memory.reasons.items())
+
     def take(self, message: InboxRow) -> None:
         """Obey an outsider's message; the next frame tells of it."""
         order = self._mail.open(message)
         if order is None:
             return
-        has_last_parts = self._cancelling.has_last_parts and not self._is_stopping
-        if order.kind is InboxKind.CANCEL and not order.is_now and has_last_parts:
-            self._is_draining = False
-            self._cancelling.ask()
+        if order.kind is InboxKind.CANCEL and not order.is_now:
+            self.cancel()
         elif order.kind is InboxKind.CANCEL or order.is_now:
+            self.is_stopped_now = order.is_now
             self.stop(order.state)
         else:
-            self._is_draining = True
+            self.drain()
 
     def note(self, notes: Sequence[str]) -> bool:
         """Have the next frame tell what the store had to say; False: there will be none."""
@@ -536,6 +620,29 @@ class Drive:
         is_obeyed = state in (RunState.PAUSED, RunState.CANCELLED)
         self.ended = Ended(state, payload, self._mail.asked_by if is_obeyed else None)
 
+    def _last_leaf(self, blocked: Iterable[tuple[NodeKey, object]]) -> Leaf | None:
+        """Of what nothing stands before any more, the node that lets the run go on as another one."""
+        leaves = (self._planning.schedule.leaf(key) for key, _ in blocked)
+        return next(
+            (leaf for leaf in leaves if leaf is not None and leaf.plan.payload.mode == "continue"), None
+        )
+
+    def _go_on(self, draft: Draft, leaf: Leaf) -> None:
+        """Close the run: it goes on as another one, which is created with this very frame."""
+        carried = carried_by(leaf, self.memory)
+        draft.event(EventType.NODE_FINISHED, leaf.key)
+        draft.settle_node(leaf.key, NodeState.FINISHED)
+        self._end(draft, RunState.CONTINUED)
+        self.ended = Ended(RunState.CONTINUED, None, carried=carried)
+
+    def take_on(self, stored: StoredRun) -> None:
+        """Begin with a run that the one before it has created: its first frame is stored."""
+        self.begin_under(stored.run.id, stored.run.fence)
+        self.memory.restore(stored, set())
+        self._starting.is_first = False
+        for message in stored.inbox:
+            self.take(message)
+
     def own_output(self) -> OutputRef | None:
         """The row that is the run's own output, if there is one."""
         if self.definition.is_script:
@@ -556,4 +663,5 @@ _ENDS = {
     RunState.CANCELLED: EventType.RUN_CANCELLED,
     RunState.PAUSED: EventType.RUN_PAUSED,
     RunState.WAITING: EventType.RUN_WAITING,
+    RunState.CONTINUED: EventType.RUN_CONTINUED,
 }

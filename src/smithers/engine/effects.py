@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -11,6 +12,10 @@ from smithers.process import Processes
 from smithers.records import Owner
 
 from .author import Author
+
+
+def _nothing_left(run: int, name: str) -> None:
+    """Where no programs are started there are none to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +32,5 @@ class Effects:
     processes: Processes
     """What attempts start programs with; whoever made it closes it."""
     author: Author
+    reap: Callable[[int, str], None] = _nothing_left
+    """Ends what former owners of a claimed run have left running: its number and name."""

@@ -11,9 +11,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from smithers.context import from_stored
-from smithers.errors import BugError, InputError, InvalidOutput, Place, fault_path
-from smithers.nodes import Task
-from smithers.records import INPUT_LIMIT_BYTES
+from smithers.errors import (
+    BugError,
+    InputError,
+    InvalidOutput,
+    Place,
+    StateInvalid,
+    StateTooLarge,
+    fault_path,
+)
+from smithers.nodes import ContinueAsNew, Subflow, Task
+from smithers.records import INPUT_LIMIT_BYTES, STATE_LIMIT_BYTES
 
 
 def encode_output(task: Task[Any], model: type[Any] | None, value: object) -> str:
@@ -127,6 +135,51 @@ def encode_input(model: type[Any] | None, given: Any, workflow: str) -> str:
     except ValidationError as error:
         raise InputError(f"the input of {workflow} cannot be read back: {error}") from None
     return _limited(text)
+
+
+def child_input(task: Task[Any], given: Any) -> str:
+    """The input of a sub-workflow's run as stored.
+
+    Raises:
+        InputError: it does not fit; with the node's place.
+    """
+    assert isinstance(task, Subflow)
+    definition = task.workflow.definition
+    try:
+        return encode_input(definition.input_model, given, definition.name)
+    except InputError as error:
+        error.place = task.place
+        error.message = f"Subflow {task.id}: {error.message}"
+        error.hint = "see what it takes: its function's `ctx: Context[Model]`"
+        raise
+
+
+def encode_state(node: ContinueAsNew, value: object) -> str:
+    """What a run hands over to the next, as JSON text.
+
+    Raises:
+        StateInvalid: JSON cannot hold it; names the place in it.
+        StateTooLarge: it has more than 10 MB.
+    """
+    try:
+        if isinstance(value, BaseModel):
+            found = list(_not_finite(value.model_dump(warnings=False), ""))
+            text = "" if found else value.model_dump_json(by_alias=False, warnings=False)
+        else:
+            found = list(_not_finite(value, ""))
+            text = "" if found else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        size = len(text.encode())
+    except (PydanticSerializationError, TypeError, ValueError, RecursionError) as error:
+        raise StateInvalid(f"{node.id}: its state is not JSON: {error}", place=node.place) from None
+    if found:
+        where = "; ".join(f"{path or 'the value'}: {_short(number)}" for path, number in found[:5])
+        raise StateInvalid(f"{node.id}: its state is not JSON: {where}", place=node.place)
+    if size > STATE_LIMIT_BYTES:
+        raise StateTooLarge(
+            f"{node.id}: its state has {size} bytes; at most {STATE_LIMIT_BYTES} are carried over",
+            place=node.place,
+        )
+    return text
 
 
 def _limited(text: str) -> str:

@@ -20,17 +20,30 @@ from queue import Empty
 from typing import assert_never
 
 from smithers.errors import LeaseLost, SmithersError
-from smithers.records import FrameWrite
+from smithers.records import FrameWrite, RunState
 
 from .author import grace_ms
 from .beats import Beats
 from .effects import Effects
 from .fleet import Fleet, as_error
 from .handle import Handle
-from .job import Job, Outcome, Stopped
+from .job import ChildWord, Job, Outcome, Stopped
 from .lease import LeaseKeeper
 from .mailbox import Mailbox
-from .message import Beat, Close, JobEnded, Lost, Message, New, Resume, ScriptMoved, StopRun, Swap, Unfit
+from .message import (
+    Beat,
+    ChildCall,
+    Close,
+    JobEnded,
+    Lost,
+    Message,
+    New,
+    Resume,
+    ScriptMoved,
+    StopRun,
+    Swap,
+    Unfit,
+)
 from .policy import out_of_time
 from .steady import SteadyClock
 from .terms import Wires
@@ -52,7 +65,7 @@ class Engine:
         self._clock = SteadyClock(effects.clock)
         self._mailbox: Mailbox[Message] = Mailbox()
         self._beats = Beats(effects.clock, lambda job: self._mailbox.put(Beat(job)))
-        wires = Wires(self._report, self._beats.note, self._script_moved, self._clock)
+        wires = Wires(self._report, self._beats.note, self._script_moved, self._clock, self._call)
         self.fleet = Fleet(effects, self._clock, wires, self._report)
         """The runs it drives; for the engine's thread."""
         self.keeper = LeaseKeeper(effects.leases, effects.owner, effects.clock, self._lose)
@@ -104,6 +117,9 @@ class Engine:
 
     def _script_moved(self, run: int) -> None:
         self._mailbox.put(ScriptMoved(run))
+
+    def _call(self, job: Job, word: ChildWord) -> None:
+        self._mailbox.put(ChildCall(job, word))
 
     # --- The loop -------------------------------------------------------------------------------
 
@@ -173,6 +189,8 @@ class Engine:
         match message:
             case JobEnded(job, outcome):
                 self.fleet.settled(job, outcome)
+            case ChildCall(job, word):
+                self.fleet.children.take(job, word)
             case Beat(job):
                 self._beats.add(job)
             case ScriptMoved(run):
@@ -214,9 +232,8 @@ class Engine:
         blocking = self._effects.author.watch(now_ms, in_flight)
         if blocking is not None:
             _log.warning(
-                "%s has blocked the event loop for a second (%s); use a plain `def` for code that blocks",
+                "%s has blocked the event loop for a second; put what blocks into a task with a plain `def`",
                 blocking,
-                blocking.task.place,
             )
 
     def _check_time(self) -> None:
@@ -235,12 +252,18 @@ class Engine:
 
     def _expire(self, job: Job, now_ms: int) -> Outcome | None:
         """What the clock says of an attempt in flight; None: it may go on."""
+        if (job.timed_out is not None or job.is_cancelled) and self.fleet.children.has(job):
+            return None  # its run has been asked, and takes the time that its own tasks take
         if job.timed_out is not None or job.is_cancelled:
             self._effects.author.give_up(job)  # it was asked to end, and has not
             return job.timed_out or Stopped()
         failed = out_of_time(job, now_ms)
         if failed is None:
             self.fleet.timetable.arm(job)
+            return None
+        if self.fleet.children.has(job):
+            job.timed_out = failed
+            self.fleet.children.stop(job, RunState.CANCELLED)
             return None
         if not job.can_be_ended:
             return failed

@@ -15,6 +15,7 @@ from smithers.errors import (
     AgentStalled,
     AgentThrottled,
     AuthoringError,
+    CacheByFailed,
     HeartbeatTimeout,
     InvalidOutput,
     Place,
@@ -52,6 +53,10 @@ _CLASSES: tuple[tuple[type[BaseException], FailureClass], ...] = (
 
 def classify(error: BaseException) -> FailureClass:
     """The class of what an attempt raised; what nobody knows is a crash, and worth another try."""
+    if isinstance(error, CacheByFailed):
+        # What `by` raised says whether another try can help; what it returns, it returns again.
+        cause = error.__cause__
+        return FailureClass.LOGIC if cause is None else classify(cause)
     for kind, failure in _CLASSES:
         if isinstance(error, kind):
             return failure

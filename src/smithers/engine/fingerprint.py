@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
 from smithers.agents import CallableAgent
-from smithers.nodes import Task
+from smithers.nodes import Subflow, Task
 from smithers.ports import Agent
 from smithers.prompt import json_schema
 
@@ -35,7 +35,10 @@ def fingerprint(task: Task[Any], agents: Sequence[Agent], model: type[Any] | Non
         match task.mode:
             case "run":
                 walk.called(task.run)
-            case "value":
+            case "value" | "continue":
+                _add(walk, task.value)
+            case "child":
+                _add_workflow(walk, task)
                 _add(walk, task.value)
             case _:
                 _add(walk, task.prompt)
@@ -53,12 +56,56 @@ def fingerprint(task: Task[Any], agents: Sequence[Agent], model: type[Any] | Non
     return walk.digest()
 
 
+def code_mark(task: Task[Any]) -> bytes | None:
+    """Hash of what `run` or `value` is written as; None: it cannot be said."""
+    return _mark(lambda walk: walk.called(task.run if task.mode == "run" else task.value))
+
+
+def chain_mark(agents: Sequence[Agent]) -> bytes | None:
+    """Hash of who answers: all agents of a chain, in order; None: it cannot be said.
+
+    Closer than `fingerprint`, where doubt keeps what is there: an agent that does not say what it is counts
+    as all that it holds.
+    """
+
+    def add(walk: Walk) -> None:
+        for agent in agents:
+            _add_agent(walk, agent)
+            if not isinstance(agent, CallableAgent) and not isinstance(
+                getattr(agent, "identity", None), Mapping
+            ):
+                walk.value(agent)
+
+    return _mark(add)
+
+
+def shape_mark(task: Task[Any], model: type[Any] | None) -> bytes | None:
+    """Hash of what the output looks like: mode, name and schema; None: it cannot be said."""
+    return _mark(lambda walk: walk.add(_shape(task, task.model if task.model is not None else model)))
+
+
+def _mark(write: Callable[[Walk], None]) -> bytes | None:
+    walk = Walk()
+    try:
+        write(walk)
+    except Exception:  # noqa: BLE001 - as in `fingerprint`
+        return None
+    return walk.digest()
+
+
 def _add(walk: Walk, value: Any) -> None:
     """What is called when the task starts, or a value as it is."""
     if callable(value):
         walk.called(value)
     else:
         walk.value(value)
+
+
+def _add_workflow(walk: Walk, task: Task[Any]) -> None:
+    """What the workflow function is; what its tasks are is compared where their own run is resumed."""
+    if isinstance(task, Subflow):
+        walk.plain(b"w", task.workflow.name)
+        walk.called(task.workflow.definition.function)
 
 
 def _add_agent(walk: Walk, agent: Agent) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smithers.errors import (
     BugError,
@@ -33,6 +33,8 @@ from smithers.records import (
 )
 from smithers.store.refusal import machine_error
 
+from .children import Children, Wiring
+from .continuation import first_frame, next_name
 from .dispatch import Dispatch
 from .drive import Drive
 from .effects import Effects
@@ -42,6 +44,7 @@ from .job import Job, Outcome
 from .memory import Memory
 from .message import New, Resume, Swap, Unfit
 from .release import Releases
+from .run_name import numbered
 from .steady import SteadyClock
 from .swap import Swaps
 from .terms import Wires
@@ -49,6 +52,8 @@ from .timetable import Timetable
 
 _log = logging.getLogger("smithers")
 
+NAMES_TRIED = 8
+"""Numbers that are tried for the name of the run that a run goes on as."""
 MAX_DOUBTS = 3
 """Frames of a run that may come to nothing in a row, before the run stops with the store's error."""
 COMMIT_EVENTS = 500
@@ -64,6 +69,8 @@ class Driven:
     handle: Handle
     begins: New | Resume | None
     """What asked for it, until its first frame is stored."""
+    job: Job | None = None
+    """The attempt of another run that it is."""
 
 
 @dataclass(slots=True)
@@ -74,6 +81,8 @@ class Step:
     frame: FrameWrite
     outcomes: list[tuple[Job, Outcome]]
     """What the frame applies: applied again if it comes to nothing."""
+    names: int = 0
+    """How many names were taken that the run was to go on by."""
 
 
 class Fleet:
@@ -99,7 +108,20 @@ class Fleet:
         self._swaps = Swaps()
         self.timetable = Timetable()
         self.releases = Releases(effects.leases, clock)
-        self._dispatch = Dispatch(effects.author, clock, self.timetable, report)
+        self.children = Children(
+            effects,
+            Wiring(
+                self.begin,
+                self.settled,
+                self.drive,
+                self._follow,
+                self.touch,
+                wires.call,
+                self.releases,
+                clock,
+            ),
+        )
+        self._dispatch = Dispatch(effects.author, clock, self.timetable, report, self.children)
 
     # --- What the engine's loop asks -----------------------------------------------------------------
 
@@ -134,6 +156,8 @@ class Fleet:
         """Drive a new run, or one that this process has claimed, from the next step on."""
         try:
             name = message.row.name if isinstance(message, Resume) else message.name
+            if isinstance(message, New) and message.name is not None:
+                name = numbered(message.name, message.number)
             self._prepare(message, name or short_run_id(self._effects.random))
         except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever asked
             self._refuse(message, as_error(error))
@@ -160,8 +184,16 @@ class Fleet:
         drive = self._driven[run].drive
         for message in messages:
             drive.take(message)
+        if drive.is_draining:
+            self.children.drain(drive)
+        self._follow(drive)
+
+    def _follow(self, drive: Drive) -> None:
+        """See to what a run was told: it must look at it in the next step."""
         self._dispatch.carry_out([drive])
-        self.touch(run)
+        if drive.is_draining:
+            self.children.drain(drive)
+        self.touch(drive.run)
 
     def step(self) -> None:
         """One frame for each run that was touched or begins."""
@@ -195,6 +227,10 @@ class Fleet:
             frame = drive.step(outcomes, self._clock.now_ms())
             if driven.begins is not None:
                 self._create(driven, frame)
+            if frame is not None and drive.ended is not None and drive.ended.carried is not None:
+                frame.then = first_frame(
+                    drive.memory, drive.terms, drive.ended.carried, frame.at_ms, self._effects.owner.id
+                )
         except BaseException as error:  # noqa: BLE001 - ours or the author's: it concerns this run only
             self._let_go(driven, as_error(error))
             return None
@@ -235,6 +271,7 @@ class Fleet:
             frame.creates = NewRun(
                 drive.memory.name, new.definition.name, new.terms.source, new.input, new.config,
                 frame.at_ms, self._effects.owner.id,
+                None if new.job is None else self.children.link(new.job),
             )  # fmt: skip
 
     def _commit(self, steps: Sequence[Step]) -> None:
@@ -252,13 +289,17 @@ class Fleet:
         for step, refused in zip(steps, results, strict=True):
             if refused is None:
                 self._acknowledge(step)
-                stored.append(step.driven.drive)
+                if step.driven.drive.run in self._driven:
+                    stored.append(step.driven.drive)
             else:
                 self._refused(step, refused)
         self._dispatch.carry_out(stored)
         for step in steps:
             if step.driven.drive.ended is not None and step.driven.drive.run in self._driven:
-                self._finish(step.driven)
+                if step.frame.then is not None:
+                    self._go_on(step.driven, step.frame.then.run)
+                else:
+                    self._finish(step.driven)
 
     def _acknowledge(self, step: Step) -> None:
         """The frame is durable: tell whoever waits for it."""
@@ -280,6 +321,8 @@ class Fleet:
         self._driven[run] = driven
         handle.run = run
         handle.started.set_result(drive.memory.name)
+        if driven.job is not None and not self.children.adopted(driven.job, drive):
+            self._let_go(driven, LeaseLost("the run that it belongs to has left"))
 
     def _refused(self, step: Step, error: Exception) -> None:
         """A frame that alone was not stored."""
@@ -287,6 +330,18 @@ class Fleet:
         new = driven.begins
         if isinstance(error, MessagesWaiting) and isinstance(new, Resume):
             self.begin(new)  # from the rows as they are now
+        elif (
+            isinstance(error, RunExists)
+            and step.frame.then is not None
+            and step.frame.then.creates is not None
+        ):
+            taken = step.frame.then.creates
+            step.names += 1
+            # Somebody may count their own runs like that: no walk through all of them.
+            mark = f"-{self._effects.random.randrange(16**6):06x}"
+            many = step.names > NAMES_TRIED
+            taken.name = driven.drive.memory.name[:80] + mark if many else next_name(taken.name, 2)
+            self._commit([step])
         elif isinstance(error, MessagesWaiting):
             # Somebody wrote to the run while it was about to leave: it stays, and reads its mail first.
             self._doubt(step, error)
@@ -297,6 +352,8 @@ class Fleet:
             self._doubt(step, error)
         elif isinstance(error, RunExists) and isinstance(new, New) and new.name is None:
             self.begin(new)  # under another name
+        elif isinstance(error, RunExists) and isinstance(new, New) and new.job is not None:
+            self.begin(replace(new, number=new.number + 1))
         else:
             self._let_go(driven, error)
 
@@ -315,11 +372,36 @@ class Fleet:
         ref = drive.own_output() if has_output else None
         row = drive.memory.rows.get(ref.key) if ref is not None else None
         body, model = (row.body, row.model) if row is not None else (None, None)
-        driven.handle.ended.set_result(
-            RunEnd(drive.memory.name, ended.state, body, model, ended.error, ended.asked_by, ended.waits)
-        )
+        end = RunEnd(drive.memory.name, ended.state, body, model, ended.error, ended.asked_by, ended.waits)
+        if ended.state.has_ended:
+            self.children.leave_none(drive)
+        driven.handle.ended.set_result(end)
+        if driven.job is not None:
+            self.children.ended(driven.job, end)
         if not self:
             self._rest()
+
+    def _go_on(self, driven: Driven, run: int) -> None:
+        """Drive the run that a run went on as, for whoever waits for that one."""
+        before = driven.drive
+        del self._driven[before.run]
+        self.children.leave_none(before)
+        try:
+            stored = self._effects.writer.load(run)
+        except StoreError as error:
+            self.releases.release(run, 1)
+            driven.handle.fail(error)
+            if driven.job is not None:
+                self.children.refused(driven.job, error)
+            return
+        memory = Memory(stored.run.name, stored.run.input, before.definition.input_model)
+        drive = Drive(before.definition, memory, before.terms, self._effects.random, self._wires)
+        drive.take_on(stored)
+        self._driven[run] = Driven(drive, driven.handle, None, driven.job)
+        driven.handle.run = run
+        if driven.job is not None and not self.children.adopted(driven.job, drive):
+            self._let_go(self._driven[run], LeaseLost("the run that it belongs to has left"))
+        self.touch(run)
 
     def _rest(self) -> None:
         """Nothing runs: a good time to move the log into the file."""
@@ -337,9 +419,9 @@ class Fleet:
         if isinstance(message, Resume):
             stored = self._effects.writer.load(message.row.id)
             self._clock.not_before(stored.last_ms)
-            drive.restore(stored, message.again, message.marks)
+            drive.restore(stored, message.again, message.marks, message.afresh)
             drive.begin_under(message.row.id, message.fence)
-        self._beginning.append(Driven(drive, message.handle, message))
+        self._beginning.append(Driven(drive, message.handle, message, message.job))
 
     # --- Doubt --------------------------------------------------------------------------------------
 
@@ -348,6 +430,10 @@ class Fleet:
         driven = step.driven
         if isinstance(driven.begins, New):
             try:
+                if (heir := self._heir(step.frame)) is not None:
+                    self._adopt(driven, step.frame.run, 1)
+                    self._go_on(driven, heir)
+                    return
                 run = self._effects.writer.held(driven.drive.memory.name, self._effects.owner.id)
             except StoreError:
                 run = None
@@ -364,6 +450,11 @@ class Fleet:
             return
         self._rebuild(step, cause)
 
+    def _heir(self, frame: FrameWrite) -> int | None:
+        """The run that this frame lets its run go on as, if that is stored."""
+        new = frame.then.creates if frame.then is not None else None
+        return None if new is None else self._effects.writer.held(new.name, self._effects.owner.id)
+
     def _rebuild(self, step: Step, cause: Exception) -> None:
         """Throw the run's memory away and go on from its rows.
 
@@ -378,8 +469,15 @@ class Fleet:
             stored = self._effects.writer.load(drive.run)
             if stored.run.fence != drive.fence:
                 raise LeaseLost(f"{stored.run.name} has a newer owner")
+            if stored.run.state is RunState.CONTINUED and (
+                next_ := self._effects.writer.successor(drive.run)
+            ):
+                self._go_on(driven, next_)
+                return
             in_flight = _in_flight(stored, (*drive.jobs.values(), *(job for job, _ in step.outcomes)))
             driven.drive = fresh = drive.rebuilt(stored, in_flight)
+            if driven.job is not None:
+                self.children.rebuilt(driven.job, fresh)
         except Exception as error:  # noqa: BLE001 - the store may be gone for good
             self._let_go(driven, error if isinstance(error, StoreError | LeaseLost) else cause)
             return
@@ -396,7 +494,11 @@ class Fleet:
         if driven.begins is not None:
             self._refuse(driven.begins, error)
             return
-        self._driven.pop(drive.run, None)
+        if self._driven.pop(drive.run, None) is None:
+            return  # with the run that it belongs to
+        for child in self.children.runs_of(drive):
+            if child.run in self._driven:
+                self._let_go(self._driven[child.run], error)
         self._dispatch.abandon(drive)
         # Before anybody else may drive the run: nothing of ours works on it any more.
         self._effects.processes.end_run(drive.run)
@@ -405,6 +507,8 @@ class Fleet:
                 self.releases.release(drive.run, drive.fence)
         finally:
             driven.handle.fail(as_error(error))
+            if driven.job is not None:
+                self.children.refused(driven.job, as_error(error))
 
     def _refuse(self, asked: New | Resume, error: Exception) -> None:
         """A run that does not begin here: it is as it was."""
@@ -413,6 +517,8 @@ class Fleet:
                 self.releases.release(asked.row.id, asked.fence)
         finally:
             asked.handle.fail(as_error(error))
+            if asked.job is not None:
+                self.children.refused(asked.job, as_error(error))
 
     def beat(self, jobs: Sequence[Job]) -> None:
         """Store the heartbeat data that has come, of attempts that still run."""

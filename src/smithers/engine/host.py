@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -22,12 +22,14 @@ from smithers.process import Processes, ProcessSpawner, reap_dead, reap_run
 from smithers.records import Owner, RunFilter, RunRow, RunState
 from smithers.store import Durability, Store, open_store, project_root
 
+from .cache_reader import CacheReader
 from .lease import LEASE_MS
 
 if TYPE_CHECKING:
     from smithers.store.lease import SqliteLeases
 
     from .engine import Engine
+    from .job import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Host:
         clock: where all time comes from.
         random: where jitter and the names of runs come from.
         spawner: where the programs of attempts come from.
+        store: what is used instead of opening the file at `path`.
+        begun: told of every attempt, from its own thread, before a line of its code has run.
     """
 
     def __init__(
@@ -56,11 +60,17 @@ class Host:
         clock: Clock | None = None,
         random: Random | None = None,
         spawner: Spawner | None = None,
+        ends_process: bool = False,
+        store: Store | None = None,
+        begun: Callable[[Job], None] | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.random = random or Random()
         self.spawner = spawner
-        self.store: Store = open_store(path, durability=durability, clock=self.clock)
+        self.store: Store = store or open_store(path, durability=durability, clock=self.clock)
+        self._begun = begun
+        self.ends_process = ends_process
+        """The process ends when its runs have left it."""
         self.project = project_root(self.store.path)
         # Runs are started from many threads: there must be one owner, and one engine, all the same.
         self._lock = threading.RLock()
@@ -68,6 +78,7 @@ class Host:
         self._owner: Owner | None = None
         self._engine: Engine | None = None
         self._processes: Processes | None = None
+        self._cache: CacheReader | None = None
 
     def _register(self) -> tuple[SqliteLeases, Owner]:
         with self._lock:
@@ -87,6 +98,14 @@ class Host:
                 self._processes = Processes(self.spawner or ProcessSpawner(), self.store.ledger)
             return self._processes
 
+    @property
+    def cache(self) -> CacheReader:
+        """What tasks of this process look into."""
+        with self._lock:
+            if self._cache is None:
+                self._cache = CacheReader(self.store.reader, self.clock.now_ms)
+            return self._cache
+
     def keep_durability(self, row: RunRow) -> None:
         """Commit as the run was started to commit; before the engine is first asked for."""
         if row.config.get("durability") == "normal":
@@ -97,17 +116,22 @@ class Host:
 
         Raises:
             RunOwned: somebody alive drives it.
+            RunNotResumable: it belongs to a node of another run, which drives it.
             ProcessStuck: a process of its former owner cannot be ended; the run was given back.
         """
+        check_top(row)
         leases, owner = self._register()
         claim = Claim(row, leases.claim(row.id, owner.id))
         try:
             # Behind the new fence: the former owner, if it wakes up, can start nothing any more.
-            reap_run(self.processes.spawner, self.processes.ledger, row.id, row.name)
+            self._reap(row.id, row.name)
         except BaseException:
             self.release(claim)
             raise
         return claim
+
+    def _reap(self, run: int, name: str) -> None:
+        reap_run(self.processes.spawner, self.processes.ledger, run, name)
 
     def release(self, claim: Claim) -> None:
         """Give a claimed run back, unchanged."""
@@ -126,10 +150,11 @@ class Host:
                 from .engine import Engine
 
                 leases, owner = self._register()
-                author = Author(self.processes)
+                author = Author(self.processes, begun=self._begun)
                 effects = Effects(
-                    self.store.writer(), leases, owner, self.clock, self.random, self.processes, author
-                )
+                    self.store.writer(), leases, owner, self.clock, self.random, self.processes, author,
+                    self._reap,
+                )  # fmt: skip
                 self._engine = Engine(effects).start()
             return self._engine
 
@@ -146,30 +171,53 @@ class Host:
             self._leases.close()
         if self._processes is not None:
             self._processes.close()
-        self._engine = self._leases = self._owner = self._processes = None
+        if self._cache is not None:
+            self._cache.close()
+        self._engine = self._leases = self._owner = self._processes = self._cache = None
 
 
 def find_resumable(store: Store, run_id: str | None, source: str | None) -> RunRow:
     """The run that a resume means.
 
     Args:
-        run_id: exact id or unique prefix; None: the newest unfinished run of `source`.
+        run_id: exact id or unique prefix, which means the newest run of its lineage; None: the newest
+            unfinished run of `source`.
         source: as stored, `flow.py:name`, or only its file part.
     Raises:
         RunNotFound: there is none; says which exist.
-        RunNotResumable: it went on as another run.
+        RunNotResumable: it is resumed by the run that it belongs to.
     """
     reader = store.reader()
     try:
         if run_id is not None:
-            row = reader.run(run_id)
+            row = reader.newest(reader.run(run_id).id)
         else:
-            row = _newest_unfinished(reader.runs(RunFilter()), source)
+            row = _newest_unfinished(reader.runs(RunFilter(tops=True)), source)
     finally:
         reader.close()
-    if row.state is RunState.CONTINUED:
-        raise RunNotResumable(f"{row.name} went on as another run", run=row.name)
+    if row.state is not RunState.FINISHED:
+        check_top(row)
     return row
+
+
+def check_top(row: RunRow) -> None:
+    """Refuse to drive a run by itself that belongs to a node of another one.
+
+    Its parent is told what becomes of it, and nobody else: driven alone it would end for nobody.
+
+    Raises:
+        RunNotResumable: it does.
+    """
+    parent = row.kin.parent
+    if parent is None:
+        return
+    retry = f" --retry {parent.key.node}" if row.state is RunState.PARTIAL else ""
+    raise RunNotResumable(
+        f"{row.name} belongs to node {parent.key} of {parent.name}",
+        hint=f"a resume of that one goes on with it: `smithers up --resume {parent.name}{retry}`",
+        run=row.name,
+        parent=parent.name,
+    )
 
 
 def _newest_unfinished(rows: list[RunRow], source: str | None) -> RunRow:

@@ -34,6 +34,12 @@ def host_for(path: Path, durability: Durability = "full") -> Host:
         return host
 
 
+def lend_host(path: Path, durability: Durability, host: Host) -> None:
+    """Let whoever asks for this store in this process find `host`, which may be of another kind."""
+    with _lock:
+        _hosts[os.getpid(), path.absolute(), durability] = host
+
+
 def close_host(path: Path) -> None:
     """Leave one store, however often this process has opened it."""
     with _lock:

@@ -28,6 +28,7 @@ from pydantic import BaseModel
 from smithers.context import Context, Current, LoopPass, Record, View
 from smithers.errors import Place
 from smithers.nodes import Node, Task
+from smithers.nodes.inline import InlineResult
 from smithers.prompt import Prompt
 
 from .attribute import Unknown, attributes, plain_part
@@ -37,7 +38,7 @@ from .wrapper import innermost, methods_of, wrapped
 
 _SIZE_LIMIT = 2000
 """Values other than JSON that one walk looks at; an object that reaches further is not a parameter."""
-_READERS = (Context, LoopPass, Current, View)
+_READERS = (Context, LoopPass, Current, View, InlineResult)
 """Ways to the run's state, not parts of it."""
 _LITERALS = (date, time, timedelta, Decimal, Fraction, UUID, PurePath, range)
 """Values whose text says all."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from smithers.context import Context, View
+from smithers.context import Context, Current, View, ambient, running_as
+from smithers.errors import SmithersError
 from smithers.ids import NodeKey
 from smithers.nodes import Task
 from smithers.ports import Agent
 from smithers.process import AttemptProcesses
-from smithers.records import FailureClass
+from smithers.records import FailureClass, RunRow
+
+from .cache import Caching
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,8 @@ class Done:
     body: str
     agent: str | None = None
     prompt: bytes | None = None
+    in_part: bool = False
+    """It was a run of its own, which tolerated a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,43 @@ class Stopped:
     """The attempt was cancelled and does not count."""
 
 
-Outcome: TypeAlias = Done | Failed | NotYet | Stopped
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The attempt was a run of its own, which is paused, or waits for a time: the node is open again."""
+
+    run: str
+    """Its name; empty: it could not be driven, because of the store or of another owner."""
+    due_ms: int | None = None
+    """Wall clock of its earliest deadline; None: somebody has to resume it."""
+
+
+Outcome: TypeAlias = Done | Failed | NotYet | Stopped | Parked
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """The input of a run that is to begin, as it is stored."""
+
+    input: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A run that is to go on is ours."""
+
+    row: RunRow
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotClaimed:
+    """A run that is to go on could not be taken over."""
+
+    error: SmithersError
+
+
+ChildWord: TypeAlias = Called | Claimed | NotClaimed
+"""What is heard of the run of an attempt before it begins."""
 
 
 @dataclass(slots=True, eq=False)
@@ -93,8 +135,33 @@ class Job:
     pending_beat: str | None = None
     """The newest heartbeat data, as JSON text; written from the author's side."""
 
+    call: Callable[[Job, ChildWord], None] | None = None
+    """Where word of its own run goes, from any thread; None: it is none."""
+    child: int | None = None
+    """Run that it goes on with."""
+    retries_child: bool = False
+    """That run finished in part, and is to try again what failed."""
+    instead_of: int | None = None
+    """Run of another workflow that the node had before."""
+    begun: Callable[[Job], None] | None = None
+    """Told before a line of its code has run; set when it is dispatched."""
+
     processes: AttemptProcesses | None = None
     """What it may start programs with; set when it is dispatched."""
+    caching: Caching | None = None
+    """The cache, for a task that has one; written from the author's side until the attempt is reported."""
+
+    def tell_begun(self) -> None:
+        """Tell whoever wants to know that a line of its code is about to run."""
+        if self.begun is not None:
+            self.begun(self)
+
+    def enter(self) -> None:
+        """Make `ctx` and `current()` mean this attempt, in this context."""
+        ambient.set(self.view)
+        running_as.set(
+            Current(self.ctx, self.key, self.attempt, self.last_heartbeat, partial(self.beat, self))
+        )
 
     @property
     def can_be_ended(self) -> bool:

@@ -16,13 +16,15 @@ from smithers.records import (
     AttemptRow,
     AttemptState,
     FailureClass,
+    KeptChild,
     NodeRow,
     NodeState,
     OutputRef,
+    RunState,
     StoredRun,
     Verdict,
 )
-from smithers.scheduler import BlockFact, Due, Facts, LoopFact, Running, Schedule, Settled
+from smithers.scheduler import Blocked, BlockFact, Due, Facts, LoopFact, Running, Schedule, Settled
 from smithers.scheduler.block import CATCH, LOOP_FAILED
 from smithers.scheduler.edges import UPSTREAM_FAILED
 from smithers.scheduler.failing import NOT_REACHED
@@ -56,6 +58,8 @@ class Memory:
         self.schedule: Schedule | None = None
         self.logs: dict[NodeKey, AttemptLog] = {}
         self.generations: dict[NodeKey, int] = {}
+        self.asked: set[NodeKey] = set()
+        """Nodes that somebody has asked to execute again, and that have not finished since."""
         self.reasons: dict[NodeKey, str] = {}
         self.frames: dict[NodeKey, int] = {}
         """In which frame each node settled, and each block ended."""
@@ -63,6 +67,16 @@ class Memory:
         """In which frame each pass of each loop ended."""
         self.caught_by: dict[NodeKey, NodeKey] = {}
         """By block: the failure that its catch was last about."""
+        self.children: dict[tuple[NodeKey, int], int] = {}
+        """Runs that are what nodes do, by generation."""
+        self.carried: str | None = None
+        """JSON text that the run before this one handed over."""
+        self.number = 1
+        """The run's place in its lineage."""
+        self.was_cancelled = False
+        """It goes on after a cancel: so do its children, whoever cancelled them."""
+        self.parked: dict[NodeKey, str] = {}
+        """Nodes whose own run is paused, and that run."""
         self.newest_output: OutputRef | None = None
         self.outputs_by_model: dict[str, OutputRef] = {}
         self.workflow = ""
@@ -70,7 +84,7 @@ class Memory:
         self.named_outputs: Mapping[str, type[Any]] = {}
         self.seq = 0
         self.frame = 0
-        self._input_text = input_text
+        self.input_text = input_text
         self._input_model = input_model
         self._stored_tree: dict[str, tuple[str, ...]] = {}
         """Loops around each node of the last stored tree: what reads go by before the first render."""
@@ -84,8 +98,8 @@ class Memory:
     @property
     def input(self) -> Any:
         if self._input_model is not None:
-            return from_stored(self._input_model, self._input_text)
-        value = wrap(json.loads(self._input_text))
+            return from_stored(self._input_model, self.input_text)
+        value = wrap(json.loads(self.input_text))
         return value if value is not None else Record({})
 
     def standing(self, node: str) -> Standing | None:
@@ -176,6 +190,10 @@ class Memory:
         self.seq, self.frame = stored.run.seq, stored.run.frame
         self.workflow = stored.run.workflow
         self.generations = dict(stored.generations)
+        self.asked = set(stored.asked)
+        self.children, self.carried = dict(stored.children), stored.carried
+        self.number = stored.run.kin.number
+        self.was_cancelled = stored.run.state is RunState.CANCELLED
         for node in stored.nodes:
             self.facts.nodes[node.key] = _settled(node)
             self.frames[node.key] = node.frame
@@ -201,7 +219,7 @@ class Memory:
         rows = [row for row in stored.attempts if row.key not in reopened]
         cut_off = [row for row in rows if self._restore_attempt(row, in_flight)]
         for wakeup in stored.wakeups:
-            if wakeup.kind == "retry" and wakeup.key not in self.facts.nodes:
+            if wakeup.kind in ("retry", "child") and wakeup.key not in self.facts.nodes:
                 self.facts.nodes[wakeup.key] = Due(wakeup.due_ms)
         self._restore_tree(stored)
         return cut_off
@@ -229,6 +247,8 @@ class Memory:
                 self.facts.nodes[row.key] = Running()
                 return False
             return True
+        if row.state is AttemptState.LOST and self.has_child(row.key):
+            return False
         if row.state is AttemptState.FAILED or row.state is AttemptState.LOST:
             failure = row.failure if row.failure is not None else FailureClass.LOST
             log.failures.append(PastFailure(failure, signature(message_of(row.error or {}))))
@@ -288,6 +308,25 @@ class Memory:
         ref = OutputRef(row.key, generation)
         self.newest_output = ref
         self.outputs_by_model[row.model] = ref
+
+    def has_child(self, key: NodeKey) -> bool:
+        """Whether a node goes on with a run of its own: what cuts off its attempt ends nothing."""
+        return (key, self.generations.get(key, 0)) in self.children
+
+    def park(self, key: NodeKey, run: str) -> Blocked:
+        """A node's own run is paused, and somebody has to resume it; what the node waits for."""
+        self.parked[key] = run
+        found = self.facts.nodes[key] = Blocked(f"run {run}")
+        return found
+
+    def keep_child(self, key: NodeKey) -> KeptChild | None:
+        """Let a node's new generation go on with the run of the one before, if it had one."""
+        generation = self.generations.get(key, 0)
+        child = self.children.get((key, generation - 1))
+        if child is None:
+            return None
+        self.children[key, generation] = child
+        return KeptChild(key, generation, child)
 
     def reopen(self, key: NodeKey) -> int:
         """Begin a new generation of a settled node; returns its number."""

@@ -11,7 +11,7 @@ from smithers.ids import NodeKey
 from smithers.records import RunRow, RunState
 
 from .definition import Definition
-from .job import Job, Outcome
+from .job import ChildWord, Job, Outcome
 from .terms import Terms
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ class New:
     config: Mapping[str, Any]
     terms: Terms
     handle: Handle
+    job: Job | None = None
+    """The attempt of another run that it is."""
+    number: int = 1
+    """Rises with each of its names that is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,10 @@ class Resume:
     """Settled nodes that are to be executed again."""
     marks: Mapping[NodeKey, bytes] = field(default_factory=dict)
     """As in `ResumePlan`."""
+    afresh: frozenset[NodeKey] = frozenset()
+    """Those among them that do not go on with the run that they had."""
+    job: Job | None = None
+    """The attempt of another run that it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,14 @@ class JobEnded:
 
     job: Job
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class ChildCall:
+    """Word of a run that an attempt is, before it begins."""
+
+    job: Job
+    word: ChildWord
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +131,6 @@ class Close:
     done: Callable[[], None]
 
 
-Message: TypeAlias = New | Resume | JobEnded | Beat | ScriptMoved | StopRun | Swap | Unfit | Lost | Close
+Message: TypeAlias = (
+    New | Resume | JobEnded | ChildCall | Beat | ScriptMoved | StopRun | Swap | Unfit | Lost | Close
+)

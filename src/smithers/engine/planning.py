@@ -380,7 +380,7 @@ class Planning:
     def warn_missing(self, draft: Draft) -> None:
         """Say once of each edge that its target is not mounted (yet)."""
         for key, target in self.schedule.missing():
-            if (key, target) not in self._warned:
+            if (key, target) not in self._warned and " " not in target:  # a run is no node that may come
                 self._warned.add((key, target))
                 message = f"waits for {target}, which is not mounted"
                 draft.event(EventType.RUN_WARNING, key, 0, {"message": message})

@@ -13,9 +13,9 @@ from smithers.clock import SystemClock
 from smithers.context import Subject, View
 from smithers.errors import SmithersError
 from smithers.ids import NodeKey
-from smithers.nodes import Loop, Task
+from smithers.nodes import ENDS_IN, Loop, Task
 from smithers.records import StoredRun
-from smithers.scheduler import Cancel, Execute, Judge, Settled, Skip
+from smithers.scheduler import Blocked, Cancel, Execute, Judge, Settled, Skip
 from smithers.scheduler.vertex import HoleVertex, Leaf, LoopVertex
 
 from .definition import Definition
@@ -45,7 +45,7 @@ class Prospect:
     ) -> None:
         self.memory = Memory(stored.run.name, stored.run.input, definition.input_model)
         player = ScriptPlayer()
-        wires = Wires(_unused, _unused, player.moved, SystemClock())
+        wires = Wires(_unused, _unused, player.moved, SystemClock(), _unused)
         drive = Drive(definition, self.memory, terms, Random(0), wires)
         drive.restore(stored, again)
         self.leaves: dict[NodeKey, Leaf] = {}
@@ -53,6 +53,7 @@ class Prospect:
         self.planning = drive.foresee(stored.last_ms, player, self._meet_all)
         self.schedule = self.planning.schedule
         self._meet_all(self.planning)
+        self.is_script = definition.is_script
         self.goes_on = drive.script_goes_on
         """It is a script, which has more to ask for than is known yet."""
         self._version = self.schedule.version
@@ -101,6 +102,10 @@ class Prospect:
         below = self.schedule.below(self.schedule.root)
         return any(isinstance(vertex, HoleVertex) and not vertex.children for vertex in below)
 
+    def has_left(self, leaf: Leaf) -> bool:
+        """Whether a script has been through the pass that a task stands in, and is in a later one."""
+        return self.is_script and not leaf.is_mounted
+
     def reads_of(self, unit: NodeKey | None) -> set[Subject]:
         """What the render of a body, or of all, has read."""
         return self.planning.renderer.reads_of(unit)
@@ -135,7 +140,8 @@ class Prospect:
             self.schedule.settle(key, Settled.SKIPPED)
             return
         self.runs[key] = leaf
-        self.schedule.settle(key, Settled.FINISHED)
+        ends = leaf.plan.payload.mode == "continue"
+        self.schedule.settle(key, Blocked(ENDS_IN) if ends else Settled.FINISHED)
 
     def _is_skipped(self, leaf: Leaf) -> bool:
         """Whether `skip_if` is known to hold; what reads the future is taken for no."""
@@ -184,6 +190,8 @@ def as_of(stored: StoredRun, seq: int, frame: int) -> StoredRun:
         wakeups=[],
         inbox=[],
         last_ms=stored.last_ms,
+        children=stored.children,
+        carried=stored.carried,
     )
 
 

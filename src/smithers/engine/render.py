@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from smithers.context import Context, LoopPass, Standing, Subject, View, ambient, passes_of
+from smithers.context import Context, InlineContext, LoopPass, Standing, Subject, View, ambient, passes_of
 from smithers.errors import AuthoringError, Place, RenderFailed, SmithersError
 from smithers.ids import NodeKey
-from smithers.nodes import Caught, Lowering, Node, children_of
+from smithers.nodes import Caught, Lowering, Node, Subflow, children_of
 from smithers.plan import PlanNode
 
 from .definition import Definition
@@ -99,6 +99,22 @@ class Renderer:
     def caught(self, key: NodeKey) -> Caught:
         """The failure that the catch of the block at `key` is about."""
         return self._state.caught(key)
+
+    def within(self, node: Subflow[Any]) -> InlineContext:
+        """The `ctx` of an inline workflow."""
+        definition = node.workflow.definition
+        outer = self._ctx if node.within is None else node.within.ctx
+        return InlineContext(
+            outer, node.id, definition.input_model, definition.output_model, definition.outputs
+        )
+
+    def has_input(self, node: Subflow[Any]) -> bool:
+        """Whether the input of an inline workflow is there; it is not where it was left out."""
+        return self.within(node).has_input
+
+    def result(self, node: Subflow[Any]) -> object:
+        """What an inline workflow has come to, in the pass of whoever asks."""
+        return self.within(node).result(is_text=node.model is str)
 
     def _standing(self, key: NodeKey) -> Standing:
         found = self._state.standing(key.node)

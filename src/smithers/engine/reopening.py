@@ -54,6 +54,8 @@ class Reopening:
         for key in keys:
             generation = self._memory.reopen(key)
             draft.event(EventType.NODE_REOPENED, key, 0, {"generation": generation})
+            if (kept := self._memory.keep_child(key)) is not None:
+                draft.write.children.append(kept)
 
     def _reopen_blocks(self, draft: Draft, schedule: Schedule, inside: NodeKey | None) -> bool:
         """Open again the try blocks by whose failure the run failed, or that a cancel ended.

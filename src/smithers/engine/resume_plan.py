@@ -8,7 +8,8 @@ from difflib import get_close_matches
 
 from smithers.errors import NodeNotFound, NodeSettled, PassEnded, PlanChanged
 from smithers.ids import NodeKey, passes_of
-from smithers.records import TOLERATED, AttemptState, History, NodeRow, NodeState, RunState
+from smithers.nodes import Subflow
+from smithers.records import IN_PART, TOLERATED, AttemptState, History, NodeRow, NodeState, RunState
 from smithers.scheduler import Settled
 from smithers.scheduler.vertex import Leaf, is_call
 
@@ -16,9 +17,12 @@ from .compare import EARLIER, Comparison, Finding
 from .definition import Definition
 from .dependants import Dependants, is_open
 from .prospect import Prospect
+from .rechecking import marks_of
 from .scope import SCRIPT_KEY
 from .terms import Terms
 from .verdict import PlannedNode, ResumePlan, Wish
+
+RETRY = "--retry names it"
 
 
 def plan_resume(
@@ -85,19 +89,9 @@ class _Planner:
             tuple(nodes),
             tuple(self._again),
             tuple(self._notes(nodes)),
-            self._marks() if self._is_script and self._again else {},
+            marks_of(self._history) if self._is_script and self._again else {},
+            frozenset(key for key, reason in self._again.items() if reason != RETRY),
         )
-
-    def _marks(self) -> dict[NodeKey, bytes]:
-        """What finished tasks were when they ran."""
-        generations = self._stored.generations
-        return {
-            row.key: row.fingerprint
-            for row in self._history.attempts
-            if row.state is AttemptState.FINISHED
-            and row.fingerprint is not None
-            and row.generation == generations.get(row.key, 0)
-        }
 
     def _choose(self, definition: Definition, terms: Terms, dependants: Dependants) -> None:
         """Find what is executed again, and play on from there."""
@@ -121,16 +115,19 @@ class _Planner:
                     yield key, finding.reason
         for name in self._wish.rerun:
             leaf = self._named(name)
-            if is_open(leaf, self._now):
+            # A resume goes on with the run of a sub-workflow that failed; named here it is to begin anew.
+            has_failed = leaf.key in self._rows and isinstance(leaf.plan.payload, Subflow)
+            if is_open(leaf, self._now) or (has_failed and not leaf.zone.is_closed):
                 yield leaf.key, "--rerun names it"
         for name in self._wish.retry:
             leaf = self._named(name)
-            if self._now.memory.facts.nodes.get(leaf.key) is Settled.FINISHED:
+            is_whole = self._now.memory.reasons.get(leaf.key) != IN_PART
+            if self._now.memory.facts.nodes.get(leaf.key) is Settled.FINISHED and is_whole:
                 raise NodeSettled(
                     f"{leaf.key} has finished: there is no failure to retry", node=str(leaf.key)
                 )
             if is_open(leaf, self._now):
-                yield leaf.key, "--retry names it"
+                yield leaf.key, RETRY
 
     def _named(self, name: str) -> Leaf:
         """The task that a wish names, in the pass that goes on."""
@@ -189,6 +186,8 @@ class _Planner:
             return PlannedNode(key, "run", self._why_run(key, row, leaf))
         if key in self._again and self._then.schedule.vertex(key.node) is None:
             return PlannedNode(key, "run", self._again[key])
+        if row is None and self._then.goes_on and key not in self._then.skips and not leaf.region.is_stopped:
+            return PlannedNode(key, "run", "when the script has left the block that it ends")
         if row is None or key in self._again:
             return PlannedNode(key, "blocked", self._why_blocked(key, row))
         if key not in self._now.leaves:
@@ -239,7 +238,8 @@ class _Planner:
                 return PlannedNode(key, "keep", EARLIER)
             case "same":
                 new = self._new_loops(leaf)
-                return PlannedNode(key, "keep", f"counts as pass 0 of {new}" if new else "finished")
+                part = " in part" if self._rows[key].reason == IN_PART else ""
+                return PlannedNode(key, "keep", f"counts as pass 0 of {new}" if new else f"finished{part}")
 
     def _elsewhere(self, row: NodeRow, leaf: Leaf) -> PlannedNode:
         """A stored pass of a task that stands in another one now, or in other loops."""

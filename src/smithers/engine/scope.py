@@ -73,6 +73,8 @@ class Call:
     """Engine's."""
     is_reopened: bool = False
     """What it had come to before this process is done again. Engine's."""
+    is_another: bool = False
+    """Because it is asked for something else now. Engine's."""
     asks: list[Ask] = field(default_factory=list)
     """Who waits for it. Engine's."""
 

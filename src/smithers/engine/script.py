@@ -9,7 +9,7 @@ same things in the same order, however many coroutines of it wait at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context as Variables
 from contextvars import ContextVar
@@ -19,15 +19,14 @@ from weakref import WeakSet
 
 from smithers.context import Context, Standing, View, ambient, decode, model_of, script_of
 from smithers.context.script import OnMaxReached
-from smithers.errors import DuplicateId, Place, RunSuspended, ScriptFailed, SmithersError, TaskFailed
+from smithers.errors import Place, RunSuspended, TaskFailed
 from smithers.ids import NodeKey, check_node_id
 from smithers.nodes import AgentLike, Node, Task
 from smithers.nodes.node import here
 from smithers.scheduler import Settled
-from smithers.scheduler.block import LOOP_FAILED
 
+from .author_loop import name_blocker
 from .definition import Definition
-from .failure import author_place, describe, message_of, text_of
 from .returned import encode_returned
 from .scope import (
     SCRIPT_ID,
@@ -48,6 +47,8 @@ from .scope import (
     Scope,
     Withdraw,
 )
+from .script_failure import failure_of, passed_by, task_failed, twice
+from .script_passes import Mark, Passes, key_inside
 
 _MOST_REFUSALS = 100
 """How often a script that is being closed is told so; then it waits for ever."""
@@ -186,28 +187,12 @@ class LiveScript:
         except BaseException as error:  # noqa: BLE001 - the author's code may raise anything, `sys.exit` too
             if self._is_closing:
                 return
-            move = Raised(self._failure_of(error), tuple(_passed_by(error)))
+            move = Raised(failure_of(error, self.definition.name), tuple(passed_by(error)))
         for task in list(self._tasks):
             if task is not self._main:
                 task.cancel()
         self._moves.append(move)
         self._settle_down()
-
-    def _failure_of(self, error: BaseException) -> SmithersError:
-        """What the run fails with."""
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]  # that of the group itself says nothing
-        if isinstance(error, SmithersError):
-            if error.place is None:
-                error.place = author_place(error)
-            return error
-        found = describe(error)
-        return ScriptFailed(
-            f"{self.definition.name} raised {type(error).__name__}: {text_of(error)}",
-            place=author_place(error),
-            raised=found["code"],
-            traceback=found.get("traceback", []),
-        )
 
     def _end_all(self) -> None:
         """Throw `RunSuspended` where it waits for a call, and cancel what waits for anything else."""
@@ -236,6 +221,7 @@ class LiveScript:
 
     def adopt(self, task: Any) -> None:
         self._tasks.add(task)
+        name_blocker(task, f"the script of {self.definition.name} ({self.definition.place})")
 
     def _settle_down(self) -> None:
         """Something of it was set going: wait until it rests."""
@@ -372,7 +358,7 @@ class LiveScript:
         if known is None:
             known = self._known[key] = Call(node, scope, key, is_task)
         elif known.node is not node:
-            raise _twice(name, known.node.place, node.place)
+            raise twice(name, known.node.place, node.place)
         return known
 
     def _value(self, call: Call, end: End) -> Any:
@@ -382,13 +368,13 @@ class LiveScript:
             TaskFailed: it failed, or was skipped for want of what it needs.
         """
         if end.error is not None and end.cause is not None:
-            raise _failure(call, end.cause, end.error)
+            raise task_failed(call, end.cause, end.error)
         match end.how:
             case Settled.FINISHED if isinstance(call.node, Task) and end.row is not None:
                 return decode(end.row, model_of(call.node, self.definition.outputs))
             case Settled.UPSTREAM | Settled.CANCELLED:
                 why = end.reason or "it was cancelled"
-                raise _failure(call, call.key, {"code": end.how.name, "message": why})
+                raise task_failed(call, call.key, {"code": end.how.name, "message": why})
             case _:
                 return None
 
@@ -397,18 +383,18 @@ class LiveScript:
     def loop(self, id: str, max_iterations: int | None, on_max_reached: OnMaxReached) -> AsyncIterator[int]:
         place = here()
         check_node_id(id, place)
-        return _Passes(self, id, max_iterations, on_max_reached, place)
+        return Passes(self, id, max_iterations, on_max_reached, place)
 
     def open_loop(self, id: str, max_iterations: int | None, place: Place | None) -> LoopScope:
         """Stand in the first pass of a loop."""
         outer = _scope.get()
         key = outer.key_of(id)
         if key in self._known:
-            raise _twice(id, self._known[key].node.place, place)
+            raise twice(id, self._known[key].node.place, place)
         at = Standing((*outer.at.loops, id), (*outer.at.passes, 0))
-        first = Scope(_inside(key, outer, f"{id}:pass", 0), at)
+        first = Scope(key_inside(key, outer, f"{id}:pass", 0), at)
         loop = LoopScope(id, outer, key, first, first, max_iterations)
-        self._known[key] = Call(_Mark(place), outer, key, is_task=False)
+        self._known[key] = Call(Mark(place), outer, key, is_task=False)
         self._moves.append(OpenLoop(loop))
         self.enter(loop.now)
         return loop
@@ -421,7 +407,7 @@ class LiveScript:
         if not is_last:
             number = loop.now.at.passes[-1] + 1
             at = Standing(loop.now.at.loops, (*loop.outer.at.passes, number))
-            then = Scope(_inside(loop.key, loop.outer, f"{loop.id}:pass", number), at)
+            then = Scope(key_inside(loop.key, loop.outer, f"{loop.id}:pass", number), at)
         self._moves.append(EndPass(loop, "max" if is_last else "next", ask, then))
         await self._wait(ask, is_new=False)
         self.enter(loop.outer if then is None else then)
@@ -449,7 +435,7 @@ class LiveScript:
         name = f"finally:{node.first_id() or 'node'}"
         key = outer.key_of(f"call:{name}")
         if key in self._known:
-            raise _twice(name, self._known[key].node.place, node.place)
+            raise twice(name, self._known[key].node.place, node.place)
         call = self._known[key] = Call(node, outer, key, is_task=False)
         block = BlockScope(outer, Scope(outer.key_of(f"{name}:body"), outer.at), call)
         self._moves.append(OpenBlock(block))
@@ -514,112 +500,8 @@ class LiveScript:
         return self._source.random()
 
 
-class _Passes:
-    """What `async for` holds while it is in a loop of a script, and drops when it leaves it."""
-
-    def __init__(
-        self, script: LiveScript, id: str, most: int | None, on_max: OnMaxReached, place: Place | None
-    ) -> None:
-        self._script = script
-        self._id = id
-        self._most = most
-        self._on_max: OnMaxReached = on_max
-        self._place = place
-        self._loop: LoopScope | None = None
-        self._pass = -1
-
-    def __aiter__(self) -> AsyncIterator[int]:
-        # `async for` drops this object, and nobody else holds it: that is how a `break` is noticed.
-        return _Passes(self._script, self._id, self._most, self._on_max, self._place)
-
-    async def __anext__(self) -> int:
-        self._pass += 1
-        if self._loop is None:
-            self._loop = self._script.open_loop(self._id, self._most, self._place)
-            return 0
-        is_last = self._most is not None and self._pass >= self._most
-        loop = self._loop
-        if is_last:
-            self._loop = None
-        await self._script.next_pass(loop, is_last=is_last)
-        if not is_last:
-            return self._pass
-        if self._on_max == "fail":
-            message = f"{loop.key} made {self._most} passes and is not done"
-            raise TaskFailed(
-                message, place=self._place, node=loop.id, error={"code": LOOP_FAILED, "message": message}
-            )
-        raise StopAsyncIteration
-
-    def __del__(self) -> None:
-        if self._loop is not None:
-            self._script.leave_loop(self._loop)
-
-
-class _Mark(Node):
-    """Stands for a loop where ids are looked up."""
-
-    __slots__ = ()
-
-    def __init__(self, place: Place | None) -> None:
-        self.place = place
-
-    def lower(self, lowering: Any) -> Any:
-        raise NotImplementedError
-
-    def first_id(self) -> str | None:
-        return None
-
-
 _NOBODY = Variables()
 """Variables of callbacks that belong to no script."""
-
-
-def _inside(key: NodeKey, outer: Scope, name: str, pass_: int) -> NodeKey:
-    """The key of what stands directly in a pass of a loop."""
-    scope = key.scope
-    if outer.at.loops:
-        around = f"{outer.at.loops[-1]}={key.iteration}"
-        scope = f"{scope},{around}" if scope else around
-    return NodeKey(name, scope, pass_)
-
-
-def _twice(name: str, first: Place | None, second: Place | None) -> DuplicateId:
-    where = f", at {first} and again" if first and second else ""
-    return DuplicateId(
-        f"{name} was called twice{where}",
-        hint="give each call an id of its own, derived from the data it works on; in a loop use ctx.loop",
-        place=second,
-        id=name,
-        places=[str(place) for place in (first, second) if place],
-    )
-
-
-def _failure(call: Call, cause: NodeKey, error: Any) -> TaskFailed:
-    failed = TaskFailed(
-        f"{cause} failed: {message_of(error) or 'no message'}",
-        place=call.node.place,
-        node=str(cause),
-        error=dict(error),
-    )
-    failed.calls = (call.key,)
-    return failed
-
-
-def _passed_by(error: BaseException) -> Iterable[NodeKey]:
-    """The calls whose failures an error is, or comes from."""
-    seen: set[int] = set()
-    stack: list[BaseException | None] = [error]
-    while stack:
-        one = stack.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        if isinstance(one, TaskFailed):
-            yield from one.calls
-        if isinstance(one, BaseExceptionGroup):
-            stack.extend(one.exceptions)
-        stack += [one.__cause__, one.__context__]
 
 
 def _plain(value: Any) -> Any:

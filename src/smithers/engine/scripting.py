@@ -7,15 +7,14 @@ can be made anew from them at any time.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from smithers.clock import Clock
 from smithers.context import Context, OutputText
 from smithers.errors import BugError, SmithersError
 from smithers.ids import NodeKey
-from smithers.nodes import Lowering, Task
+from smithers.nodes import Lowering
 from smithers.plan import LoopPlan, PlanNode, ScopePlan, SequencePlan, TryPlan
 from smithers.records import BlockMove, EventType, NodeState, OutputRow, PassEnd, Verdict
 from smithers.scheduler import LoopFact, Settled
@@ -26,6 +25,7 @@ from .definition import Definition
 from .draft import Draft, brief
 from .memory import Memory
 from .planning import Planning
+from .rechecking import Rechecking
 from .scope import (
     SCAFFOLD,
     SCRIPT_ID,
@@ -48,6 +48,7 @@ from .scope import (
     Withdraw,
 )
 from .script import LiveScript
+from .script_source import Stored
 from .shape import Shapes
 
 if TYPE_CHECKING:
@@ -66,93 +67,6 @@ class Beginner(Protocol):
     """Whoever gives a script a loop to run on."""
 
     def begin(self, script: LiveScript) -> None: ...
-
-
-class Stored:
-    """What was stored of a run when its script began; read from the script's own thread."""
-
-    def __init__(self, memory: Memory, clock: Clock, random: Random) -> None:
-        self._clock = clock
-        self._random = random
-        self.rebind(memory)
-        self.last_frame = memory.frame
-        self.is_open = True
-        """False: the engine has to look at each call, also at those that have finished."""
-        rows = sorted((memory.frames.get(row.key, 0), row.seq) for row in memory.rows.of_output())
-        self._frames = [frame for frame, _ in rows]
-        self._seqs: list[int] = []
-        newest = 0
-        for _, seq in rows:
-            newest = max(newest, seq)
-            self._seqs.append(newest)
-
-    def rebind(self, memory: Memory) -> None:
-        """Read from another memory of the same run."""
-        self._memory = memory
-
-    def stored(self, key: NodeKey) -> End | None:
-        if not self.is_open:
-            return None
-        frame = self._memory.frames.get(key)
-        if frame is None or frame > self.last_frame:
-            return None
-        row = self._memory.rows.get(key)
-        if row is None or self._memory.facts.nodes.get(key) is not Settled.FINISHED:
-            return None
-        return End(frame, Settled.FINISHED, row)
-
-    @property
-    def is_resumed(self) -> bool:
-        return self.last_frame > 0
-
-    def seq_at(self, frame: int) -> int:
-        found = bisect_right(self._frames, frame)
-        return self._seqs[found - 1] if found else 0
-
-    def now_ms(self) -> int:
-        return self._clock.now_ms()
-
-    def random(self) -> float:
-        return self._random.random()
-
-
-class Rechecking:
-    """What a script asks for behind something that is executed again may be something else now.
-
-    Args:
-        marks: fingerprints of finished tasks, as stored.
-        again: what is executed again.
-        mark_now: a task's fingerprint.
-    """
-
-    def __init__(
-        self,
-        marks: Mapping[NodeKey, bytes],
-        again: Iterable[NodeKey],
-        mark_now: Callable[[Task[Any]], bytes | None],
-    ) -> None:
-        self._marks = marks
-        self._again = set(again)
-        self._mark_now = mark_now
-        self._is_behind = False
-
-    def __bool__(self) -> bool:
-        return bool(self._marks)
-
-    def answered(self, calls: Iterable[Call]) -> None:
-        """The script is given these: what it asks for from now on may come from them."""
-        self._is_behind = self._is_behind or any(call.key in self._again for call in calls)
-
-    def is_another(self, call: Call) -> bool:
-        """Whether a finished task is to be executed again, because it is asked for something else."""
-        before = self._marks.get(call.key)
-        if not self._is_behind or before is None or not isinstance(call.node, Task):
-            return False
-        now = self._mark_now(call.node)
-        if now is None or now == before:
-            return False
-        self._again.add(call.key)
-        return True
 
 
 class Scripting:
@@ -549,13 +463,15 @@ class Scripting:
         ):
             memory.facts.blocks.pop(call.key, None)
             memory.reopen(call.key)
-            call.is_reopened = True
+            call.is_reopened, call.is_another = True, bool(is_another)
             self._write_reopened(draft, call)
 
     def _write_reopened(self, draft: Draft, call: Call) -> None:
         if not call.is_task:
             self._planning.open_again(draft, call.key)
             return
+        if not call.is_another and (kept := self._memory.keep_child(call.key)) is not None:
+            draft.write.children.append(kept)
         draft.write.blocks.append(BlockMove(call.key, None, 0, again=(call.key,)))
         generation = self._memory.generations.get(call.key, 0)
         draft.event(EventType.NODE_REOPENED, call.key, 0, {"generation": generation})

@@ -11,10 +11,13 @@ from smithers.context import OutputText
 from smithers.errors import CrashLoop, MissingOutput, RowsRefused
 from smithers.ids import NodeKey
 from smithers.records import (
+    IN_PART,
     AttemptRow,
     AttemptState,
     EventType,
     FailureClass,
+    Lookup,
+    LookupRow,
     NodeState,
     OutputRow,
     UserRow,
@@ -34,7 +37,7 @@ from smithers.scheduler.vertex import Leaf
 
 from .draft import Draft, brief
 from .failure import message_of
-from .job import Done, Failed, Job, NotYet, Outcome, Stopped
+from .job import Done, Failed, Job, NotYet, Outcome, Parked, Stopped
 from .memory import TOLERATED, Memory
 from .planning import Planning
 from .policy import rule_of, still_running
@@ -56,6 +59,9 @@ class Settling:
         self.refused: dict[tuple[NodeKey, int], str] = {}
         """What tables of the user's have against results, by attempt: these have failed."""
 
+        self.returned: dict[NodeKey, Lookup] = {}
+        """What newest attempts had found in the cache, and were refused by a table of the user's."""
+
     def apply(self, draft: Draft, job: Job, outcome: Outcome, *, is_stopping: bool) -> None:
         """Record how an attempt ended. A result that comes late, or twice, changes nothing.
 
@@ -72,7 +78,15 @@ class Settling:
             # It ended after its time: what it says does not count, but it does not run any more either.
             outcome = replace(job.timed_out, is_running=False)
         del self.jobs[job.key]
-        if isinstance(outcome, Done) and (refusal := self.refused.get((job.key, job.attempt))) is not None:
+        self.returned.pop(job.key, None)
+        refusal = self.refused.get((job.key, job.attempt)) if isinstance(outcome, Done) else None
+        lookup = job.caching.lookup if job.caching is not None else None
+        if refusal is not None and lookup is not None and lookup.is_hit:
+            self._return(draft, job, lookup, refusal)
+            return
+        if lookup is not None:
+            draft.write.lookups.append(LookupRow(job.key, job.generation, job.attempt, lookup))
+        if isinstance(outcome, Done) and refusal is not None:
             error = RowsRefused(f"Task {job.key.node}: {refusal}", {}, place=job.task.place)
             outcome = Failed(FailureClass.BAD_OUTPUT, error.payload(), outcome.agent, outcome.prompt)
         match outcome:
@@ -84,17 +98,21 @@ class Settling:
                 self._block(draft, job, target)
             case Stopped():
                 self._stop(draft, job, is_stopping)
+            case Parked():
+                self._park(draft, job, outcome)
             case _:
                 assert_never(outcome)
 
     def _finish(self, draft: Draft, job: Job, done: Done) -> None:
         key, model = job.key, job.task.model_name
         reads = _reads_of(job)
-        seq = draft.event(EventType.NODE_FINISHED, key, job.attempt, {"reads": reads} if reads else None)
+        seq = draft.event(EventType.NODE_FINISHED, key, job.attempt, _told(job, reads))
         draft.end_attempt(
             key, job.attempt, AttemptState.FINISHED, counted=True, prompt=done.prompt, agent=done.agent
         )
-        draft.settle_node(key, NodeState.FINISHED, job.attempt)
+        draft.settle_node(key, NodeState.FINISHED, job.attempt, IN_PART if done.in_part else None)
+        if done.in_part:
+            self._memory.reasons[key] = IN_PART
         draft.write.outputs.append(OutputRow(key, job.generation, seq, model, done.body))
         has_table = job.task.table is not None
         self._shapes.tell(
@@ -103,10 +121,13 @@ class Settling:
         if has_table:
             loops = len(job.view.at.loops) if job.view.at is not None else 0
             draft.write.user_rows.append(UserRow(model, key, loops, done.body))
+        if job.caching is not None and job.caching.entry is not None:
+            draft.write.cached.append(job.caching.entry._replace(reads=tuple(reads)))
         self._memory.add_output(OutputText(key, seq, model, done.body), job.generation)
         if job.view.at is not None:
             self._memory.note_loops(key.node, job.view.at.loops)
         self._memory.logs.pop(key, None)
+        self._memory.asked.discard(key)
         self._planning.settle(key, Settled.FINISHED, model)
 
     def _fail(self, draft: Draft, job: Job, failed: Failed) -> None:
@@ -165,7 +186,7 @@ class Settling:
         """A callable read what is not there yet: the attempt does not count, the task waits for it."""
         schedule = self._memory.schedule
         source = schedule.vertex(target) if schedule is not None else None
-        if isinstance(source, Leaf) and source.is_settled:
+        if isinstance(source, Leaf) and source.is_settled and not self._has_come(job, target):
             error = MissingOutput(
                 f"{job.key.node} reads {target}, which has settled without an output", place=job.task.place
             )
@@ -175,6 +196,24 @@ class Settling:
         draft.event(EventType.NODE_BLOCKED, job.key, job.attempt, {"waits_for": target})
         self._planning.settle(job.key, Blocked(target))
 
+    def _has_come(self, job: Job, target: str) -> bool:
+        """Whether an output has been stored since an attempt began: its next one sees it."""
+        rows = self._memory.rows.of(target).values()
+        return any(row.seq > (job.view.seq or 0) for row in rows)
+
+    def _return(self, draft: Draft, job: Job, lookup: Lookup, refusal: str) -> None:
+        """A table of the user's does not take the output that the cache had: the task is executed after all.
+
+        Nothing was executed, so there is no failure to count.
+        """
+        found = lookup._replace(verdict="refused", detail=refusal)
+        draft.write.lookups.append(LookupRow(job.key, job.generation, job.attempt, found))
+        draft.end_attempt(job.key, job.attempt, AttemptState.CANCELLED)
+        data = {"code": RowsRefused.code, "message": refusal, "cached": lookup.run, "delay_ms": 0}
+        draft.event(EventType.NODE_RETRYING, job.key, job.attempt, data)
+        self.returned[job.key] = found
+        self._planning.settle(job.key, Due(draft.now_ms))
+
     def _stop(self, draft: Draft, job: Job, is_stopping: bool) -> None:
         draft.end_attempt(job.key, job.attempt, AttemptState.CANCELLED)
         draft.event(EventType.NODE_CANCELLED, job.key, job.attempt)
@@ -183,6 +222,18 @@ class Settling:
             return
         draft.settle_node(job.key, NodeState.CANCELLED, job.attempt)
         self._planning.settle(job.key, Settled.CANCELLED)
+
+    def _park(self, draft: Draft, job: Job, parked: Parked) -> None:
+        """The run that the attempt was has left: the node is open again, and goes on with it in its time."""
+        key = job.key
+        draft.end_attempt(key, job.attempt, AttemptState.CANCELLED)
+        waits_for = f"run {parked.run}" if parked.run else "its run, which cannot be driven yet"
+        draft.event(EventType.NODE_BLOCKED, key, job.attempt, {"waits_for": waits_for})
+        if parked.due_ms is None:
+            self._planning.settle(key, self._memory.park(key, parked.run))
+        else:
+            draft.write.wakeups.append(Wakeup(key, "child", parked.due_ms))
+            self._planning.settle(key, Due(parked.due_ms))
 
     def _release(self, draft: Draft, key: NodeKey) -> None:
         """Code that had been given up has ended: its task need not wait for that any longer."""
@@ -194,12 +245,15 @@ class Settling:
     def lose(self, draft: Draft, row: AttemptRow) -> None:
         """An attempt that our own death cut off: no retry consumed, unless it keeps killing us."""
         log = self._memory.log(row.key)
-        log.failures.append(PastFailure(FailureClass.LOST, ""))
+        if not self._memory.has_child(row.key):
+            log.failures.append(PastFailure(FailureClass.LOST, ""))
         log.error = {"code": "LOST", "message": "the process died while this attempt ran"}
         draft.end_attempt(
             row.key, row.attempt, AttemptState.LOST, FailureClass.LOST, counted=False, error=log.error
         )
         draft.event(EventType.NODE_LOST, row.key, row.attempt)
+        if not log.failures or log.failures[-1].failure is not FailureClass.LOST:
+            return  # a run of its own goes on where it stood, however often that is
         verdict = judge_failure(RetryRule(), log.failures, 0.0)
         if isinstance(verdict, Stop):
             error = CrashLoop(f"{row.key}: {verdict.reason}, always while this task ran").payload()
@@ -213,12 +267,25 @@ class Settling:
 def _reads_of(job: Job) -> list[str]:
     """What an attempt has read beside what it was given: ids of nodes, `*` and the name of a model.
 
-    Whoever executes one of these again has to know.
+    Whoever executes one of these again has to know. Where the output was found in the cache, it is what the
+    attempt had read that made it.
     """
-    if not job.view.reads:
+    caching, reads = job.caching, job.view.reads
+    if not reads and caching is None:
         return []
+    found = set(caching.reads) if caching is not None else set[str]()
+    before = caching.before if caching is not None else ()
     given = {job.key.node, *(edge.target for edge in job.task.edges)}
     # A copy in one step: a thread that the function has left behind may still read.
-    read = tuple(job.view.reads)
+    read = (*(reads or ()), *before)
     nodes = {name for kind, name in read if kind in ("node", "state") and name not in given}
-    return sorted(nodes | {f"*{name}" for kind, name in read if kind == "model"})
+    return sorted(found | nodes | {f"*{name}" for kind, name in read if kind == "model"})
+
+
+def _told(job: Job, reads: list[str]) -> dict[str, Any] | None:
+    """What the event of a finished attempt says."""
+    data: dict[str, Any] = {"reads": reads} if reads else {}
+    lookup = job.caching.lookup if job.caching is not None else None
+    if lookup is not None and lookup.is_hit:
+        data["cached"] = lookup.run
+    return data or None

@@ -7,15 +7,18 @@ from typing import Any
 from smithers.context import Context, View, model_of
 from smithers.errors import BugError, InvalidNode, MissingOutput, SmithersError
 from smithers.ids import NodeKey
-from smithers.nodes import Task
-from smithers.records import AttemptStart, EventType, Wakeup
+from smithers.nodes import ENDS_IN, Task
+from smithers.ports import Agent
+from smithers.records import AttemptStart, EventType, Lookup, Wakeup
 from smithers.scheduler import Blocked, Settled
 from smithers.scheduler.retry import rung
 from smithers.scheduler.vertex import Leaf
 
+from .cache import Caching
+from .continuation import check_end
 from .definition import Definition
 from .draft import Draft
-from .encode import encode_output
+from .encode import child_input, encode_output
 from .failure import classify, describe
 from .fingerprint import fingerprint
 from .job import Done, Failed, Job, Outcome
@@ -65,11 +68,25 @@ class Starting:
         view = View(self._memory, standing_of(leaf), draft.seq, set())
         if task.skip_if is not False and self._skip_asked(draft, leaf, task, view):
             return None
+        if task.mode == "continue":
+            self._reach_end(draft, leaf, task)
+            return None
+        if task.mode == "child" and self.is_first and not callable(task.value):
+            child_input(task, task.value)  # known before anything ran: a mistake in the file
         job = self._begin_attempt(draft, key, task, view)
         if task.mode == "value" and not callable(task.value):
             self._settling.apply(draft, job, self._static(job), is_stopping=False)
             return None
         return job
+
+    def _reach_end(self, draft: Draft, leaf: Leaf, node: Task[Any]) -> None:
+        """The run is to go on as another one: what is under way comes to its end first, and nothing follows.
+
+        It waits as for something that is not there, and so holds no slot and keeps nobody from starting.
+        """
+        check_end(leaf, self._memory)  # a mistake is told before anything waits for it
+        draft.event(EventType.NODE_BLOCKED, leaf.key, 0, {"waits_for": ENDS_IN})
+        self._planning.settle(leaf.key, Blocked(ENDS_IN))
 
     def _begin_attempt(self, draft: Draft, key: NodeKey, task: Task[Any], view: View) -> Job:
         memory = self._memory
@@ -77,6 +94,9 @@ class Starting:
         log.last += 1
         if log.failures:
             draft.write.woken.append(Wakeup(key, "retry", 0))
+        if task.mode == "child":
+            draft.write.woken.append(Wakeup(key, "child", 0))
+            memory.parked.pop(key, None)
         agents = self._terms.agents(task) if task.mode == "agent" else ()
         chain = agents[rung(log.failures, len(agents)) :] if agents else ()
         model = model_of(task, self._definition.outputs)
@@ -102,16 +122,31 @@ class Starting:
             generation=generation,
             attempt=log.last,
             view=view,
-            ctx=self._ctx,
+            ctx=self._ctx if task.within is None else task.within.ctx,
             chain=chain,
             last_heartbeat=log.heartbeat,
-            base=self._definition.base,
+            base=self._definition.base if task.within is None else task.within.base,
             project=self._terms.project,
             report=self._wires.report,
             beat=self._wires.beat,
+            caching=self._caching(key, task, agents) if task.cache is not None else None,
+            call=self._wires.call if task.mode == "child" else None,
+            child=memory.children.get((key, generation)),
+            retries_child=(key, generation - 1) in memory.children,
         )
         self._settling.jobs[key] = job
         return job
+
+    def _caching(self, key: NodeKey, task: Task[Any], agents: tuple[Agent, ...]) -> Caching | None:
+        reader, memory = self._terms.cache, self._memory
+        if reader is None or task.cache is None:
+            return None
+        caching = Caching(reader, task.cache, agents, memory.workflow)
+        if key in memory.asked:
+            caching.unread = Lookup("rerun")
+        else:
+            caching.unread = self._settling.returned.get(key)
+        return caching
 
     def _skip_asked(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
         """Whether `skip_if` settled the task, or made it wait."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from smithers.nodes import Task
 from smithers.ports import Agent
 from smithers.records import RunState, Wakeup
 
-from .job import Job, Outcome
+from .cache_reader import CacheReader
+from .job import ChildWord, Job, Outcome
 from .table import FindTable
 
 
@@ -31,8 +32,14 @@ class Terms:
     """Looks for a table of the user's in the run's database; None: there is none to look at."""
     strict: bool = False
     """Every render is made twice, and must give the same."""
+    cache: CacheReader | None = None
+    """What tasks with a cache look into; None: they neither look nor store, as in a rehearsal."""
     is_leaving: bool = False
     """The process ends when the run leaves it: a script is dropped then, and no line of it runs any more."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """As it is stored with the run: what its children and successors inherit."""
+    ancestors: tuple[str, ...] = ()
+    """Workflows of the runs that it is a child of, outermost first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,8 @@ class Ended:
     """Whose message paused or cancelled it."""
     waits: tuple[Wakeup, ...] = ()
     """Of a parked run: its deadlines, the earliest first."""
+    carried: str | None = None
+    """Of a run that goes on as another: what it hands over, as JSON text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +65,4 @@ class Wires:
     moved: Callable[[int], None]
     """A script of this run has moves for the engine."""
     clock: Clock
+    call: Callable[[Job, ChildWord], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from smithers.agents import as_agent
-from smithers.nodes import Parallel, Saga, Task
+from smithers.nodes import Parallel, Saga, Subflow, Task
 from smithers.plan import LoopPlan, SagaPlan
 from smithers.records import FrameWrite, Mount, MountRow
 from smithers.scheduler.vertex import (
@@ -106,7 +106,8 @@ class MountedRows:
         match payload:
             case Task(meta=None):
                 limits = (payload.timeout_ms, payload.heartbeat_timeout_ms)
-                key = (payload.mode, payload.model_name, payload.label, payload.agents, limits)
+                own = payload.workflow.name if isinstance(payload, Subflow) else None
+                key = (payload.mode, payload.model_name, payload.label, payload.agents, limits, own)
             case Task():
                 return dump(_facts(vertex))
             case _ if isinstance(vertex.plan, LoopPlan):
@@ -192,6 +193,8 @@ def _named(block: BlockVertex, part: str) -> list[str]:
 
 def _task_facts(task: Task[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": "task", "mode": task.mode, "model": task.model_name}
+    if isinstance(task, Subflow):
+        found["workflow"] = task.workflow.name
     if task.agents:
         found["agents"] = [as_agent(agent).name for agent in task.agents]
     if task.label is not None:

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from smithers.errors import LastPartsOwed
 from smithers.ids import NodeKey
 from smithers.process import ProcessSpawner, reap_run
 from smithers.records import (
@@ -29,18 +30,19 @@ from .draft import dump
 from .lease import LEASE_MS
 from .mail import unwinds
 from .order import Order
-from .owed import debts_in, owing
+from .owed import Debts, debts_in, owing
 
 if TYPE_CHECKING:
     from smithers.store import Store
     from smithers.store.lease import SqliteLeases
 
 
-def obey_undriven(store: Store, row: RunRow, order: Order) -> bool:
+def obey_undriven(store: Store, row: RunRow, order: Order, *, is_asked: bool = True) -> bool:
     """Write that a run is paused, or cancelled.
 
     Args:
         row: as it was looked at; it may have moved since.
+        is_asked: of this very run; False: of the run that it belongs to.
     Returns:
         False: somebody has seen to it in the meantime; nothing was changed.
     Raises:
@@ -57,18 +59,37 @@ def obey_undriven(store: Store, row: RunRow, order: Order) -> bool:
             if stored.run.state.has_ended or stored.run.state is order.state:
                 leases.release(row.id, fence)  # puts back when it ended
                 return False
-            owed = debts_in(stored)
-            if owed and order.kind is InboxKind.CANCEL and not order.is_now:
+            try:
+                owed = _check(stored, order)
+            except LastPartsOwed:
                 leases.release(row.id, fence)
-                raise owing(row.name, owed)
+                raise
             # The clock may have been set back since.
             now_ms = max(store.clock.now_ms(), stored.last_ms)
-            last = _LastFrame(stored, fence, order, now_ms, keeps_cancel=bool(owed))
+            last = LastFrame(stored, fence, order, now_ms, keeps_cancel=bool(owed))
             is_lost = row.health in (OwnerHealth.DEAD, OwnerHealth.NONE)
-            error = writer.commit([last.written(is_lost=is_lost)])[0]
+            error = writer.commit([last.written(is_lost=is_lost, is_asked=is_asked)])[0]
             if error is not None:
                 raise error
             return True
+
+
+def check_owed(store: Store, row: RunRow, order: Order) -> None:
+    """Look whether a run could be given this order without its workflow.
+
+    Raises:
+        LastPartsOwed: as `obey_undriven`.
+    """
+    with closing(store.writer()) as writer:
+        _check(writer.load(row.id), order)
+
+
+def _check(stored: StoredRun, order: Order) -> Debts:
+    """What the open blocks of a run owe, if they may go on owing it."""
+    owed = debts_in(stored)
+    if owed and order.kind is InboxKind.CANCEL and not order.is_now:
+        raise owing(stored.run.name, owed)
+    return owed
 
 
 @contextmanager
@@ -92,21 +113,22 @@ def _end_processes(store: Store, row: RunRow) -> None:
 
 
 @dataclass(slots=True)
-class _LastFrame:
+class LastFrame:
     """The frame that obeys, and gives the run up again."""
 
     stored: StoredRun
     fence: int
     order: Order
     now_ms: int
-    keeps_cancel: bool
+    keeps_cancel: bool = False
     """A cancel that was asked for before has last parts to run: a pause only puts it off."""
 
-    def written(self, *, is_lost: bool) -> FrameWrite:
+    def written(self, *, is_lost: bool, is_asked: bool) -> FrameWrite:
         """Args: is_lost: what is stored as running died with its owner, and was not cut off by this."""
         row = self.stored.run
         frame = FrameWrite(row.id, self.fence, row.frame + 1, row.frame, row.seq, 0, self.now_ms)
-        self._tell(frame, self.order.asked, data=dump(self.order.told()))
+        if is_asked:
+            self._tell(frame, self.order.asked, data=dump(self.order.told()))
         for attempt in self.stored.attempts:
             if attempt.state is AttemptState.RUNNING:
                 self._end(frame, attempt, is_lost=is_lost)

@@ -66,6 +66,8 @@ class ResumePlan:
     marks: Mapping[NodeKey, bytes] = field(default_factory=dict)
     """Of a script: fingerprints of its finished tasks. What it asks for behind something that runs again is
     executed again where that is another."""
+    afresh: frozenset[NodeKey] = frozenset()
+    """Those of `again` that do not go on with the run that they had, if they are sub-workflows."""
 
     def count(self, verdict: Verdict) -> int:
         """How many tasks have this verdict."""

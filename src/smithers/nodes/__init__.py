@@ -7,6 +7,9 @@ from .boundary import Saga as Saga
 from .boundary import SagaStep as SagaStep
 from .boundary import TryCatchFinally as TryCatchFinally
 from .branch import Branch as Branch
+from .cache import Cache as Cache
+from .continuation import ENDS_IN as ENDS_IN
+from .continuation import ContinueAsNew as ContinueAsNew
 from .importable import Reference as Reference
 from .importable import reference as reference
 from .loop import Loop as Loop
@@ -26,16 +29,20 @@ from .retry import RetryPolicy as RetryPolicy
 from .sequence import Sequence as Sequence
 from .span import Span as Span
 from .span import span_ms as span_ms
+from .subflow import Subflow as Subflow
 from .table import SqlTable as SqlTable
 from .task import Task as Task
 
 __all__ = [
+    "ENDS_IN",
     "MISSING",
     "AgentLike",
     "Bodies",
     "Branch",
+    "Cache",
     "Caught",
     "Child",
+    "ContinueAsNew",
     "Loop",
     "Lowering",
     "Missing",
@@ -49,6 +56,7 @@ __all__ = [
     "Sequence",
     "Span",
     "SqlTable",
+    "Subflow",
     "Task",
     "TaskOptions",
     "TryCatchFinally",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from smithers.ids import NodeKey
 
     from .boundary import Caught
+    from .subflow import Subflow
 
 _OWN = "smithers."
 
@@ -63,6 +64,18 @@ class Bodies(Protocol):
 
     def caught(self, key: NodeKey) -> Caught:
         """The failure that the catch of the block at `key` is about."""
+        ...
+
+    def within(self, node: Subflow[Any]) -> Any:
+        """The `ctx` of an inline workflow."""
+        ...
+
+    def has_input(self, node: Subflow[Any]) -> bool:
+        """Whether the input of an inline workflow is there; it is not where it was left out."""
+        ...
+
+    def result(self, node: Subflow[Any]) -> object:
+        """What an inline workflow has come to."""
         ...
 
 

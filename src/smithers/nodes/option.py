@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict
 
 from smithers.errors import InvalidNode, Place
 
+from .cache import Cache
 from .node import Node
 from .retry import RetryPolicy
 from .span import Span
@@ -63,6 +64,8 @@ class TaskOptions(TypedDict, total=False):
     """Longest silence of one attempt: without a sign of life it fails as stalled."""
     run_in: Literal["process"] | None
     """Call `run` in a process of its own, which a timeout or a cancel ends whatever it does."""
+    cache: Cache | None
+    """Take the output from the cache where one was stored that was made from the same."""
     retries: int | None
     """Further attempts after the first; 0: none. Unset: until the same error has come five times."""
     no_retry: bool

@@ -13,6 +13,7 @@ from smithers.errors import InvalidNode, MissingOutputModel, Place
 from smithers.ids import check_node_id
 from smithers.plan import Edge, PlanNode, TaskPlan
 
+from .cache import Cache, check_cache
 from .importable import check_importable
 from .node import Lowering, Node, here
 from .option import MISSING, AgentLike, AnyCallable, Missing, PromptLike, TaskOptions
@@ -23,6 +24,8 @@ from .table import SqlTable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from .inline import Within
 
 T_co = TypeVar("T_co", covariant=True, default=Any)
 M = TypeVar("M")
@@ -55,6 +58,7 @@ class Task(Node, Generic[T_co]):
 
     __slots__ = (
         "agents",
+        "cache",
         "continue_on_fail",
         "dep_names",
         "deps",
@@ -78,6 +82,7 @@ class Task(Node, Generic[T_co]):
         "table",
         "timeout_ms",
         "value",
+        "within",
     )
 
     # --- With an output model: what `prompt`, `run` and `value` return is checked against it ---------
@@ -299,7 +304,9 @@ class Task(Node, Generic[T_co]):
     ) -> None:
         place = self.place = here()
         self.id = check_node_id(id, place)
-        self.mode = _mode(id, agent, prompt, run, value, place)
+        self.mode: Literal["agent", "run", "value", "child", "continue"] = _mode(
+            id, agent, prompt, run, value, place
+        )
         self.agents: tuple[AgentLike, ...] = _chain(agent, options, place)
         self.prompt = prompt
         self.run = run
@@ -312,8 +319,11 @@ class Task(Node, Generic[T_co]):
         self.retry_policy = options.get("retry_policy")
         self.retries: int | Missing | None = options.get("retries", MISSING)
         self.timeout_ms: int | None = None
+        self.within: Within | None = None
+        """Set where it is a task of an inline workflow."""
         self.heartbeat_timeout_ms: int | None = None
         self.run_in: Literal["process"] | None = options.get("run_in")
+        self.cache: Cache | None = options.get("cache")
         if options:
             self._take_options(options)
         if output is None and run is not None:
@@ -330,6 +340,7 @@ class Task(Node, Generic[T_co]):
             raise InvalidNode(f"Task {self.id} does not take {', '.join(sorted(unknown))}", place=self.place)
         if self.retries is not MISSING:
             check_retries(self.retries, self.place)
+        check_cache(self.cache, self.mode, self.value, self.id, self.place)
         if options.get("no_retry"):
             self.retries = 0
         if "timeout" in options:

@@ -78,6 +78,7 @@ class History:
             passes=[row for row in reader.passes(run.id) if row.frame <= number],
             mounts=self._mounts,
             wakeups=[],
+            children=reader.children(run.id),
         )
         snapshot.wakeups.extend(_waits(snapshot))
         self.views = NodeViews(snapshot)
@@ -143,7 +144,13 @@ def _as_of(row: AttemptRow, frame: int) -> AttemptRow:
     if row.to_frame is not None and row.to_frame <= frame:
         return row
     return row._replace(
-        state=AttemptState.RUNNING, to_frame=None, ended_ms=None, failure=None, error=None, heartbeat=None
+        state=AttemptState.RUNNING,
+        to_frame=None,
+        ended_ms=None,
+        failure=None,
+        error=None,
+        heartbeat=None,
+        lookup=None,
     )
 
 

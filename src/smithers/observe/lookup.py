@@ -33,7 +33,7 @@ def run_name(reader: Reader, text: str) -> str:
         RunAmbiguous: names the runs that begin like this.
     """
     if text == LAST:
-        newest = reader.runs(RunFilter(limit=1))
+        newest = reader.runs(RunFilter(limit=1, tops=True))
         if not newest:
             raise no_runs(text)
         return newest[0].name

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smithers.records import RunRow
 
 START = "smithers up FILE"
 
@@ -11,6 +15,12 @@ START = "smithers up FILE"
 def resume(run: str) -> str:
     """Continue a run: keeps what finished, runs the rest."""
     return f"smithers up --resume {run}"
+
+
+def resume_of(run: RunRow) -> str:
+    """Continue a run, or the run that it belongs to: a child is resumed by its parent."""
+    parent = run.kin.parent
+    return resume(run.name if parent is None else parent.top)
 
 
 def inspect(run: str) -> str:

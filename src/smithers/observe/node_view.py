@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smithers.observe.snapshot import Snapshot
-    from smithers.records import AttemptRow, NodeRow
+    from smithers.records import AttemptRow, ChildRow, NodeRow
 
 SETTLED = frozenset({NodeState.FINISHED, NodeState.FAILED, NodeState.SKIPPED, NodeState.CANCELLED})
 
@@ -41,6 +41,8 @@ class NodeView:
     settled_frame: int | None
     is_handled: bool = False
     """It failed, and a block or a script around it took care of that."""
+    child: ChildRow | None = None
+    """The run that it is, if it is one of its own."""
 
     @property
     def tries(self) -> int:
@@ -54,8 +56,14 @@ class NodeView:
 
     @property
     def agent(self) -> str | None:
-        """Who made, or makes, its newest attempt."""
-        return self.last.agent if self.last else None
+        """Who made, or makes, its newest attempt; None: nobody, or it was found in the cache."""
+        return self.last.agent if self.last and not self.last.is_cached else None
+
+    @property
+    def waits_in_child(self) -> bool:
+        """Whether it waits for a time because its own run does, and not for a retry of its own."""
+        is_open = self.last is not None and self.last.state is AttemptState.CANCELLED
+        return self.child is not None and self.due_ms is not None and is_open
 
     @property
     def error(self) -> Mapping[str, Any] | None:
@@ -110,18 +118,27 @@ class NodeViews:
             keys[key.node].add(key)
         # Of a run that has failed nobody can say by the rows alone whose failure it was.
         handles = snapshot.run.state is not RunState.FAILED
+        own = {row.key: row for row in snapshot.children}
         self.by_node: dict[str, list[NodeView]] = {}
         """Views of each task, its passes in order."""
         for place in self.tree.tasks():
             found = keys.pop(place.node, set()) | {self.tree.key_now(place)}
             self.by_node[place.node] = [
-                _view(key, place, finals.get(key), attempts.get(key, []), dues.get(key), handles=handles)
+                _view(
+                    key,
+                    place,
+                    finals.get(key),
+                    attempts.get(key, []),
+                    dues.get(key),
+                    own.get(key),
+                    handles=handles,
+                )
                 for key in sorted(found, key=pass_order)
             ]
         for node, found in sorted(keys.items()):
             if node not in self.tree.by_id:
                 self.by_node[node] = [
-                    _view(key, None, finals.get(key), attempts.get(key, []), dues.get(key))
+                    _view(key, None, finals.get(key), attempts.get(key, []), dues.get(key), own.get(key))
                     for key in sorted(found, key=pass_order)
                 ]
 
@@ -190,6 +207,7 @@ def _view(
     final: NodeRow | None,
     attempts: list[AttemptRow],
     due_ms: int | None,
+    child: ChildRow | None,
     *,
     handles: bool = False,
 ) -> NodeView:
@@ -223,4 +241,5 @@ def _view(
             and place is not None
             and any(one.kind in HANDLERS for one in place.ancestors())
         ),
+        child=child,
     )

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from smithers.observe import moment
+from smithers.observe.cache import lookup_document
 from smithers.observe.node_view import LoopView, NodeView, NodeViews
 from smithers.observe.snapshot import Snapshot, shown_status
-from smithers.observe.summary import owner_document
+from smithers.observe.summary import kin_document, owner_document
 
 if TYPE_CHECKING:
     from smithers.ids import NodeKey
@@ -40,6 +41,7 @@ def run_document(
         "ended_at": moment.iso(run.ended_ms),
         "owner": owner_document(run),
         "error": dict(run.error) if run.error else None,
+        **kin_document(run),
         "output": _value(bodies, run.output),
         "nodes": [node_facts(view, bodies) for view in views.all()],
         "loops": [_loop(loop, snapshot.passes) for loop in views.loops()],
@@ -68,6 +70,7 @@ def node_facts(view: NodeView, bodies: Mapping[tuple[NodeKey, int], OutputRow]) 
         "mounted": place is not None,
         "agent": view.agent,
         "due_at": moment.iso(view.due_ms),
+        "child": view.child.name if view.child else None,
         "settled_frame": view.settled_frame,
         "model": row.model if row else None,
         "output": json.loads(row.body) if row else None,
@@ -83,12 +86,14 @@ def _attempt(row: AttemptRow) -> dict[str, Any]:
         "state": row.state.word,
         "started_at": moment.iso(row.started_ms),
         "ended_at": moment.iso(row.ended_ms),
-        "agent": row.agent,
+        "agent": None if row.is_cached else row.agent,
         "failure": row.failure.word if row.failure else None,
         "counted": row.counted,
         "error": dict(row.error) if row.error else None,
         "heartbeat": row.heartbeat,
         "prompt": row.prompt.hex() if row.prompt else None,
+        "cached": row.is_cached,
+        "cache": lookup_document(row.lookup),
     }
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from smithers.records import OwnerHealth, RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from smithers.ports import Reader
-    from smithers.records import AttemptRow, InboxRow, MountRow, NodeRow, PassRow, RunRow, Wakeup
+    from smithers.records import AttemptRow, ChildRow, InboxRow, MountRow, NodeRow, PassRow, RunRow, Wakeup
 
 _READS = 3
 """Tries to read all rows between two commits; a run that is busier than that is shown a moment apart."""
@@ -31,6 +31,10 @@ class Snapshot:
     wakeups: list[Wakeup]
     inbox: Sequence[InboxRow] = ()
     """What was asked of the run, and is not done yet."""
+    children: Sequence[ChildRow] = ()
+    """Runs that are what its nodes do, of every generation, the oldest first."""
+    doings: Mapping[str, str] = field(default_factory=dict)
+    """What such runs do, or what became of them, by name; filled in by `observe.child`."""
 
 
 def take(reader: Reader, name: str) -> Snapshot:
@@ -59,6 +63,7 @@ def _rows(reader: Reader, run: RunRow) -> Snapshot:
         mounts=reader.mounts(run.id),
         wakeups=reader.wakeups(run.id),
         inbox=[] if run.state.has_ended else reader.inbox(run.id),
+        children=reader.children(run.id),
     )
 
 

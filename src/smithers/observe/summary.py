@@ -58,6 +58,7 @@ class RunSummary:
             "detail": self.detail,
             "command": self.command,
             "error": dict(self.run.error) if self.run.error else None,
+            **kin_document(self.run),
         }
 
 
@@ -69,7 +70,7 @@ def select(
     Args:
         statuses: stored or shown words; empty for any.
         limit: the newest so many, besides those that are unfinished (the newest 50 of them).
-        is_all: every run; `limit` does not count then.
+        is_all: every run, children and older runs of a lineage too; `limit` does not count then.
     """
     states = _states(statuses)
     open_states = [state for state in UNFINISHED if not states or state in states]
@@ -77,7 +78,9 @@ def select(
     most = None if _SEEN & set(statuses) else _MOST_OPEN
     unfinished = [] if is_all else _unfinished(reader, open_states, most)
     # One more than can be shown: it tells whether anything was left out.
-    newest = reader.runs(RunFilter(states=states, limit=None if is_all else limit + len(unfinished) + 1))
+    newest = reader.runs(
+        RunFilter(states=states, limit=None if is_all else limit + len(unfinished) + 1, tops=not is_all)
+    )
     chosen = {run.id: run for run in [*(newest if is_all else newest[:limit]), *unfinished[:most]]}
     left_out = any(run.id not in chosen for run in [*newest, *unfinished])
     found = [
@@ -92,7 +95,7 @@ def _unfinished(reader: Reader, states: Sequence[RunState], most: int | None) ->
     for state in states:
         left = None if most is None else most + 1 - len(found)
         if left != 0:
-            found += reader.runs(RunFilter(states=[state], limit=left))
+            found += reader.runs(RunFilter(states=[state], limit=left, tops=True))
     return found
 
 
@@ -108,10 +111,16 @@ def summarize(reader: Reader, run: RunRow, now_ms: int) -> RunSummary:
         mounts=reader.mounts(run.id),
         wakeups=reader.wakeups(run.id) if has_moved else [],
         inbox=reader.inbox(run.id) if is_driven(run) else [],
+        children=reader.children(run.id) if has_moved else [],
     )
     views = NodeViews(snapshot)
     settled, mounted = views.progress()
     detail, command = _detail(run, views, now_ms)
+    if is_driven(run) and (words := _children_do(reader, views, now_ms)):
+        detail = words
+    if run.kin.number > 1:
+        place = f"run {run.kin.number} of its lineage"
+        detail = f"{place}; {detail}" if detail else place
     if snapshot.inbox:
         verb = "pausing" if snapshot.inbox[-1].kind is InboxKind.PAUSE else "cancelling"
         detail = f"{verb}: {detail}" if detail else verb
@@ -123,6 +132,24 @@ def took_ms(run: RunRow, now_ms: int) -> int | None:
     if run.ended_ms is not None:
         return run.ended_ms - run.created_ms
     return now_ms - run.created_ms if is_driven(run) else None
+
+
+def kin_document(run: RunRow) -> dict[str, Any]:
+    """Whose child a run is, and which run it was before and went on as, as JSON."""
+    kin = run.kin
+    parent = kin.parent
+    return {
+        "parent": None
+        if parent is None
+        else {
+            "run": parent.name,
+            "node": parent.key.node,
+            "scope": parent.key.scope,
+            "iteration": parent.key.iteration,
+            "generation": parent.generation,
+        },
+        "lineage": {"number": kin.number, "previous": kin.previous, "next": kin.next, "newest": kin.newest},
+    }
 
 
 def owner_document(run: RunRow) -> dict[str, Any] | None:
@@ -190,6 +217,8 @@ def named(names: Sequence[str], most: int = _NAMED) -> str:
 def retry_text(view: NodeView, now_ms: int) -> str:
     """`retries draft in 12s`."""
     assert view.due_ms is not None
+    if view.waits_in_child:
+        return f"{view.shown} goes on {moment.due(view.due_ms, now_ms)}"
     return f"retries {view.shown} {moment.due(view.due_ms, now_ms)}"
 
 
@@ -205,22 +234,39 @@ def _detail(run: RunRow, views: NodeViews, now_ms: int) -> tuple[str, str | None
     match run.state:
         case RunState.RUNNING | RunState.WAITING:
             if shown_status(run) in ("orphaned", "stalled"):
-                return _silence_in_short(run, now_ms), next_step.resume(run.name)
+                return _silence_in_short(run, now_ms), next_step.resume_of(run)
             text = _doing(views, now_ms)
             # Parked, with nobody there to wake it.
-            return text, None if is_driven(run) else next_step.resume(run.name)
+            return text, None if is_driven(run) else next_step.resume_of(run)
         case RunState.PAUSED:
-            return "", next_step.resume(run.name)
+            return "", next_step.resume_of(run)
         case RunState.FAILED:
             cause = cause_of_failure(run, views)
             text = headline(cause.error) if cause else ""
             text = text or headline(run.error) or "no error was stored"
-            return (f"{cause.shown}: {text}" if cause else text), next_step.resume(run.name)
+            return (f"{cause.shown}: {text}" if cause else text), next_step.resume_of(run)
         case RunState.PARTIAL:
             failed = [view.shown for view in views.in_state(NodeState.FAILED)]
             return (f"failed: {named(failed)}" if failed else ""), None
-        case RunState.FINISHED | RunState.CANCELLED | RunState.CONTINUED:
+        case RunState.CONTINUED:
+            return f"went on as {run.kin.next}", None
+        case RunState.FINISHED | RunState.CANCELLED:
             return "", None
+
+
+def _children_do(reader: Reader, views: NodeViews, now_ms: int) -> str:
+    """What the run's tasks do, where some of them are runs of their own."""
+    running = views.in_state(NodeState.RUNNING)
+    if not any(view.child for view in running):
+        return ""
+    found = []
+    for view in running:
+        if view.child is None:
+            found.append(view.shown)
+            continue
+        inside = summarize(reader, reader.run(view.child.name), now_ms)
+        found.append(f"{view.shown}: {inside.detail or inside.status}")
+    return named(found)
 
 
 def _doing(views: NodeViews, now_ms: int) -> str:

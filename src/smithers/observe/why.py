@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from smithers.observe import moment, next_step
+from smithers.observe.cache import lookup_document, lookup_text
 from smithers.observe.node_view import NodeView, NodeViews, headline, is_settled
 from smithers.observe.snapshot import Snapshot, is_driven, shown_status
 from smithers.observe.summary import cause_of_failure, named, owner_name, silence
 from smithers.observe.tree import LOOP, PARALLEL, Place
-from smithers.records import AttemptState, InboxKind, NodeState, RunState, Verdict
+from smithers.records import IN_PART, AttemptState, InboxKind, NodeState, RunState, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from smithers.records import AttemptRow, InboxRow, RunRow
+    from smithers.records import AttemptRow, InboxRow, Lookup, RunRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class Blocker:
     """One thing that is going on, or that stands in the way."""
 
     kind: str
-    """`running`, `retry-backoff`, `pending`, `dependency`, `failed`, `tolerated`, `skipped`, `interrupted`,
-    `owner-dead`, `owner-silent`, `no-owner`, `asked`, `paused` or `cancelled`."""
+    """`running`, `retry-backoff`, `child`, `pending`, `dependency`, `failed`, `tolerated`, `skipped`,
+    `interrupted`, `owner-dead`, `owner-silent`, `no-owner`, `asked`, `paused` or `cancelled`."""
     text: str
     """In words."""
     view: NodeView | None = None
@@ -63,6 +64,10 @@ class Explanation:
     node: str | None = None
     attempts: list[str] = field(default_factory=list)
     """A line for each attempt, when one node was asked about."""
+    lookup: Lookup | None = None
+    """What its newest attempt found in the cache."""
+    cache: str = ""
+    """The same in words; empty: its task has none, or the attempt has not ended."""
 
     def document(self) -> dict[str, Any]:
         """The JSON of `smithers why --json`."""
@@ -74,7 +79,10 @@ class Explanation:
             "commands": self.commands,
         }
         if self.node is not None:
-            found |= {"node": self.node, "attempts": self.attempts}
+            cache = lookup_document(self.lookup)
+            if cache is not None:
+                cache["text"] = self.cache
+            found |= {"node": self.node, "attempts": self.attempts, "cache": cache}
         return found
 
 
@@ -85,7 +93,7 @@ def why_run(snapshot: Snapshot, now_ms: int) -> Explanation:
     match run.state:
         case RunState.RUNNING | RunState.WAITING:
             is_silent = shown_status(run) in ("orphaned", "stalled")
-            found = (_undriven if is_silent else _going_on)(run, views, now_ms)
+            found = _undriven(run, views, now_ms) if is_silent else _going_on(snapshot, views, now_ms)
             for message in snapshot.inbox:
                 found.blockers.insert(0, _asked(message, run))
                 if is_driven(run) and message.kind is InboxKind.PAUSE:
@@ -95,8 +103,11 @@ def why_run(snapshot: Snapshot, now_ms: int) -> Explanation:
             return found
         case RunState.PAUSED:
             text = "it was paused; what had finished is kept"
+            alone = [row.name for row in snapshot.children if row.state is RunState.PAUSED]
+            if alone:
+                text += f"; so was {named(alone)}, and a resume goes on with both"
             return _answer(
-                run, f"{run.name} is paused.", [Blocker("paused", text)], [next_step.resume(run.name)]
+                run, f"{run.name} is paused.", [Blocker("paused", text)], [next_step.resume_of(run)]
             )
         case RunState.FINISHED:
             return _answer(
@@ -115,20 +126,26 @@ def why_run(snapshot: Snapshot, now_ms: int) -> Explanation:
                 run,
                 f"{run.name} was cancelled{_when(run, now_ms)}.",
                 [Blocker("cancelled", text)],
-                [next_step.resume(run.name)],
+                [next_step.resume_of(run)],
             )
         case RunState.CONTINUED:
-            return _answer(run, f"{run.name} went on as a new run.", [], ["smithers ps"])
+            newest = run.kin.newest or run.name
+            more = "" if newest == run.kin.next else f"; the newest of its lineage is {newest}"
+            text = f"{run.name} went on as {run.kin.next}{_when(run, now_ms)}{more}."
+            return _answer(run, text, [], [next_step.why(newest)])
 
 
 def why_node(snapshot: Snapshot, view: NodeView, now_ms: int) -> Explanation:
     """Explain one task in one pass."""
     run = snapshot.run
     views = NodeViews(snapshot)
-    summary, commands = _node_summary(run, views, view, now_ms)
+    summary, commands = _node_summary(snapshot, views, view, now_ms)
+    if view.child is not None:
+        commands = [*commands, next_step.why(view.child.name)]
     waits = (
         list(_obstacles(view, views)) if view.state is NodeState.PENDING and not run.state.has_ended else []
     )
+    lookup = view.last.lookup if view.last is not None else None
     return Explanation(
         run=run.name,
         status=run.state.word,
@@ -137,6 +154,8 @@ def why_node(snapshot: Snapshot, view: NodeView, now_ms: int) -> Explanation:
         commands=commands,
         node=view.shown,
         attempts=[_attempt_line(row, now_ms, is_driven=is_driven(run)) for row in view.attempts],
+        lookup=lookup,
+        cache=lookup_text(lookup, now_ms) if lookup is not None else "",
     )
 
 
@@ -162,7 +181,7 @@ def why_place(snapshot: Snapshot, place: Place, now_ms: int) -> Explanation:
     if not open_:
         return _about(run, place, f"{head}.", [])
     text = f"{head}: {len(tasks) - len(open_)} of {len(tasks)} tasks have settled."
-    return _about(run, place, text, [_standing(view, run, now_ms) for view in open_])
+    return _about(run, place, text, [_standing(view, run, now_ms, snapshot.doings) for view in open_])
 
 
 def _about(run: RunRow, place: Place, summary: str, blockers: list[Blocker]) -> Explanation:
@@ -188,14 +207,15 @@ def _undriven(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
         for view in cut
     ]
     return _answer(
-        run, f"{run.name} does not progress: {silence(run, now_ms)}.", blockers, [next_step.resume(run.name)]
+        run, f"{run.name} does not progress: {silence(run, now_ms)}.", blockers, [next_step.resume_of(run)]
     )
 
 
-def _going_on(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
+def _going_on(snapshot: Snapshot, views: NodeViews, now_ms: int) -> Explanation:
+    run = snapshot.run
     running = views.in_state(NodeState.RUNNING)
     due = sorted(views.in_state(NodeState.WAITING), key=lambda view: view.due_ms or 0)
-    blockers = [_standing(view, run, now_ms) for view in [*running, *due]]
+    blockers = [_standing(view, run, now_ms, snapshot.doings) for view in [*running, *due]]
     driven = is_driven(run)
     if not driven:
         blockers.append(Blocker("no-owner", "no process drives it, so nothing wakes it by itself"))
@@ -204,7 +224,8 @@ def _going_on(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
     elif due:
         first = due[0]
         when = moment.due(first.due_ms or now_ms, now_ms)
-        summary = f"{run.name} waits to try {first.shown} again, {when}."
+        verb = f"to go on with {first.shown}" if first.waits_in_child else f"to try {first.shown} again"
+        summary = f"{run.name} waits {verb}, {when}."
     else:
         pending = [views.now(place) for place in views.tree.tasks()]
         open_ = [view for view in pending if view.state is NodeState.PENDING]
@@ -216,7 +237,7 @@ def _going_on(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
             summary = f"{run.name} runs nothing right now; still to do: {names}."
     if driven and run.owner is not None:
         summary += f" It is driven by {owner_name(run.owner)}."
-    commands = [next_step.follow(run.name)] if driven else [next_step.resume(run.name)]
+    commands = [next_step.follow(run.name)] if driven else [next_step.resume_of(run)]
     return _answer(run, summary, blockers, commands)
 
 
@@ -235,7 +256,7 @@ def _asked(message: InboxRow, run: RunRow) -> Blocker:
     return Blocker("asked", text, since_ms=message.at_ms)
 
 
-def _standing(view: NodeView, run: RunRow, now_ms: int) -> Blocker:
+def _standing(view: NodeView, run: RunRow, now_ms: int, doings: Mapping[str, str]) -> Blocker:
     """What an unsettled task is doing."""
     name, last = view.shown, view.last
     if view.state is NodeState.RUNNING and last is not None:
@@ -243,6 +264,9 @@ def _standing(view: NodeView, run: RunRow, now_ms: int) -> Blocker:
             return Blocker("interrupted", f"{name} was cut off in attempt {last.attempt}", view)
         by = f" with {last.agent}" if last.agent else ""
         text = f"{name} runs{by}: attempt {last.attempt}, for {moment.span(now_ms - last.started_ms)}"
+        if view.child is not None:
+            text = f"{name} is run {view.child.name}, for {moment.span(now_ms - last.started_ms)}"
+            text += f", {doings[view.child.name]}" if view.child.name in doings else ""
         if last.heartbeat is not None:
             text += f"; it last reported {_short(last.heartbeat)}"
         return Blocker("running", text, view, since_ms=last.started_ms)
@@ -251,6 +275,11 @@ def _standing(view: NodeView, run: RunRow, now_ms: int) -> Blocker:
         if not is_driven(run):
             is_due = view.due_ms <= now_ms
             when = "as soon as the run is resumed" if is_due else f"{when}, if the run is resumed by then"
+        if view.waits_in_child and view.child is not None:
+            inside = f" ({doings[view.child.name]})" if view.child.name in doings else ""
+            return Blocker(
+                "child", f"{name} goes on {when} with run {view.child.name}{inside}", view, due_ms=view.due_ms
+            )
         text = f"{name} is tried again {when}: {_failures(view)}"
         return Blocker("retry-backoff", text, view, due_ms=view.due_ms, error=view.error)
     if view.state is NodeState.FAILED:
@@ -266,7 +295,7 @@ def _failures(view: NodeView) -> str:
 
 def _failed(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
     cause = cause_of_failure(run, views)
-    resume = [next_step.resume(run.name)]
+    resume = [next_step.resume_of(run)]
     if cause is None:
         text = headline(run.error) or "no error was stored"
         return _answer(
@@ -294,49 +323,61 @@ def _failure(view: NodeView) -> Blocker:
 
 def _partial(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
     failed = views.in_state(NodeState.FAILED)
+    parts = [view for view in views.in_state(NodeState.FINISHED) if view.reason == IN_PART and view.child]
     skipped = [
         view for view in views.in_state(NodeState.SKIPPED) if (view.reason or "").startswith("upstream")
     ]
-    names = named([view.shown for view in failed]) or "a task"
+    names = named([view.shown for view in [*failed, *parts]]) or "a task"
     blockers = [_failure(view) for view in failed]
+    for view in parts:
+        assert view.child is not None
+        again = f"--retry {view.shown} tries again what failed there"
+        text = f"{view.shown}: its run {view.child.name} finished in part; {again}"
+        blockers.append(Blocker("tolerated", text, view))
     blockers += [Blocker("skipped", f"{view.shown} was skipped: {view.reason}", view) for view in skipped]
     return _answer(
         run,
-        f"{run.name} finished in part{_when(run, now_ms)}: the workflow went on although {names} failed.",
+        f"{run.name} finished in part{_when(run, now_ms)}: the workflow went on although {names} failed"
+        + (" in part." if parts and not failed else "."),
         blockers,
-        [next_step.inspect(run.name), next_step.resume(run.name)],
+        [next_step.inspect(run.name), next_step.resume_of(run)],
     )
 
 
-def _node_summary(run: RunRow, views: NodeViews, view: NodeView, now_ms: int) -> tuple[str, list[str]]:
+def _node_summary(snapshot: Snapshot, views: NodeViews, view: NodeView, now_ms: int) -> tuple[str, list[str]]:
+    run = snapshot.run
     name, last = view.shown, view.last
     match view.state:
         case NodeState.FINISHED:
             ended = f" {moment.ago(last.ended_ms, now_ms)}" if last and last.ended_ms else ""
             frame = f", in frame {view.settled_frame}" if view.settled_frame is not None else ""
             tries = f" after {view.tries} attempts" if view.tries > 1 else ""
-            return f"{name} finished{ended}{tries}{frame}.", [next_step.output(run.name, name)]
+            cached = " from the cache" if last is not None and last.is_cached else ""
+            own = f"; it is run {view.child.name}" if view.child is not None else ""
+            part = ", in part" if view.reason == IN_PART else ""
+            text = f"{name} finished{cached}{part}{ended}{tries}{frame}{own}."
+            return text, [next_step.output(run.name, name)]
         case NodeState.FAILED:
             tail = " The workflow tolerated it." if view.is_tolerated else ""
             text = headline(view.error) or view.reason or "no error was stored"
-            return f"{name} failed: {text}.{tail}", [next_step.resume(run.name)]
+            return f"{name} failed: {text}.{tail}", [next_step.resume_of(run)]
         case NodeState.SKIPPED:
             return f"{name} was skipped: {view.reason or 'no reason was stored'}.", [
                 next_step.inspect(run.name)
             ]
         case NodeState.CANCELLED:
             why = f": {view.reason}" if view.reason else ""
-            return f"{name} was cancelled{why}.", [next_step.resume(run.name)]
+            return f"{name} was cancelled{why}.", [next_step.resume_of(run)]
         case NodeState.RUNNING | NodeState.WAITING:
-            text = f"{_standing(view, run, now_ms).text}."
-            return text, [next_step.follow(run.name) if is_driven(run) else next_step.resume(run.name)]
+            text = f"{_standing(view, run, now_ms, snapshot.doings).text}."
+            return text, [next_step.follow(run.name) if is_driven(run) else next_step.resume_of(run)]
         case NodeState.PENDING:
             if run.state.has_ended:
                 return (
                     f"{name} did not start: {run.name} {_ended_word(run)} before its turn.",
-                    [next_step.resume(run.name)],
+                    [next_step.resume_of(run)],
                 )
-            commands = [next_step.follow(run.name) if is_driven(run) else next_step.resume(run.name)]
+            commands = [next_step.follow(run.name) if is_driven(run) else next_step.resume_of(run)]
             first = next(_obstacles(view, views), None)
             if first is not None:
                 return f"{name} waits: {first.text}.", commands
@@ -386,13 +427,14 @@ def _unsettled(place: Place, views: NodeViews) -> str:
 
 
 def _attempt_line(row: AttemptRow, now_ms: int, *, is_driven: bool) -> str:
-    by = f" with {row.agent}" if row.agent else ""
+    by = f" with {row.agent}" if row.agent and not row.is_cached else ""
     rerun = f" of generation {row.generation}" if row.generation else ""
     head = f"attempt {row.attempt}{rerun}{by}"
     if row.state is AttemptState.RUNNING or row.ended_ms is None:
         length = moment.span(now_ms - row.started_ms)
         return f"{head} runs, for {length}" if is_driven else f"{head} was cut off"
-    line = f"{head} {row.state.word} after {moment.span(row.ended_ms - row.started_ms)}"
+    cached = " from the cache" if row.is_cached else ""
+    line = f"{head} {row.state.word}{cached} after {moment.span(row.ended_ms - row.started_ms)}"
     if row.failure is not None:
         line += f" ({row.failure.word.replace('_', ' ')}{'' if row.counted else ', not counted'})"
     text = headline(row.error)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from .cache import CacheEntry as CacheEntry
+from .cache import CachePlace as CachePlace
+from .cache import CacheRow as CacheRow
+from .cache import Lookup as Lookup
+from .cache import LookupRow as LookupRow
+from .cache import LookupVerdict as LookupVerdict
 from .frame import AttemptEnd as AttemptEnd
 from .frame import AttemptStart as AttemptStart
 from .frame import BlockMove as BlockMove
@@ -15,6 +21,12 @@ from .frame import OutputRow as OutputRow
 from .frame import PassEnd as PassEnd
 from .frame import RunChange as RunChange
 from .frame import Wakeup as Wakeup
+from .kin import ALONE as ALONE
+from .kin import ChildRow as ChildRow
+from .kin import KeptChild as KeptChild
+from .kin import Kin as Kin
+from .kin import NewChild as NewChild
+from .kin import ParentRef as ParentRef
 from .process import ProcessRow as ProcessRow
 from .process import ProcessStart as ProcessStart
 from .row import AttemptRow as AttemptRow
@@ -37,7 +49,9 @@ from .shape import UserColumn as UserColumn
 from .shape import UserRow as UserRow
 from .shape import UserTable as UserTable
 from .state import BLOB_LIMIT_BYTES as BLOB_LIMIT_BYTES
+from .state import IN_PART as IN_PART
 from .state import INPUT_LIMIT_BYTES as INPUT_LIMIT_BYTES
+from .state import STATE_LIMIT_BYTES as STATE_LIMIT_BYTES
 from .state import TOLERATED as TOLERATED
 from .state import AttemptState as AttemptState
 from .state import EventType as EventType
@@ -48,8 +62,11 @@ from .state import RunState as RunState
 from .state import Verdict as Verdict
 
 __all__ = [
+    "ALONE",
     "BLOB_LIMIT_BYTES",
     "INPUT_LIMIT_BYTES",
+    "IN_PART",
+    "STATE_LIMIT_BYTES",
     "TOLERATED",
     "AttemptEnd",
     "AttemptRow",
@@ -57,6 +74,10 @@ __all__ = [
     "AttemptState",
     "BlockMove",
     "BlockRow",
+    "CacheEntry",
+    "CachePlace",
+    "CacheRow",
+    "ChildRow",
     "EventRow",
     "EventType",
     "FailureClass",
@@ -67,8 +88,14 @@ __all__ = [
     "InboxKind",
     "InboxRow",
     "JsonPath",
+    "KeptChild",
+    "Kin",
+    "Lookup",
+    "LookupRow",
+    "LookupVerdict",
     "Mount",
     "MountRow",
+    "NewChild",
     "NewRun",
     "NodeEnd",
     "NodeRow",
@@ -78,6 +105,7 @@ __all__ = [
     "OutputShape",
     "Owner",
     "OwnerHealth",
+    "ParentRef",
     "PassEnd",
     "PassRow",
     "ProcessRow",

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from smithers.ids import NodeKey
 
+from .cache import CacheEntry, LookupRow
 from .shape import OutputShape, UserRow
 from .state import AttemptState, EventType, FailureClass, NodeState, RunState, Verdict
 
 if TYPE_CHECKING:
+    from .kin import KeptChild
     from .row import NewRun
 
 
@@ -125,7 +127,7 @@ class Wakeup(NamedTuple):
 
     key: NodeKey
     kind: str
-    """`retry` here; timers, waits and quotas come with later kinds."""
+    """`retry`; `child`: the node's own run waits; timers, waits and quotas come with later kinds."""
     due_ms: int
 
 
@@ -176,6 +178,10 @@ class FrameWrite:
     rendered: bool = False
     creates: NewRun | None = None
     """The run that this first frame brings into being."""
+    then: FrameWrite | None = None
+    """The first frame of the run that this one goes on as: stored with it, or not at all."""
+    children: list[KeptChild] = field(default_factory=list)
+    """Runs that nodes which are open again go on with."""
     run_change: RunChange | None = None
     events: list[EventRow] = field(default_factory=list)
     started: list[AttemptStart] = field(default_factory=list)
@@ -199,5 +205,8 @@ class FrameWrite:
     shapes: list[OutputShape] = field(default_factory=list)
     """What its outputs look like; those that the store knows already cost a look-up."""
     user_rows: list[UserRow] = field(default_factory=list)
+    cached: list[CacheEntry] = field(default_factory=list)
+    """Outputs of this frame that later attempts may take."""
+    lookups: list[LookupRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """Filled in by the store: what a person should be told, and what stopped nothing."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 from smithers.ids import NodeKey
 
+from .cache import Lookup
 from .frame import OutputRef, OutputRow, Wakeup
+from .kin import ALONE, Kin, NewChild
 from .state import AttemptState, FailureClass, InboxKind, NodeState, RunState, Verdict
 
 
@@ -67,6 +69,7 @@ class RunRow:
     owner: Owner | None
     health: OwnerHealth
     output: OutputRef | None
+    kin: Kin = ALONE
 
 
 class NodeRow(NamedTuple):
@@ -102,6 +105,13 @@ class AttemptRow(NamedTuple):
     """16-byte hash of the rendered prompt."""
     fingerprint: bytes | None = None
     """16-byte hash of what the task was; None: it could not be said."""
+    lookup: Lookup | None = None
+    """What it found in the cache; None: its task had none, it has not ended, or nobody asked."""
+
+    @property
+    def is_cached(self) -> bool:
+        """Its output was taken from the cache; nothing was called."""
+        return self.lookup is not None and self.lookup.is_hit
 
 
 class FrameRow(NamedTuple):
@@ -172,6 +182,14 @@ class StoredRun:
     inbox: list[InboxRow]
     last_ms: int = 0
     """Wall clock of the last frame."""
+    asked: set[NodeKey] = field(default_factory=set)
+    """Nodes that somebody has asked to execute again, and that have not finished since."""
+    children: dict[tuple[NodeKey, int], int] = field(default_factory=dict)
+    """Runs that are what its nodes do, by key and generation."""
+    carried: str | None = None
+    """JSON text that the run before it handed over; None: there was none before it."""
+    cancelled_by: str | None = None
+    """Whose request cancelled this very run; None: nobody's, or it was cancelled with its parent."""
 
 
 @dataclass(slots=True)
@@ -208,6 +226,9 @@ class NewRun:
     created_ms: int
     owner: int
     """Who drives it from its first frame on."""
+    child_of: NewChild | None = None
+    carried: str | None = None
+    """JSON text that the run before it, in whose last frame it is created, hands over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,3 +238,5 @@ class RunFilter:
     states: Sequence[RunState] = ()
     workflow: str | None = None
     limit: int | None = None
+    tops: bool = False
+    """Only runs that are nobody's child, and of each lineage only the newest."""

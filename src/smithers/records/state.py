@@ -93,6 +93,7 @@ class EventType(IntEnum):
     CANCEL_REQUESTED = 10
     PAUSE_REQUESTED = 11
     RUN_RELOADED = 12
+    RUN_CONTINUED = 13
     RUN_LOG = 15
     """A line that the workflow wrote for people."""
     NODE_STARTED = 20
@@ -104,6 +105,7 @@ class EventType(IntEnum):
     NODE_LOST = 26
     NODE_BLOCKED = 27
     NODE_REOPENED = 28
+    CHILD_STARTED = 29
     PASS_ENDED = 40
     LOOP_DONE = 41
     BLOCK_MOVED = 50
@@ -133,6 +135,12 @@ class InboxKind(IntEnum):
 
 TOLERATED: Final = "continued"
 """Stored reason of a node that failed for good, and whose failure its `continue_on_fail` tolerated."""
+
+IN_PART: Final = "in part"
+"""Stored reason of a node that finished, and whose own run tolerated a failure."""
+
+STATE_LIMIT_BYTES: Final = 10_000_000
+"""What one run hands over to the next may have so many bytes."""
 
 INPUT_LIMIT_BYTES: Final = 1 << 20
 """Inputs above this are refused."""

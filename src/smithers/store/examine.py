@@ -109,7 +109,7 @@ def _owners(
 
 def _runs(reader: SqliteReader) -> tuple[OpenRun, ...]:
     found = []
-    for run in reader.runs(RunFilter(states=_OPEN)):
+    for run in reader.runs(RunFilter(states=_OPEN, tops=True)):
         wakeups = reader.wakeups(run.id)
         found.append(OpenRun(run, wakeups[0].due_ms if wakeups else None))
     return tuple(found)

@@ -11,6 +11,7 @@ from smithers.clock import Clock
 from smithers.errors import RunNotFound
 from smithers.ids import NodeKey
 from smithers.records import (
+    ALONE,
     AttemptRow,
     AttemptState,
     BlockRow,
@@ -19,6 +20,7 @@ from smithers.records import (
     FailureClass,
     FrameRow,
     History,
+    Kin,
     MountRow,
     NodeRow,
     NodeState,
@@ -33,9 +35,11 @@ from smithers.records import (
     Wakeup,
 )
 from smithers.store.blob import Blobs
+from smithers.store.cache import StoredCache
 from smithers.store.connection import roll_back
 from smithers.store.identity import health
 from smithers.store.inbox import open_messages
+from smithers.store.kin import StoredKin
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
 
@@ -55,6 +59,8 @@ class StoredFacts:
         self._specs = specs
         self._blobs = blobs
         self._clock = clock
+        self.cache = StoredCache(connection, names, blobs)
+        self.kin = StoredKin(connection, names, blobs)
 
     def load(self, run: int) -> StoredRun:
         """Everything needed to continue a run.
@@ -90,6 +96,10 @@ class StoredFacts:
             wakeups=self.wakeups(run),
             inbox=open_messages(self._connection, [run]).get(run, []),
             last_ms=found[0].created_ms + self._rows("last_at", run)[0][0],
+            asked=self.asked(run) if raised else set(),
+            children={(row.key, row.generation): row.run for row in self.kin.children(run)},
+            carried=self.kin.carried(run),
+            cancelled_by=self.kin.cancelled_by(run) if found[0].state is RunState.CANCELLED else None,
         )
 
     def history(self, run: int) -> History:
@@ -113,8 +123,18 @@ class StoredFacts:
         workflow: str | None = None,
         states: Sequence[RunState] = (),
         limit: int | None = None,
+        tops: bool = False,
     ) -> list[RunRow]:
-        """Runs with ids from `low` to `high`, newest first."""
+        """Runs with ids from `low` to `high`, newest first.
+
+        Args:
+            tops: only those that are nobody's child, and of each lineage the newest; wherever they stand.
+        """
+        if tops and (ids := self.kin.tops(workflow=workflow, states=states, limit=limit)) is not None:
+            # The range holds little else, and takes one statement.
+            wanted = set(ids)
+            between = self.runs(low=min(ids), high=max(ids), workflow=workflow, states=states) if ids else []
+            return [run for run in between if run.id in wanted]
         values = {
             "low": low,
             "high": high,
@@ -124,9 +144,10 @@ class StoredFacts:
         }
         rows = self._connection.execute(statements("run")["runs"], values).fetchall()
         names = self._names.texts({word for row in rows if row[14] is not None for word in row[14:16]})
-        return [self._run(row, names) for row in rows]
+        kin = self.kin.of(row[0] for row in rows)
+        return [self._run(row, names, kin.get(row[0], ALONE)) for row in rows]
 
-    def _run(self, row: tuple[Any, ...], names: dict[int, str]) -> RunRow:
+    def _run(self, row: tuple[Any, ...], names: dict[int, str], kin: Kin) -> RunRow:
         (run, name, workflow, source, state, fence, seq, frame, created_ms, started_ms, ended_ms,
          body, config, error, node, scope, iteration, generation, *holder) = row  # fmt: skip
         owner = Owner(*holder) if holder[0] is not None else None
@@ -150,13 +171,20 @@ class StoredFacts:
             output=OutputRef(NodeKey(names[node], names[scope], iteration), generation)
             if node is not None
             else None,
+            kin=kin,
         )
 
     def raised(self, run: int) -> dict[NodeKey, int]:
         """Newest generation of each key where it is not 0."""
-        rows = self._rows("raised", run)
+        rows = self._connection.execute(statements("fact")["raised"], {"run": run}).fetchall()
         names = self._words(rows)
         return {NodeKey(names[row[0]], names[row[1]], row[2]): row[3] for row in rows}
+
+    def asked(self, run: int) -> set[NodeKey]:
+        """Keys that somebody has asked to execute again, and that have not finished since."""
+        rows = self._rows("asked", run)
+        names = self._words(rows)
+        return {NodeKey(names[node], names[scope], iteration) for node, scope, iteration in rows}
 
     def nodes(self, run: int, raised: dict[NodeKey, int]) -> list[NodeRow]:
         """Final rows of newest generations."""
@@ -195,9 +223,11 @@ class StoredFacts:
         names = self._words(rows)
         agents = self._names.texts({row[11] for row in rows if row[11] is not None})
         created_ms = self._created_ms(run)
+        # Whoever goes on with a run does not ask what was found; whoever looks at it does.
+        lookups = self.cache.lookups(run) if statement == "attempts" else {}
         return [
             AttemptRow(
-                NodeKey(names[node], names[scope], iteration),
+                key := NodeKey(names[node], names[scope], iteration),
                 generation,
                 attempt,
                 AttemptState(state),
@@ -213,6 +243,7 @@ class StoredFacts:
                 None if heartbeat is None else json.loads(heartbeat),
                 prompt,
                 fingerprint,
+                lookups.get((key, generation, attempt)) if lookups else None,
             )
             for (node, scope, iteration, generation, attempt, state, from_frame, to_frame, start_seq,
                  started_ms, ended_ms, agent, failure, counted, error, heartbeat, prompt, fingerprint) in rows

@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 from smithers.errors import BugError, LeaseLost, MessagesWaiting, RunExists
 from smithers.ids import NodeKey
-from smithers.records import AttemptEnd, FrameWrite, HeartbeatRow, NewRun, RunChange
+from smithers.records import AttemptEnd, FrameWrite, HeartbeatRow, NewChild, NewRun, RunChange, RunState
 from smithers.store.blob import Blobs
+from smithers.store.cache import CacheStatements
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
 from smithers.store.table import write_user_rows
@@ -18,8 +19,9 @@ from smithers.store.view import Views
 
 Value: TypeAlias = int | str | bytes | None
 Row: TypeAlias = tuple[Value, ...]
-Moved: TypeAlias = Mapping[NodeKey, bytes] | None
-"""The hash of each output's body that lives in a file; None without one, which is nearly always."""
+Moved: TypeAlias = Mapping[NodeKey | None, bytes] | None
+"""The hash of each output's body that lives in a file, and under None of what is handed over to the next run;
+None without any, which is nearly always."""
 
 _MANY_MOUNTS = 8
 """From here on, looking words up together is quicker than one by one."""
@@ -44,9 +46,11 @@ class FrameStatements:
         self._specs = specs
         self._views = views
         self._blobs = blobs
+        self._cache = CacheStatements(connection, names)
         sql = statements("frame")
         self._sql = sql
         self._run_sql = statements("run")
+        self._kin_sql = statements("kin")
         self._enter = sql["enter"]
         self._add_frame = sql["add_frame"]
         self._close_attempt = sql["close_attempt"]
@@ -61,11 +65,15 @@ class FrameStatements:
         Raises:
             StoreError: a blob could not be written.
         """
-        moved: dict[NodeKey, bytes] | None = None
+        moved: dict[NodeKey | None, bytes] | None = None
         for row in frame.outputs:
             if self._blobs.is_large(row.body):
                 moved = moved or {}
                 moved[row.key] = self._blobs.put(row.body)
+        then = frame.then
+        if then is not None and then.creates is not None and self._blobs.is_large(then.creates.carried or ""):
+            moved = moved or {}
+            moved[None] = self._blobs.put(then.creates.carried or "")
         return moved
 
     def write(self, frame: FrameWrite, moved: Moved) -> None:
@@ -115,6 +123,18 @@ class FrameStatements:
             self._log(frame, created_ms)
         if frame.run_change is not None:
             self._change_run(frame, frame.run_change)
+        if frame.then is not None:
+            self._go_on(frame, frame.then, (moved or {}).get(None))
+
+    def _go_on(self, frame: FrameWrite, then: FrameWrite, blob: bytes | None) -> None:
+        """Create the run that this one goes on as: its first frame is part of this one's last."""
+        new = then.creates
+        if new is None or new.carried is None:
+            raise BugError("a run goes on as one that is not created")
+        self.write(then, None)
+        carried = new.carried if blob is None else ""
+        values = {"run": then.run, "previous": frame.run, "state": carried, "blob": blob}
+        self._connection.execute(self._kin_sql["add_successor"], values)
 
     def beat(self, rows: Sequence[tuple[int, int, HeartbeatRow]]) -> None:
         """Write heartbeat data: (run, fence, row) each."""
@@ -147,7 +167,23 @@ class FrameStatements:
         config = json.dumps(dict(new.config), ensure_ascii=False, separators=(",", ":"))
         execute(sql["add_input"], (cursor.lastrowid, new.source, config, new.input))
         frame.run, frame.fence = cursor.lastrowid, 1
+        if new.child_of is not None:
+            self._link(frame.run, new.child_of)
         return at_ms if is_entered else self._fence(frame)
+
+    def _link(self, child: int, of: NewChild) -> None:
+        """Note whose child a new run is.
+
+        Raises:
+            LeaseLost: the parent has a newer owner.
+        """
+        name, (node, scope, iteration) = self._names.id, of.key
+        values = {
+            "run": of.run, "fence": of.fence, "node": name(node), "scope": name(scope),
+            "iteration": iteration, "generation": of.generation, "child": child, "instead_of": of.instead_of,
+        }  # fmt: skip
+        if self._connection.execute(self._kin_sql["add_child"], values).rowcount != 1:
+            raise LeaseLost(f"the run whose {of.key} this is has a newer owner", run=of.run, fence=of.fence)
 
     def _fence(self, frame: FrameWrite) -> int:
         """Enter the run, which is the first statement of each frame, and return its `created_ms`."""
@@ -180,7 +216,8 @@ class FrameStatements:
             values = (self._names.id(node), self._names.id(scope), iteration, generation, frame.run)
             self._connection.execute(self._sql["name_output"], values)
         # A run that has ended needs no message any more; one that only parks would leave its sender waiting.
-        parks = change.release and not change.state.has_ended
+        # One that goes on as another would hand the message over to nobody.
+        parks = change.release and (not change.state.has_ended or change.state is RunState.CONTINUED)
         if not parks:
             return
         found = self._connection.execute(self._sql["open_messages"], (frame.run,)).fetchall()
@@ -219,7 +256,7 @@ class FrameStatements:
                 f"frame {number} of run {run} settles a node that has settled in another way", run=run
             )
 
-    def _store_outputs(self, frame: FrameWrite, moved: Mapping[NodeKey, bytes]) -> None:
+    def _store_outputs(self, frame: FrameWrite, moved: Mapping[NodeKey | None, bytes]) -> None:
         run, number, name = frame.run, frame.frame, self._names.id
         rows: list[Row] = []
         for key, generation, seq, model, body in frame.outputs:
@@ -292,6 +329,10 @@ class FrameStatements:
         if frame.user_rows:
             (name_of_run,) = self._connection.execute(self._sql["run_name"], (run,)).fetchone()
             write_user_rows(self._connection, name_of_run, frame.user_rows)
+        if frame.cached:
+            self._cache.add_entries(run, frame.at_ms, frame.cached)
+        if frame.lookups:
+            self._cache.add_lookups(run, frame.lookups)
         if frame.woken:
             woken: list[Row] = [
                 (run, name(key.node), name(key.scope), key.iteration, kind) for key, kind, _ in frame.woken
@@ -303,6 +344,12 @@ class FrameStatements:
                 for key, kind, due_ms in frame.wakeups
             ]
             self._store(self._sql["add_wakeup"], wakeups)
+        if frame.children:
+            kept: list[Row] = [
+                (run, name(key.node), name(key.scope), key.iteration, generation, child)
+                for key, generation, child in frame.children
+            ]
+            self._store(self._kin_sql["keep_child"], kept)
         if frame.inbox_taken:
             self._store(self._sql["take_message"], [(number, run, message) for message in frame.inbox_taken])
 

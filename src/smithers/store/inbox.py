@@ -53,6 +53,17 @@ class SqliteOutsider:
         assert message is not None  # an INSERT always has a rowid
         return message
 
+    def clear_cache(self, workflow: str | None = None, node: str | None = None) -> int:
+        """Forget entries of the cache; returns how many. What runs have stored stays.
+
+        Args:
+            workflow, node: only those of this workflow, of this task; None: of all.
+        Raises:
+            StoreError: the file cannot be written, or was busy for 10 s.
+        """
+        with self._patient.transaction() as execute:
+            return execute(statements("cache")["clear"], {"workflow": workflow, "node": node}).rowcount
+
     def close(self) -> None:
         """Close the connection."""
         self._patient.close()

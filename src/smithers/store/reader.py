@@ -11,6 +11,10 @@ from smithers.clock import Clock
 from smithers.errors import RunAmbiguous, RunNotFound
 from smithers.records import (
     AttemptRow,
+    BlockRow,
+    CachePlace,
+    CacheRow,
+    ChildRow,
     EventRow,
     FrameRow,
     History,
@@ -54,13 +58,15 @@ class SqliteReader:
     def runs(self, where: RunFilter) -> list[RunRow]:
         """Newest first."""
         with self._moment():
-            found = self._facts.runs(workflow=where.workflow, states=where.states, limit=where.limit)
+            found = self._facts.runs(
+                workflow=where.workflow, states=where.states, limit=where.limit, tops=where.tops
+            )
             if not found and where.workflow is None and not where.states:
                 check_empty(self._connection, self._path)
             return found
 
     def run(self, name: str) -> RunRow:
-        """By exact id, else by unique prefix.
+        """By exact id, else by unique prefix, where a run comes before its children and successors.
 
         Raises:
             RunNotFound: neither; the empty text is no prefix.
@@ -89,6 +95,11 @@ class SqliteReader:
         """Judged passes of loops."""
         with self._moment():
             return self._facts.passes(run)
+
+    def blocks(self, run: int) -> list[BlockRow]:
+        """What blocks remember, oldest first."""
+        with self._moment():
+            return self._facts.blocks(run)
 
     def frames(self, run: int) -> list[FrameRow]:
         """Frames, oldest first."""
@@ -120,6 +131,27 @@ class SqliteReader:
         with self._moment():
             return describe_table(self._connection, name, self._path)
 
+    def cached(self, place: CachePlace, mark: bytes | None = None) -> list[CacheRow]:
+        """The newest entries of a task in the cache; those under one key, if it is given."""
+        with self._moment():
+            return self._facts.cache.near(place, mark)
+
+    def cached_value(self, place: CachePlace, row: CacheRow) -> str | None:
+        """The JSON text that an entry stands for; None: the entry is gone, or its value is.
+
+        Raises:
+            StoreCorrupt: the value's file is missing or was changed.
+        """
+        with self._moment():
+            return self._facts.cache.value(place, row)
+
+    def cache_entries(
+        self, workflow: str | None = None, node: str | None = None, limit: int | None = None
+    ) -> list[CacheRow]:
+        """Entries of the cache, newest first."""
+        with self._moment():
+            return self._facts.cache.entries(workflow, node, limit)
+
     def check(self) -> None:
         """Look over the whole file.
 
@@ -137,6 +169,22 @@ class SqliteReader:
         """
         with self._moment():
             return self._facts.history(run)
+
+    def children(self, run: int) -> list[ChildRow]:
+        """Runs that are what this run's nodes do: of every generation, the oldest first."""
+        with self._moment():
+            return self._facts.kin.children(run)
+
+    def newest(self, run: int) -> RunRow:
+        """The newest run of a run's lineage: itself, unless it went on as another one."""
+        with self._moment():
+            found = self._facts.kin.newest(run)
+            return self._facts.runs(low=found, high=found)[0]
+
+    def carried(self, run: int) -> str | None:
+        """What the run before handed over, as JSON text; None: there was none before."""
+        with self._moment():
+            return self._facts.kin.carried(run)
 
     def processes(self, run: int) -> list[ProcessRow]:
         """Programs that were started for attempts of a run, oldest first."""
@@ -170,6 +218,10 @@ class SqliteReader:
                 f"no run named {name}" if name else "no run is named by an empty text", run=name
             )
         if len(rows) > 1:
+            # A run's children and successors are named after it: they do not make its beginning ambiguous.
+            heads = self._facts.kin.heads(name, name + _LAST_CHARACTER)
+            if len(heads) == 1:
+                return int(heads[0][0])
             names = [row[1] for row in rows]
             raise RunAmbiguous(
                 f"several runs begin with {name}: {', '.join(names)}", run=name, candidates=names

@@ -21,22 +21,35 @@ if TYPE_CHECKING:
 class Store:
     """A database file and the five things that can be done with it, each on a connection of its own."""
 
-    def __init__(self, path: Path, *, durability: Durability, clock: Clock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        durability: Durability,
+        clock: Clock,
+        factory: type[sqlite3.Connection] = sqlite3.Connection,
+    ) -> None:
+        """Describe a store that is there.
+
+        Args:
+            factory: class of the connections that write; a test passes one that fails, counts or dies.
+        """
         self.path = path
         """Absolute."""
         self.durability: Durability = durability
         self.clock = clock
+        self._factory = factory
 
-    def writer(self, factory: type[sqlite3.Connection] = sqlite3.Connection) -> SqliteWriter:
+    def writer(self, factory: type[sqlite3.Connection] | None = None) -> SqliteWriter:
         """The engine's writer. One thread uses it.
 
         Args:
-            factory: class of its connection; a test passes one that fails.
+            factory: class of this connection alone.
         """
         from smithers.store.writer import SqliteWriter  # late, as below: who only reads pays for the reader
 
         connection = open_writable(
-            self.path, self.clock, durability=self.durability, create=False, factory=factory
+            self.path, self.clock, durability=self.durability, create=False, factory=factory or self._factory
         )
         return SqliteWriter(connection, self.path, self.clock)
 
@@ -55,7 +68,12 @@ class Store:
         from smithers.store.process import SqliteLedger
 
         connection = open_writable(
-            self.path, self.clock, durability="normal", create=False, busy_timeout_ms=0
+            self.path,
+            self.clock,
+            durability="normal",
+            create=False,
+            busy_timeout_ms=0,
+            factory=self._factory,
         )
         return SqliteLedger(connection, self.path, self.clock, here=here)
 
@@ -68,7 +86,12 @@ class Store:
     def _patient_connection(self) -> sqlite3.Connection:
         """A connection for those who wait for the busy writer's gaps by themselves."""
         return open_writable(
-            self.path, self.clock, durability=self.durability, create=False, busy_timeout_ms=0
+            self.path,
+            self.clock,
+            durability=self.durability,
+            create=False,
+            busy_timeout_ms=0,
+            factory=self._factory,
         )
 
 

@@ -132,6 +132,18 @@ class SqliteWriter:
             found = self._connection.execute(statements("run")["held_run"], (name, owner)).fetchone()
         return None if found is None else int(found[0])
 
+    def successor(self, run: int) -> int | None:
+        """The run that a run went on as; None: it did not."""
+        with self._refusals():
+            found = self._connection.execute(statements("kin")["successor"], (run,)).fetchone()
+        return None if found is None else int(found[0])
+
+    def open_children(self, run: int) -> list[int]:
+        """Children of a run that have not ended."""
+        with self._refusals():
+            rows = self._connection.execute(statements("kin")["open_children"], (run,)).fetchall()
+        return [int(row[0]) for row in rows]
+
     def has_changed(self) -> bool:
         """Whether another connection has committed since the last call."""
         with self._refusals():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,10 @@ from typing import Any, TypeAlias
 
 from smithers.errors import AgentError
 from smithers.ports import AgentEvent, AgentReply, AgentRequest
+
+from .tape import running_tape
+
+_serials = itertools.count(1)
 
 Reply: TypeAlias = object
 """An `AgentReply`, a text, the output (the model, or anything it validates), an exception, which is raised,
@@ -44,7 +49,8 @@ class ScriptedAgent:
         self._last = last
         self._delay = delay
         self._lock = threading.Lock()
-        self._taken: Counter[str | None] = Counter()
+        self._taken: Counter[str] = Counter()
+        self._serial = next(_serials)
         self.requests: list[AgentRequest] = []
         """Every request, in the order they came."""
 
@@ -89,11 +95,16 @@ class ScriptedAgent:
     def _next(self, request: AgentRequest) -> Reply:
         node = request.task.node
         with self._lock:
-            self.requests.append(request)
-            place = node if node in self._by_task else None
-            script = self._by_task[node] if place is not None else self._replies
-            number = self._taken[place]
-            self._taken[place] += 1
+            place = node if node in self._by_task else ""
+            script = self._by_task[node] if place else self._replies
+            tape = running_tape()
+            if tape is not None:
+                # A trial of this workflow, of which the test itself must see nothing.
+                number = tape.number(self._serial, place, request.task, request.attempt, self._taken[place])
+            else:
+                self.requests.append(request)
+                number = self._taken[place]
+                self._taken[place] += 1
         if number < len(script):
             return script[number]
         if self._last and script:

@@ -1,8 +1,13 @@
-"""A clock that stands still until it is told to move."""
+"""Clocks for tests: one that stands still until it is told to move, and one by which nobody waits."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+
+from smithers.clock import SystemClock
+
+PACE = 1_000
+"""How much faster a hurried wall clock goes: a second of back-off is over in a millisecond."""
 
 
 class FakeClock:
@@ -34,3 +39,21 @@ class FakeClock:
     def set_wall(self, wall_ms: int) -> None:
         """Set the wall clock, as somebody with a watch would; the monotonic clock does not notice."""
         self.wall_ms = wall_ms
+
+
+class HurriedClock:
+    """Implements `smithers.clock.Clock`: the machine's clocks, but for a wall clock that hurries.
+
+    Back-offs are told by the wall clock; leases and the limits of tasks by the monotonic one, which is real.
+    """
+
+    def __init__(self) -> None:
+        self._clock = SystemClock()
+        self._wall_ms = self._clock.now_ms()
+        self._began_ms = self._clock.monotonic_ms()
+
+    def now_ms(self) -> int:
+        return self._wall_ms + PACE * (self._clock.monotonic_ms() - self._began_ms)
+
+    def monotonic_ms(self) -> int:
+        return self._clock.monotonic_ms()

@@ -52,6 +52,7 @@ class Teller:
         self.progress = progress
         self._follow = follow or progress.follow
         self._frame = 0
+        self.run = 1
         self.at_ms = 1_000
 
     def mount(self, tree: Tree) -> None:
@@ -74,7 +75,7 @@ class Teller:
             rows: further lists of the frame by name.
         """
         self._frame += 1
-        frame = FrameWrite(1, 1, self._frame, self._frame - 1, 0, 0, self.at_ms)
+        frame = FrameWrite(self.run, 1, self._frame, self._frame - 1, 0, 0, self.at_ms)
         for kind, node, *rest in events:
             key = node if isinstance(node, NodeKey) else NodeKey(node)
             attempt = rest[0] if rest else 1

@@ -22,6 +22,7 @@ from smithers.records import (
     EventType,
     FrameWrite,
     Mount,
+    NewRun,
     NodeEnd,
     NodeState,
     Wakeup,
@@ -72,6 +73,30 @@ def test_a_retry_is_counted_until_the_next_attempt_and_is_due_when_its_wakeup_sa
     teller.tell((STARTED, "a", 2))
     assert teller.progress.summary() == "0/1 settled · 1 running"
     assert (leaf.due_ms, leaf.message, leaf.attempt, leaf.first_ms) == (None, None, 2, 1_000)
+
+
+def test_what_waits_because_its_own_run_does_counts_down_like_a_retry(teller: Teller) -> None:
+    teller.mount(tasks("a"))
+    teller.tell((STARTED, "a"))
+    teller.tell(
+        (EventType.NODE_BLOCKED, "a", 1, {"waits_for": "run r.a"}),
+        wakeups=[Wakeup(NodeKey("a"), "child", 9_000)],
+    )
+    assert (teller.leaf("a").standing, teller.leaf("a").due_ms) == (Standing.WAITING, 9_000)
+    assert teller.progress.next_due_ms() == 9_000
+
+
+def test_a_run_that_goes_on_as_a_new_one_is_shown_from_its_beginning(teller: Teller) -> None:
+    teller.mount(tasks("a", "b"))
+    teller.tell((STARTED, "a"))
+    teller.tell((FINISHED, "a"), settled=[NodeEnd(NodeKey("a"), 0, NodeState.FINISHED, 1)])
+    then = FrameWrite(2, 1, 1, 0, 0, 1, 1_000)
+    then.creates = NewRun("r-2", "flow", "flow.py:flow", "{}", {}, 1_000, 1, carried="1")
+    teller.tell(then=then)
+    teller.run = 2
+    teller.mount(tasks("a"))
+    assert teller.progress.summary() == "0/1 settled"
+    assert teller.progress.warnings == ["goes on as r-2"]
 
 
 def test_a_failure_is_settled_only_when_it_was_tolerated(teller: Teller) -> None:

@@ -21,6 +21,7 @@ class PlainState:
     failures: dict[NodeKey, Mapping[str, Any]] = field(default_factory=dict)
     run_id: str = "r"
     only_loop_pass: int = 0
+    carried: str | None = None
     fields: dict[str, Any] = field(default_factory=dict)
     named_outputs: Mapping[str, type[Any]] = field(default_factory=dict)
 

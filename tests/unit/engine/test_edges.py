@@ -254,6 +254,27 @@ def test_a_callable_that_reads_a_missing_output_waits_for_it(play: Play, kind: s
     assert [row.counted for row in play.attempts("reader")] == [False, True]
 
 
+def test_a_read_of_what_was_stored_while_its_attempt_ran_is_made_again(play: Play) -> None:
+    def flow(ctx: Context) -> Node:
+        def made() -> Number:
+            until(lambda: play.calls["read"] > 0)
+            return Number(n=9)
+
+        source = Task("source", Number, run=made)
+
+        def read() -> str:
+            if play.call("read") == 1:
+                # It reads as of its beginning, when nothing was there, and ends after the other has settled.
+                until(lambda: play.states().get("source") == "finished")
+            return str(ctx.output(source).n)
+
+        return Parallel(Task("reader", str, run=read), source)
+
+    result = play.run(flow)
+    assert (result.status, play.calls["read"]) == ("finished", 2)
+    assert [row.counted for row in play.attempts("reader")] == [False, True]
+
+
 def test_a_task_that_waits_for_an_output_that_will_not_come_fails_and_names_both(play: Play) -> None:
     def flow(ctx: Context) -> Node:
         none = number("none", skip_if=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -27,7 +28,7 @@ from smithers.engine.verdict import Wish
 from smithers.errors import RunSuspended
 from smithers.ids import NodeKey
 from smithers.plan import ScopePlan
-from smithers.records import EventType, InboxKind, RunState
+from smithers.records import EventType, FrameWrite, InboxKind, RunState
 from tests.unit.engine.play import Number, Play, Word, until
 
 
@@ -854,6 +855,16 @@ def test_a_script_that_leaves_the_interpreter_fails_its_run_alone(play: Play) ->
     assert "raised SystemExit: 3" in result.error["message"]
 
 
+def test_a_script_that_blocks_its_loop_is_named(play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    async def flow(ctx: Context) -> None:
+        end = time.monotonic() + 10
+        while "blocked the event loop" not in caplog.text and time.monotonic() < end:
+            time.sleep(0.05)  # noqa: ASYNC251 - what it must not do
+
+    assert play.run(flow).status == "finished"
+    assert f"the script of flow ({__file__}" in caplog.text
+
+
 def test_what_a_script_raised_is_told_with_its_line(play: Play) -> None:
     async def flow(ctx: Context) -> None:
         raise KeyError("lost")
@@ -928,6 +939,31 @@ def test_rerun_of_what_gives_the_same_executes_nothing_behind_it(play: Play, ans
     assert play.run(asks()).status == "finished"
     assert play.resume(asks(), rerun=["draft"]).status == "finished"
     assert sorted(answers) == sorted([*FIRST, "draft"])
+
+
+def test_a_rerun_that_died_half_way_is_gone_on_with(play: Play, answers: list[str]) -> None:
+    """By a plain resume, which does not say again what was to be executed again."""
+    assert play.run(asks()).status == "finished"
+    answers.clear()
+    host = host_for(play.store)
+    edited = Workflow(asks(draft="write well"))
+    with play.reader() as reader:
+        row = reader.run("r")
+    handle = None
+
+    def pause(frame: FrameWrite) -> None:
+        if handle is not None and any(end.key.node == "draft" for end in frame.settled):
+            handle.pause()
+
+    handle = edited.resume(host, host.claim(row), wish=Wish.of(["draft"]), watch=pause)
+    assert handle.ended.result(10).state is RunState.PAUSED
+    assert answers == ["draft"]
+    result = play.resume(asks(draft="write well"))
+    assert sorted(answers) == ["draft", "review:0", "review:1"]
+    assert result.output is not None
+    assert "review:1 of 1: draft of write well" in result.output
+    assert play.resume(asks(draft="write it")).status == "finished"
+    assert len(answers) == 3
 
 
 def test_the_plan_of_a_script_says_what_is_known(play: Play, answers: list[str]) -> None:

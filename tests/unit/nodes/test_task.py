@@ -211,6 +211,7 @@ def test_every_option_is_taken_and_none_is_required() -> None:
         "timeout": 1,
         "heartbeat_timeout": 1,
         "run_in": None,
+        "cache": None,
         "retries": 1,
         "no_retry": False,
         "retry_policy": None,

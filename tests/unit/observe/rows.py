@@ -12,6 +12,7 @@ from smithers.observe.snapshot import Snapshot
 from smithers.records import (
     AttemptRow,
     AttemptState,
+    ChildRow,
     EventRow,
     FailureClass,
     FrameRow,
@@ -191,6 +192,9 @@ class Shelf:
 
     def inbox(self, run: int) -> list[InboxRow]:
         return self._story(run).inbox
+
+    def children(self, run: int) -> list[ChildRow]:
+        return []
 
     def events(self, run: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
         return [event for event in self._story(run).events if event.seq > after][:limit]

@@ -4,16 +4,25 @@
 -- Keys whose newest generation is not 0. An open attempt counts: it makes its node's older rows history. So does a
 -- node that was reopened (type 28) and has not begun again yet; its event says the generation since there is `--rerun`.
 SELECT node, scope, iteration, MAX(generation) FROM (
-    SELECT node, scope, iteration, generation FROM smithers_attempts WHERE run = ?1 AND generation > 0
+    SELECT node, scope, iteration, generation FROM smithers_attempts WHERE run = :run AND generation > 0
     UNION ALL
-    SELECT node, scope, iteration, generation FROM smithers_nodes WHERE run = ?1 AND generation > 0
+    SELECT node, scope, iteration, generation FROM smithers_nodes WHERE run = :run AND generation > 0
     UNION ALL
-    SELECT node, scope, iteration, generation FROM smithers_outputs WHERE run = ?1 AND generation > 0
+    SELECT node, scope, iteration, generation FROM smithers_outputs WHERE run = :run AND generation > 0
     UNION ALL
     SELECT node, scope, iteration, json_extract(data, '$.generation') FROM smithers_events
-    WHERE run = ?1 AND type = 28 AND json_extract(data, '$.generation') > 0
+    WHERE run = :run AND type = 28 AND json_extract(data, '$.generation') > 0
 )
 GROUP BY node, scope, iteration;
+
+-- name: asked
+-- Nodes that were reopened (type 28) because somebody asked for it, and that have not finished since.
+SELECT DISTINCT node, scope, iteration FROM smithers_events e
+WHERE run = ? AND type = 28 AND json_extract(data, '$.asked') AND NOT EXISTS (
+    SELECT 1 FROM smithers_outputs o
+    WHERE o.run = e.run AND o.node = e.node AND o.scope = e.scope AND o.iteration = e.iteration
+      AND o.generation >= json_extract(e.data, '$.generation')
+);
 
 -- name: nodes
 SELECT node, scope, iteration, generation, state, frame, attempt, reason FROM smithers_nodes WHERE run = ?;

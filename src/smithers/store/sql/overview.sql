@@ -49,7 +49,7 @@ SELECT r.name AS run,
        strftime('%Y-%m-%dT%H:%M:%fZ', r.started_ms / 1000.0, 'unixepoch') AS started_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', r.ended_ms / 1000.0, 'unixepoch') AS ended_at,
        r.ended_ms - r.created_ms AS took_ms,
-       (SELECT count(*) FROM smithers_nodes e WHERE e.run = r.id AND e.state = 3 AND NOT EXISTS (
+       (SELECT count(*) FROM smithers_nodes e WHERE e.run = r.id AND e.state = 3 AND e.attempt > 0 AND NOT EXISTS (
             SELECT 1 FROM smithers_attempts x
             WHERE x.run = e.run AND x.node = e.node AND x.scope = e.scope AND x.iteration = e.iteration
               AND x.generation > e.generation
@@ -58,7 +58,7 @@ SELECT r.name AS run,
             WHERE x.run = e.run AND x.node = e.node AND x.scope = e.scope AND x.iteration = e.iteration
               AND x.generation > e.generation
        )) AS finished,
-       (SELECT count(*) FROM smithers_nodes e WHERE e.run = r.id AND e.state = 4 AND NOT EXISTS (
+       (SELECT count(*) FROM smithers_nodes e WHERE e.run = r.id AND e.state = 4 AND e.attempt > 0 AND NOT EXISTS (
             SELECT 1 FROM smithers_attempts x
             WHERE x.run = e.run AND x.node = e.node AND x.scope = e.scope AND x.iteration = e.iteration
               AND x.generation > e.generation
@@ -125,7 +125,12 @@ SELECT r.name AS run,
        json_extract(a.error, '$.code') AS error_code,
        json_extract(a.error, '$.message') AS error,
        m.text AS output,
-       o.seq AS seq
+       o.seq AS seq,
+       EXISTS (
+           SELECT 1 FROM smithers_lookups l
+           WHERE l.run = a.run AND l.node = a.node AND l.scope = a.scope AND l.iteration = a.iteration
+             AND l.generation = a.generation AND l.attempt = a.attempt AND l.verdict = 'hit'
+       ) AS cached
 FROM smithers_attempts a
 JOIN smithers_runs r ON r.id = a.run
 JOIN smithers_names n ON n.id = a.node
@@ -151,13 +156,14 @@ SELECT r.name, r.workflow, n.text, e.iteration, s.text,
        CASE e.state WHEN 3 THEN 'finished' WHEN 4 THEN 'failed' WHEN 5 THEN 'skipped' WHEN 6 THEN 'cancelled' END,
        e.reason, 0, NULL, NULL,
        strftime('%Y-%m-%dT%H:%M:%fZ', (r.created_ms + f.at_ms) / 1000.0, 'unixepoch'),
-       NULL, NULL, NULL, NULL, NULL, NULL
+       NULL, NULL, NULL, NULL, NULL, NULL, 0
 FROM smithers_nodes e
 JOIN smithers_runs r ON r.id = e.run
 JOIN smithers_names n ON n.id = e.node
 JOIN smithers_names s ON s.id = e.scope
 JOIN smithers_frames f ON f.run = e.run AND f.frame = e.frame
-WHERE NOT EXISTS (
+WHERE e.state NOT IN (3, 4) -- a script: it makes no attempts, and is no task
+AND NOT EXISTS (
     SELECT 1 FROM smithers_attempts b
     WHERE b.run = e.run AND b.node = e.node AND b.scope = e.scope AND b.iteration = e.iteration
       AND b.generation >= e.generation
@@ -168,7 +174,7 @@ AND NOT EXISTS (
       AND b.generation > e.generation
 )
 UNION ALL
-SELECT r.name, r.workflow, n.text, 0, '', 'pending', NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+SELECT r.name, r.workflow, n.text, 0, '', 'pending', NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
 FROM smithers_mounts t
 JOIN smithers_runs r ON r.id = t.run
 JOIN smithers_names n ON n.id = t.node

@@ -2,7 +2,11 @@
 
     simulator   seed after seed
     world       one seed: what happens, in which order, and what must hold
-    story       the random workflow, and what must come of it
+    story       what a world is told: a workflow, and what must come of it
+    random_story  a workflow made at random
+    script_story  the same, told as a script
+    own_story   a user's own workflow
+    ending      how a simulated run ended
     process     one simulated process with the real engine in it
     loop        an event loop that does one thing when told to
     fault       what goes wrong at the store

@@ -16,10 +16,14 @@ _ROW = (
 )
 _FINISHED = """SELECT 1 FROM smithers_nodes n
     JOIN smithers_names node ON node.id = n.node JOIN smithers_names scope ON scope.id = n.scope
-    WHERE node.text = ? AND scope.text = ? AND n.iteration = ? AND n.state = 3"""
+    WHERE node.text = ? AND scope.text = ? AND n.iteration = ? AND n.generation = ? AND n.state = 3"""
 _RUNNING = """SELECT 1 FROM smithers_attempts a
     JOIN smithers_names node ON node.id = a.node JOIN smithers_names scope ON scope.id = a.scope
-    WHERE node.text = ? AND scope.text = ? AND a.iteration = ? AND a.attempt = ? AND a.to_frame IS NULL"""
+    WHERE node.text = ? AND scope.text = ? AND a.iteration = ? AND a.generation = ? AND a.attempt = ?
+        AND a.to_frame IS NULL"""
+_CUT_OFF = """SELECT 1 FROM smithers_attempts a
+    JOIN smithers_names node ON node.id = a.node JOIN smithers_names scope ON scope.id = a.scope
+    WHERE node.text = ? AND scope.text = ? AND a.iteration = ? AND a.attempt = ? AND a.state IN (6, 7)"""
 
 
 class Progress(NamedTuple):
@@ -50,19 +54,19 @@ class Eye:
         self.reader = SqliteReader(self._reading, self._store.path, clock)
         self.outsider = SqliteOutsider(self._connection, self._store.path, clock)
 
-    @property
-    def has_views(self) -> bool:
-        return self._connection.execute("SELECT 1 FROM smithers_views").fetchone() is not None
-
     def row(self, name: str) -> Progress | None:
         found = self._connection.execute(_ROW, (name,)).fetchone()
         return None if found is None else Progress(*found)
 
-    def is_finished(self, key: NodeKey) -> bool:
-        return self._connection.execute(_FINISHED, key).fetchone() is not None
+    def is_finished(self, key: NodeKey, generation: int) -> bool:
+        return self._connection.execute(_FINISHED, (*key, generation)).fetchone() is not None
 
-    def is_running(self, key: NodeKey, attempt: int) -> bool:
-        return self._connection.execute(_RUNNING, (*key, attempt)).fetchone() is not None
+    def is_running(self, key: NodeKey, generation: int, attempt: int) -> bool:
+        return self._connection.execute(_RUNNING, (*key, generation, attempt)).fetchone() is not None
+
+    def is_cut_off(self, key: NodeKey, attempt: int) -> bool:
+        """Whether an attempt, in whatever generation, was lost or cancelled."""
+        return self._connection.execute(_CUT_OFF, (*key, attempt)).fetchone() is not None
 
     def close(self) -> None:
         self._connection.close()

@@ -129,5 +129,22 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         note_begun(task, context)
         return task
 
+    def run_in_executor(  # type: ignore[override]
+        self, executor: object, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        """There are no threads here: it is called in a later step."""
+        future = self.create_future()
+
+        def call() -> None:
+            if future.cancelled():
+                return
+            try:
+                future.set_result(func(*args))
+            except Exception as error:  # noqa: BLE001 - handed over to whoever awaits
+                future.set_exception(error)
+
+        self.call_soon(call)
+        return future
+
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         raise RuntimeError(f"in the author's code: {context}")

@@ -11,6 +11,7 @@ from random import Random
 from smithers.engine.author import Author
 from smithers.engine.effects import Effects
 from smithers.engine.engine import POLL_MS, Engine
+from smithers.engine.job import Job
 from smithers.engine.lease import LEASE_MS, RENEW_EVERY_MS
 from smithers.records import Owner
 from smithers.store.identity import Identity
@@ -103,6 +104,7 @@ class SimulatedProcess:
         random: Random,
         living: set[int],
         sites: Sites,
+        begun: Callable[[Job], None] | None = None,
     ) -> None:
         self.pid = pid
         self.sites = sites
@@ -121,7 +123,7 @@ class SimulatedProcess:
         self.leases = store.leases(identity)
         self.owner = self.leases.register_owner(LEASE_MS)
         processes = no_programs()
-        author = Author(processes, self.workers, self._new_loop)
+        author = Author(processes, self.workers, self._new_loop, begun)
         self.engine = Engine(
             Effects(store.writer(), self.leases, self.owner, clock, random, processes, author)
         )

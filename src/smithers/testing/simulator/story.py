@@ -1,186 +1,51 @@
-"""What a simulated run does: a workflow made at random, and what must come of it whatever goes wrong."""
+"""What a simulated run does, and what must come of it whatever goes wrong."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Protocol, TypeAlias
 
-from pydantic import BaseModel
-
-from smithers.context import current
 from smithers.engine.definition import Definition
-from smithers.ids import NodeKey
-from smithers.nodes import Branch, Loop, Node, Parallel, RetryPolicy, Sequence, Task
-from smithers.records import RunState
+from smithers.engine.terms import Terms
+from smithers.testing.tape import CutOff
 
-from .script_story import Heard, Teller
-
-QUICK = RetryPolicy(initial_delay=1.0, max_delay=4.0)
-NEVER = RetryPolicy(retries=0)
+from .ending import Ending
 
 
-class Text(BaseModel):
-    """What every task of a story answers."""
+class Story(Protocol):
+    """One workflow, told in one world."""
 
-    text: str
-
-
-class Broken(Exception):
-    """A failure that the script asks for."""
-
-
-Begun = Callable[[NodeKey, int], None]
-"""Told of each execution of a task's code, before a line of it has run: key and attempt."""
-
-
-@dataclass(slots=True)
-class Story:
-    """One random workflow.
-
-    Args:
-        begun: called at the beginning of every execution.
-    """
-
-    random: Random
-    begun: Begun
-    expected: dict[str, str] = field(default_factory=dict)
-    """Text of each output, by key."""
-    state: RunState = RunState.FINISHED
-    """How the run ends when nobody ends it."""
-    failures: Counter[NodeKey] = field(default_factory=Counter)
-    """How often each task has failed so far: the world's memory, not the run's."""
-    heard: list[Heard] = field(default_factory=list)
-    """By each process that the story was told in as a script."""
-    _tasks: int = 0
-    _tree: Node | None = None
-
+    @property
     def definition(self) -> Definition:
-        """The workflow; the same tree in each of its processes."""
-        if self._tree is None:
-            self._tree = self._sequence(2, (0,), loops=())
-        tree = self._tree
-        if self.random.random() < 0.5:
-            return Definition("story", lambda ctx: tree, None, None, None)
-        self.expected["script"] = "told"
-        teller = Teller(tree, self.random, self._hears)
-        return Definition("story", teller.tell, None, None, None, is_script=True, returns=str)
+        """The workflow; the same one in each of the world's processes."""
+        ...
 
-    def _hears(self) -> Heard:
-        self.heard.append([])
-        return self.heard[-1]
+    @property
+    def input(self) -> str:
+        """JSON text."""
+        ...
 
-    def out_of_order(self) -> str | None:
-        """How two processes' scripts disagree on the order of what they heard; None: they do not."""
-        longest: Heard = []
-        for heard in self.heard:
-            common = min(len(heard), len(longest))
-            if heard[:common] != longest[:common]:
-                return f"a script heard {heard}, another process' {longest}"
-            longest = max(heard, longest, key=len)
-        return None
+    def terms(self, random: Random) -> Terms:
+        """What each of its processes drives it under."""
+        ...
 
-    # --- The tree, and beside it what it comes to ------------------------------------------------------
+    def begin(self, is_cut_off: CutOff) -> None:
+        """The world begins.
 
-    def _node(self, depth: int, passes: tuple[int, ...], loops: tuple[str, ...]) -> Node:
-        kind = self.random.random()
-        if depth == 0 or kind < 0.45:
-            return self._task(passes, loops)
-        if kind < 0.65:
-            return self._sequence(depth, passes, loops)
-        if kind < 0.85:
-            cap = self.random.choice((None, None, 1, 2))
-            children = [self._node(depth - 1, passes, loops) for _ in range(self.random.randint(2, 4))]
-            return Parallel(*children, max_concurrency=cap)
-        if kind < 0.93:
-            # The other side is made as well, so that both forms of a condition are met.
-            chosen = self._node(depth - 1, passes, loops)
-            return Branch((lambda: True) if self.random.random() < 0.5 else True, chosen)
-        return self._loop(depth, passes, loops)
+        Args:
+            is_cut_off: whether an attempt came to nothing.
+        """
+        ...
 
-    def _sequence(self, depth: int, passes: tuple[int, ...], loops: tuple[str, ...]) -> Node:
-        children: list[Node] = []
-        for _ in range(self.random.randint(2, 3)):
-            last = children[-1] if children else None
-            if isinstance(last, Task) and last.retry_policy is not NEVER and self.random.random() < 0.5:
-                children.append(self._task(passes, loops, last))
-            else:
-                children.append(self._node(depth - 1, passes, loops))
-        return Sequence(*children)
+    def end(self) -> None:
+        """The world is over."""
+        ...
 
-    def _loop(self, depth: int, passes: tuple[int, ...], loops: tuple[str, ...]) -> Node:
-        if loops:
-            return self._task(passes, loops)
-        count = self.random.randint(1, 3)
-        name = f"loop-{self._tasks}"
-        body = [
-            self._node(max(depth - 1, 0), tuple(range(count)), (*loops, name))
-            for _ in range(self.random.randint(1, 2))
-        ]
-        return Loop(*body, max_iterations=count, id=name)
-
-    def _task(
-        self, passes: tuple[int, ...], loops: tuple[str, ...], before: Task[Any] | None = None
-    ) -> Task[Any]:
-        self._tasks += 1
-        name = f"t{self._tasks}"
-        fails = self.random.choice((0, 0, 0, 1, 2))
-        delay_s = self.random.choice((0.0, 0.0, 0.1, 1.0, 7.0))
-        tolerated = before is None and self.random.random() < 0.08
-        text = name if before is None else f"{name}<{before.id}"
-        if tolerated:
-            self.state = RunState.PARTIAL
-            return Task(
-                name, Text, run=_waiting(text, 10_000, delay_s), retry_policy=NEVER, continue_on_fail=True
-            )
-        for number in passes:
-            self.expected[str(NodeKey(name, "", number))] = text
-        if before is None and self.random.random() < 0.15:
-            return Task(name, Text, value=Text(text=text))
-        work = _blocking(text, fails) if self.random.random() < 0.3 else _waiting(text, fails, delay_s)
-        if before is None:
-            return Task(name, Text, run=work, retry_policy=QUICK)
-        return Task(name, Text, run=work, retry_policy=QUICK, deps=before)
+    def wrong_with(self, ending: Ending) -> str | None:
+        """What should have come of it and did not; None: all is well."""
+        ...
 
 
-class Stage:
-    """Where tasks play: the story that is told. Apart, so that a task's code holds only words."""
-
-    story: Story
-
-
-def _waiting(text: str, fails: int, delay_s: float) -> Callable[..., Any]:
-    """A coroutine function that takes a while."""
-
-    async def work(*deps: Text) -> Text:  # noqa: ARG001 - the output of the task before it
-        key = _enter()
-        await asyncio.sleep(delay_s)
-        return _leave(key, text, fails)
-
-    return work
-
-
-def _blocking(text: str, fails: int) -> Callable[..., Any]:
-    """A plain function, for a worker."""
-
-    def work(*deps: Text) -> Text:  # noqa: ARG001 - the output of the task before it
-        return _leave(_enter(), text, fails)
-
-    return work
-
-
-def _enter() -> NodeKey:
-    here = current()
-    Stage.story.begun(here.key, here.attempt)
-    return here.key
-
-
-def _leave(key: NodeKey, text: str, fails: int) -> Text:
-    failures = Stage.story.failures
-    if failures[key] < fails:
-        failures[key] += 1
-        raise Broken(f"{key} was told to fail")
-    return Text(text=text)
+Tell: TypeAlias = Callable[[Random], Story]
+"""Makes the story of a world, from its seed."""

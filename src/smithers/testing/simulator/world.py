@@ -14,18 +14,19 @@ from hashlib import blake2b
 from random import Random
 
 from smithers.engine.handle import Handle
+from smithers.engine.job import Job
 from smithers.engine.message import New, Resume, Swap
-from smithers.engine.terms import Terms
 from smithers.errors import RunNotFound, SmithersError
 from smithers.ids import NodeKey
 from smithers.records import InboxKind, RunRow, RunState
 from smithers.store.memory import MemoryStore
 from smithers.testing.clock import FakeClock
 
+from .ending import Ending
 from .eye import Eye
 from .fault import Crash, Kind, Sites, StoreFault
 from .process import Connections, SimulatedProcess
-from .story import Stage, Story
+from .story import Tell
 
 RUN = "r"
 LONGEST_ACTIONS = 20_000
@@ -106,22 +107,33 @@ class Outcome:
     violation: str | None = None
     lines: list[str] = field(default_factory=list)
     """What happened, for whoever looks for the reason."""
+    ending: Ending | None = None
+    """None: a promise was broken before there was one."""
 
 
 class World:
     """Simulates one run from its start to its end."""
 
-    def __init__(self, seed: int, store: MemoryStore, connections: Connections, eye: Eye) -> None:
+    def __init__(
+        self,
+        seed: int,
+        store: MemoryStore,
+        connections: Connections,
+        eye: Eye,
+        tell: Tell,
+        *,
+        is_disturbed: bool = True,
+    ) -> None:
         self.seed = seed
         self.random = Random(seed)
         self.clock = store.clock = FakeClock()
         self.store = store
         self.connections = connections
         self.eye = eye
-        self.plan = plan_of(self.random)
-        self.story = Story(self.random, self._begun)
-        self.definition = self.story.definition()
-        self.terms = Terms("story.py:story", self.random.choice((16, 16, 2)), None, lambda task: ())
+        self.plan = plan_of(self.random) if is_disturbed else Plan([], [], [], [], [], [])
+        self.story = tell(self.random)
+        self.definition = self.story.definition
+        self.terms = self.story.terms(self.random)
         self.processes: list[SimulatedProcess] = []
         self.living: set[int] = set()
         self.actions = 0
@@ -131,7 +143,7 @@ class World:
         self.fences: dict[int, int] = {}
         """By pid: the newest fence under which a process drives, or drove, the run."""
         self._acting: SimulatedProcess | None = None
-        self._executed: set[tuple[int, NodeKey, int, int]] = set()
+        self._executed: set[tuple[int, NodeKey, int, int, int]] = set()
         self._next_try_ms = 0
         """When somebody next tries to start or resume the run; 0: it is driven."""
         self._found: str | None = None
@@ -144,18 +156,19 @@ class World:
 
     def run(self) -> Outcome:
         """Let it happen; what is wrong is in the outcome."""
-        violation = None
-        Stage.story = self.story
+        violation, ending = None, None
+        self.story.begin(self._is_cut_off)
         try:
             while not self._is_over():
                 self._act()
-            self._check_end()
+            ending = self._check_end()
         except Violation as error:
             violation = str(error)
         finally:
             self._close()
+            self.story.end()
         trace = blake2b("\n".join(self.lines).encode(), digest_size=8).hexdigest()
-        return Outcome(self.seed, self.actions, self.plan.size, trace, violation, self.lines)
+        return Outcome(self.seed, self.actions, self.plan.size, trace, violation, self.lines, ending)
 
     def _act(self) -> None:
         self.actions += 1
@@ -283,7 +296,7 @@ class World:
         random = Random(self.random.random())
         try:
             process = SimulatedProcess(
-                number, self.store, self.connections, self.clock, random, self.living, sites
+                number, self.store, self.connections, self.clock, random, self.living, sites, self._begun
             )
         except (Crash, SmithersError) as error:
             self.say("stillborn", number, type(error).__name__)
@@ -298,7 +311,7 @@ class World:
 
     def _start(self, process: SimulatedProcess) -> None:
         handle = process.engine.handle()
-        process.engine.post(New(self.definition, RUN, "{}", {}, self.terms, handle))
+        process.engine.post(New(self.definition, RUN, self.story.input, {}, self.terms, handle))
         self.fences[process.pid] = 1
         self.drivers.append(Driver(process, handle))
 
@@ -321,29 +334,32 @@ class World:
 
     # --- What must hold ------------------------------------------------------------------------------------
 
-    def _begun(self, key: NodeKey, attempt: int) -> None:
+    def _begun(self, job: Job) -> None:
         """A task's code begins: it must be stored as running, once, and not be finished."""
-        wrong = self._wrong_with(key, attempt)
+        wrong = self._wrong_with(job.key, job.generation, job.attempt)
         # Not raised: this is the author's code, and what it raises is a failure of its task.
         self._found = self._found or wrong
 
-    def _wrong_with(self, key: NodeKey, attempt: int) -> str | None:
+    def _wrong_with(self, key: NodeKey, generation: int, attempt: int) -> str | None:
         process, row = self._acting, self.eye.row(RUN)
         if process is None or row is None:
             return f"{key} runs although nobody stored it"
         fence = self.fences.get(process.pid, 0)
         if fence < row.fence:
             return None  # a process that was frozen goes on for a moment: nothing of it can be stored
-        self.say("begun", str(key), attempt)
-        mark = (process.pid, key, attempt, fence)
+        self.say("begun", str(key), *([f"generation {generation}"] if generation else []), attempt)
+        mark = (process.pid, key, generation, attempt, fence)
         if mark in self._executed:
             return f"{key} attempt {attempt} was dispatched twice"
         self._executed.add(mark)
-        if self.eye.is_finished(key):
+        if self.eye.is_finished(key, generation):
             return f"{key} runs again although it is stored as finished"
-        if not self.eye.is_running(key, attempt):
+        if not self.eye.is_running(key, generation, attempt):
             return f"{key} attempt {attempt} runs and is not stored as running"
         return None
+
+    def _is_cut_off(self, key: NodeKey, attempt: int) -> bool:
+        return self.eye.is_cut_off(key, attempt)
 
     def _is_over(self) -> bool:
         """The run has ended, and those who may still think that they drive it have had time to be wrong."""
@@ -354,23 +370,25 @@ class World:
             self._ended_at = self.actions
         return self.actions > self._ended_at + AFTERWARDS
 
-    def _check_end(self) -> None:
+    def _check_end(self) -> Ending:
         reader = self.eye.reader
         row = reader.run(RUN)
-        if row.state is not self.story.state:
-            raise Violation(f"the run is {row.state.word}, not {self.story.state.word}: {row.error}")
-        outputs = {str(one.key): one.body for one in reader.outputs(row.id)}
-        expected = {key: f'{{"text":"{text}"}}' for key, text in self.story.expected.items()}
-        if outputs != expected:
-            raise Violation(f"outputs {outputs}, expected {expected}")
-        if (wrong := self.story.out_of_order()) is not None:
+        ending = Ending(
+            row.state,
+            row.error,
+            {one.key: one.state for one in reader.nodes(row.id)},
+            {one.key: one.body for one in reader.outputs(row.id)},
+            reader.attempts(row.id),
+        )
+        if (wrong := self.story.wrong_with(ending)) is not None:
             raise Violation(wrong)
         events = reader.events(row.id, limit=100_000)
         if [event.seq for event in events] != list(range(1, row.seq + 1)):
             raise Violation("events have gaps")
-        running = [str(one.key) for one in reader.attempts(row.id) if one.to_frame is None]
+        running = [str(one.key) for one in ending.attempts if one.to_frame is None]
         if running:
             raise Violation(f"the run has ended, and {running} run")
+        return ending
 
     def _close(self) -> None:
         self.say("end", self.clock.monotonic_ms() - self._began_ms)

@@ -8,6 +8,7 @@
     ├── TaskError          one attempt of one task failed; retried as its policy says
     ├── AgentError         the same, on an agent's side of the port
     ├── StoreError         the database cannot be used; the run continues when the cause is gone
+    ├── LastPartsOwed      a cancelled run owes last parts that nobody can run; it stays open (exit 1)
     ├── LeaseLost          a newer owner drives the run; stop quietly
     ├── MessagesWaiting    a message came while a run was about to leave; it decides again
     └── BugError           ours; please report
@@ -549,6 +550,16 @@ def plain(error: SmithersError) -> SmithersError:
 
 
 # --- The rest -----------------------------------------------------------------------------------
+
+
+class LastPartsOwed(SmithersError):
+    """A cancel has to run last parts or compensations first, and nobody can: the run stays open."""
+
+    code = "LAST_PARTS_OWED"
+    default_hint = (
+        "mend the workflow and run `smithers cancel RUN` again, or end it without them: "
+        "`smithers cancel RUN --now`"
+    )
 
 
 class LeaseLost(SmithersError):

@@ -622,6 +622,16 @@ class StoreContract(KinContract, ABC):
         with pytest.raises(RunNotFound):
             world.outsider.post(99, InboxKind.CANCEL, "cli")
 
+    def test_a_run_parks_over_a_message_that_it_leaves_to_the_next_owner(self, world: World) -> None:
+        drive = world.create()
+        kept = world.outsider.post(drive.run, InboxKind.CANCEL, "cli")
+        other = world.outsider.post(drive.run, InboxKind.PAUSE, "cli")
+        change = RunChange(RunState.PAUSED, release=True)
+        (result,) = world.writer.commit([drive.next(run_change=change, inbox_kept=[kept])])
+        assert isinstance(result, MessagesWaiting)
+        drive.commit(run_change=change, inbox_kept=[kept], inbox_taken=[other])
+        assert [row.id for row in world.writer.load(drive.run).inbox] == [kept]
+
     def test_a_run_does_not_park_over_an_unread_message(self, world: World) -> None:
         drive = world.create()
         message = world.outsider.post(drive.run, InboxKind.CANCEL, "cli")

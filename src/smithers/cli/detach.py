@@ -55,8 +55,7 @@ def start_detached(wanted: Background) -> int:
         0 once the run has begun, whatever has become of it; the new process' own exit code if it left before.
     """
     before = _row(wanted.store, wanted.run_id)
-    wanted.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    child, began = _spawn(wanted)
+    child, began = spawn(wanted)
     row = _await_begin(wanted, child, before)
     if row is None:
         code = child.wait()
@@ -65,8 +64,9 @@ def start_detached(wanted: Background) -> int:
     return ExitCode.FINISHED
 
 
-def _spawn(wanted: Background) -> tuple[subprocess.Popen[bytes], int]:
+def spawn(wanted: Background) -> tuple[subprocess.Popen[bytes], int]:
     """Start the process; returns it, and where in the log its own lines begin."""
+    wanted.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     words = [*wanted.words, "--json"] if wanted.is_json else wanted.words
     if wanted.given is not None:
         words = [*words, "--input", "-"]

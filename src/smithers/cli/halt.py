@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smithers.cli import terminal
+from smithers.cli.carrier import Starting
 from smithers.cli.exit_code import ExitCode
 from smithers.cli.options import with_store
 from smithers.cli.table import cut
@@ -72,7 +73,9 @@ def carry_out(
 ) -> list[Halted]:
     """Carry out an order for these runs, and say on stderr whom it has to wait for."""
     with _countdown() as countdown:
-        outcomes = Control(store, order, patience_ms=patience_ms, tell=countdown.tell).apply(runs)
+        start = Starting(store.path)
+        control = Control(store, order, patience_ms=patience_ms, tell=countdown.tell, start=start)
+        outcomes = control.apply(runs)
     with closing(store.reader()) as reader:
         return [Halted(outcome, order, reader) for outcome in outcomes]
 
@@ -86,6 +89,7 @@ class Halted:
         self.is_done = outcome.means.is_done
         self._means = outcome.means
         self._order = order
+        self._outcome = outcome
         found = [] if self.is_done else _running(reader, self.run)
         self.running = [name for name, _ in found]
         """Tasks that still run."""
@@ -112,14 +116,25 @@ class Halted:
                 return f"is {word} (its owner was dead)"
             case Means.TAKEN_OVER:
                 return f"is {word}: taken over from process {pid}, which is stopped or silent"
+            case Means.CARRIED_OUT:
+                return f"is {word}; what it owed was carried out first{self._carried_out}"
             case Means.DRAINING:
                 doing = f"{named(self._shown)} still runs" if self._shown else "its last tasks end"
                 if self._is_cancel:
                     return f"is ending: it runs its last parts, {doing}"
                 return f"is draining: nothing new starts, {doing}"
+            case Means.ASKED if self.run.owner is None:
+                return "was asked to end; the process that was started for it has not taken it over yet"
             case Means.ASKED:
                 verb = "end" if self._is_cancel else "pause"
                 return f"was asked to {verb}; its owner, process {pid}, has not answered yet"
+
+    @property
+    def _carried_out(self) -> str:
+        """What a process that was started for it has run."""
+        ended, broken = self._outcome.ended, self._outcome.broken
+        found = f": {named(list(ended))}" if ended else ""
+        return found + (f"; {named(list(broken))} failed" if broken else "")
 
     def commands(self) -> list[tuple[str, str]]:
         """What to type next, and what for."""
@@ -142,6 +157,8 @@ class Halted:
             "owner": owner_document(self.run),
             "asked_pid": self.owner.pid if self.owner else None,
             "running": self.running,
+            "ended": list(self._outcome.ended),
+            "broken": list(self._outcome.broken),
         }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from smithers.context import Context, model_of
 from smithers.errors import (
+    LastPartsOwed,
     RowsRefused,
     SmithersError,
     TableUnfit,
@@ -52,6 +53,7 @@ from smithers.scheduler import (
 )
 from smithers.scheduler.vertex import Leaf
 
+from .cancelling import Cancelling
 from .continuation import carried_by
 from .definition import Definition
 from .draft import Draft, brief, dump
@@ -113,6 +115,7 @@ class Drive:
             self._planning.renderer.twice = Twice(definition, terms)
         self._settling = Settling(memory, self._planning, random)
         self._starting = Starting(definition, terms, wires, memory, self._planning, self._settling, self._ctx)
+        self._cancelling = Cancelling(memory, self._planning)
         self._scripting = scripting
         self._rechecking: Rechecking | None = None
         if definition.is_script:
@@ -160,6 +163,7 @@ class Drive:
                 )
                 self._scripting.reopens = planning.reopens
                 self._scripting.rechecking = self._rechecking
+                self._scripting.only_stored = self._cancelling.is_gathering
             return self._scripting.plan()
 
         planning.renderer.script = plan
@@ -216,15 +220,13 @@ class Drive:
         self._open_script(stored)
         self._rerun = again if self.definition.is_script else ()
         self._rechecking = Rechecking(marks or {}, (*self._rerun, *pending_rerun(stored)), self._mark_now)
-        for message in self._mail.sort(stored):
+        self._cancelling.restore(stored)
+        # A cancel that its owner died over: last parts go on, or begin, and the run ends by them.
+        if self._cancelling.had_begun(stored, is_script=self.definition.is_script):
+            self._cancelling.ask()
+        for message in self._mail.sort(stored, owes=self._cancelling.owes):
             self.take(message)
-        # A cancel that its owner died over, when last parts had begun: they go on, and the run ends by them.
-        is_open = stored.run.state is RunState.RUNNING
-        self._planning.is_cancelled = any(
-            fact.then is Settled.CANCELLED and (is_open or not fact.has_ended)
-            for fact in self.memory.facts.blocks.values()
-        )
-        self._planning.reopens = not self._planning.is_cancelled and stored.run.state in (
+        self._planning.reopens = not self._cancelling.is_asked and stored.run.state in (
             RunState.FAILED,
             RunState.CANCELLED,
             RunState.PARTIAL,
@@ -288,6 +290,7 @@ class Drive:
             if key not in fresh.memory.facts.nodes:
                 fresh.memory.park(key, child)
         fresh._planning.restore(stored.mounts)
+        fresh._cancelling.take_over(self._cancelling, stored)
         fresh._settling.jobs.update(jobs)
         fresh._settling.lingering.update(self._settling.lingering)
         fresh._settling.refused.update(self._settling.refused)
@@ -340,6 +343,8 @@ class Drive:
             for job, outcome in settled:
                 self._settling.apply(draft, job, outcome, is_stopping=self._is_stopping)
             self._advance(draft)
+        except LastPartsOwed:
+            raise  # nobody can say that the run has failed, or has ended: it is left as it is
         except SmithersError as error:
             if self._starting.is_first:
                 raise
@@ -347,7 +352,7 @@ class Drive:
         if self._is_stopping and not self.jobs and self.ended is None:
             self._end(draft, self._stop or RunState.FAILED, None if self._stop else self._failure)
         if self.ended is not None:
-            self._mail.close(draft)
+            self._mail.close(draft, has_ended=self.ended.state.has_ended)
         self._planning.write_blocks(draft)
         if not draft.write.used:
             return None
@@ -395,9 +400,10 @@ class Drive:
             planning.refresh(draft)
             if self._scripting is not None:
                 self._scripting.step(draft)
+            self._cancelling.look(draft.now_ms, self._scripting)
             decision = planning.schedule.decide(
                 draft.now_ms,
-                may_start=not self._is_draining,
+                may_start=not self._is_draining and not self._cancelling.is_gathering,
                 may_grow=self._scripting is not None and self._scripting.is_live,
             )
             planning.write_blocks(draft)
@@ -502,7 +508,7 @@ class Drive:
     def is_leaving(self) -> bool:
         """The run ends, or pauses: nothing is rendered for its sake any more."""
         schedule = self.memory.schedule
-        is_unwinding = self._planning.is_cancelled or (schedule is not None and schedule.is_unwinding)
+        is_unwinding = self._cancelling.is_asked or (schedule is not None and schedule.is_unwinding)
         return is_unwinding or self._is_stopping or self._is_draining or self.ended is not None
 
     @property
@@ -534,8 +540,9 @@ class Drive:
 
     def cancel(self) -> None:
         """End the run, after its last parts if any have begun."""
-        if self._has_last_parts:
-            self._cancel()
+        if self._cancelling.has_last_parts and not self._is_stopping:
+            self._is_draining = False
+            self._cancelling.ask()
         else:
             self.stop(RunState.CANCELLED)
 
@@ -562,18 +569,6 @@ class Drive:
         else:
             self.drain()
 
-    @property
-    def _has_last_parts(self) -> bool:
-        schedule = self.memory.schedule
-        return schedule is not None and schedule.has_last_parts and not self._is_stopping
-
-    def _cancel(self) -> None:
-        """End the run when what has begun in it has run its last parts: `finally`, compensations."""
-        self._is_draining = False
-        self._planning.is_cancelled = True
-        if self.memory.schedule is not None:
-            self.memory.schedule.cancel()
-
     def note(self, notes: Sequence[str]) -> bool:
         """Have the next frame tell what the store had to say; False: there will be none."""
         for text in notes:
@@ -599,6 +594,8 @@ class Drive:
 
     def next_due_ms(self) -> int | None:
         """Wall clock of the earliest back-off's end."""
+        if self._cancelling.due_ms is not None:
+            return self._cancelling.due_ms
         schedule = self.memory.schedule
         is_leaving = self._is_stopping or self._is_draining
         return None if schedule is None or is_leaving else schedule.next_due()

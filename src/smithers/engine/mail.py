@@ -20,7 +20,7 @@ class Mail:
         self._untold: list[InboxRow] = []
         self._superseded: list[InboxRow] = []
         """Asked for while nobody drove the run; whoever resumes it wants it to go on."""
-        self._obeyed: list[int] = []
+        self._obeyed: list[InboxRow] = []
         """The frame that ends the run notes them as taken: until then a new owner finds them."""
 
     def open(self, message: InboxRow) -> Order | None:
@@ -32,14 +32,20 @@ class Mail:
         self.asked_by = message.by
         return Order.of(message)
 
-    def sort(self, stored: StoredRun) -> Iterable[InboxRow]:
+    def sort(self, stored: StoredRun, *, owes: bool) -> Iterable[InboxRow]:
         """Sort what a resumed run finds: returned is what has to be obeyed, the rest is superseded.
 
         A pause that its owner died over is done first: whoever wants the run to go on says so once more, and
-        nothing is spent meanwhile.
+        nothing is spent meanwhile. A cancel is carried out by whoever comes, if it has last parts to run.
+
+        Args:
+            owes: blocks have begun that a cancel has to see to their end.
         """
-        is_open = stored.run.state in (RunState.RUNNING, RunState.WAITING)
-        to_obey = [row for row in stored.inbox if is_open and row.kind is InboxKind.PAUSE]
+        state = stored.run.state
+        cancels = [row for row in stored.inbox if owes and not state.has_ended and unwinds(row)]
+        is_open = state in (RunState.RUNNING, RunState.WAITING)
+        pauses = [row for row in stored.inbox if is_open and row.kind is InboxKind.PAUSE]
+        to_obey = cancels or pauses
         self._superseded = [row for row in stored.inbox if row not in to_obey]
         return to_obey
 
@@ -51,11 +57,18 @@ class Mail:
             order = Order.of(message)
             draft.event(order.asked, None, 0, {**order.told(), "superseded": True})
         for message in self._untold:
-            self._obeyed.append(message.id)
+            self._obeyed.append(message)
             order = Order.of(message)
             draft.event(order.asked, None, 0, order.told())
         self._superseded, self._untold = [], []
 
-    def close(self, draft: Draft) -> None:
-        """Write that all of it was taken: the run leaves."""
-        draft.write.inbox_taken.extend(self._obeyed)
+    def close(self, draft: Draft, *, has_ended: bool) -> None:
+        """Write that all of it was taken: the run leaves. A cancel that is not through stands."""
+        for message in self._obeyed:
+            stands = not has_ended and unwinds(message)
+            (draft.write.inbox_kept if stands else draft.write.inbox_taken).append(message.id)
+
+
+def unwinds(message: InboxRow) -> bool:
+    """Whether it asks to end a run by its last parts."""
+    return message.kind is InboxKind.CANCEL and not Order.of(message).is_now

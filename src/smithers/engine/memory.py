@@ -25,7 +25,7 @@ from smithers.records import (
     Verdict,
 )
 from smithers.scheduler import Blocked, BlockFact, Due, Facts, LoopFact, Running, Schedule, Settled
-from smithers.scheduler.block import LOOP_FAILED
+from smithers.scheduler.block import CATCH, LOOP_FAILED
 from smithers.scheduler.edges import UPSTREAM_FAILED
 from smithers.scheduler.failing import NOT_REACHED
 from smithers.scheduler.retry import PastFailure, signature
@@ -65,6 +65,8 @@ class Memory:
         """In which frame each node settled, and each block ended."""
         self.pass_frames: dict[tuple[NodeKey, int], int] = {}
         """In which frame each pass of each loop ended."""
+        self.caught_by: dict[NodeKey, NodeKey] = {}
+        """By block: the failure that its catch was last about."""
         self.children: dict[tuple[NodeKey, int], int] = {}
         """Runs that are what nodes do, by generation."""
         self.carried: str | None = None
@@ -205,6 +207,8 @@ class Memory:
             self.pass_frames[passed.loop, passed.pass_] = passed.frame
         reopened = self._restore_reopened(stored)
         for moved in stored.blocks:
+            if moved.at == CATCH and moved.cause is not None:
+                self.caught_by[moved.block] = moved.cause
             if moved.at is None:
                 self.facts.blocks.pop(moved.block, None)
             else:
@@ -265,6 +269,8 @@ class Memory:
         """The failure that the catch of a block is about."""
         fact = self.facts.blocks.get(block)
         cause = fact.cause if fact is not None else None
+        if fact is not None and fact.has_ended and CATCH in fact.done:
+            cause = self.caught_by.get(block, cause)  # its last part may have failed since
         if cause is None:
             raise BugError(f"{block} has no failure to catch")
         error = self.failure(cause)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol, runtime_checkable
 
 from smithers.context import Context, Standing, View, ambient
@@ -18,7 +18,7 @@ from smithers.ids import NodeKey
 from smithers.nodes import Loop, Task
 from smithers.records import BlockMove, EventType, MountRow, NodeState, PassEnd, Verdict
 from smithers.scheduler import Blocked, BlockFact, Deadlock, Due, Schedule, Settled
-from smithers.scheduler.block import turn_of
+from smithers.scheduler.block import CATCH, turn_of
 from smithers.scheduler.vertex import BlockVertex, HoleVertex, Leaf, LoopVertex, ScopeVertex
 
 from .definition import Definition
@@ -205,6 +205,13 @@ class Planning:
         """Open again what failed, or was cut off, in a tree that a script waits for."""
         self._reopening.open_failed(draft, self.schedule, call)
 
+    def open_ends(self, draft: Draft, blocks: Collection[BlockVertex]) -> None:
+        """In the bodies of these blocks a script executes something again: what ends them comes again."""
+        for block in blocks:
+            self.gone_through.pop(block.key, None)
+        self._reopening.open_ends(draft, self.schedule, blocks)
+        self.plan_again()
+
     def _attach(self, schedule: Schedule) -> None:
         """Reads of body functions go by the tree that is being planned."""
         self._memory.schedule = schedule
@@ -248,6 +255,8 @@ class Planning:
             draft.write.blocks.append(
                 BlockMove(key, fact.at, int(fact.then), fact.cause, fact.done, fact.broken, again)
             )
+            if fact.at == CATCH and fact.cause is not None:
+                self._memory.caught_by[key] = fact.cause
             data: dict[str, Any] = {"part": fact.at} if fact.at else {"outcome": fact.then.name.lower()}
             if fact.cause is not None:
                 data["cause"] = str(fact.cause)

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable
 from smithers.ids import NodeKey
 from smithers.plan import TryPlan
 from smithers.records import BlockMove, EventType
-from smithers.scheduler import Schedule, Settled
+from smithers.scheduler import BlockFact, Schedule, Settled
+from smithers.scheduler.block import BODY, CATCH, FINALLY
 from smithers.scheduler.vertex import AnyVertex, BlockVertex, HoleVertex, Leaf
 
 from .draft import Draft
 from .memory import Memory
 
 _AGAIN = (Settled.FAILED, Settled.TOLERATED, Settled.UPSTREAM, Settled.CANCELLED)
+_ENDS = (CATCH, FINALLY)
 
 
 class Reopening:
@@ -58,8 +60,9 @@ class Reopening:
     def _reopen_blocks(self, draft: Draft, schedule: Schedule, inside: NodeKey | None) -> bool:
         """Open again the try blocks by whose failure the run failed, or that a cancel ended.
 
-        Their finished bodies are kept; what they left out, their catch and their last part belong to the
-        block's end, and come again with it. What a saga has undone stays undone: that is a fact of the world.
+        What finished in a body is kept. If something in it is to be executed, the catch and the last part
+        belong to what comes of that, and come again with it. If nothing is, because only the last part has
+        failed, it goes on where it stood. What a saga has undone stays undone: that is a fact of the world.
 
         Returns:
             Whether there were any.
@@ -68,21 +71,70 @@ class Reopening:
         for block in _below(schedule, inside):
             if not isinstance(block, BlockVertex) or block.zone.is_closed or not self._was_cut_short(block):
                 continue
-            inner = [
-                vertex.key
-                for name, part in zip(block.names, block.children, strict=True)
-                for vertex in schedule.below(part)
-                if name != "body" and isinstance(vertex, BlockVertex)
-            ]
             found = True
-            undone = sorted(self._undone_in(schedule, block))
             draft.event(EventType.BLOCK_REOPENED, block.key)
-            for key in (block.key, *inner):
-                if (fact := self._memory.facts.blocks.pop(key, None)) is not None:
-                    again = tuple(undone) if key == block.key else ()
-                    draft.write.blocks.append(BlockMove(key, None, int(fact.then), again=again))
-            self._reopen(draft, undone)
+            if self._failed_in_its_end(schedule, block):
+                self._go_on_in_its_end(draft, schedule, block)
+            else:
+                self._begin_again(draft, schedule, block, self._undone_in(schedule, block))
         return found
+
+    def open_ends(self, draft: Draft, schedule: Schedule, blocks: Iterable[BlockVertex]) -> None:
+        """In the bodies of these blocks something is executed after they were left: their ends come again."""
+        for block in blocks:
+            draft.event(EventType.BLOCK_REOPENED, block.key)
+            self._begin_again(draft, schedule, block, self._undone_in(schedule, block, parts=_ENDS))
+
+    def _begin_again(
+        self, draft: Draft, schedule: Schedule, block: BlockVertex, undone: Iterable[NodeKey]
+    ) -> None:
+        """Open a block from its beginning; blocks in its ends do not remember anything either."""
+        inner = [
+            vertex.key
+            for name, part in zip(block.names, block.children, strict=True)
+            for vertex in schedule.below(part)
+            if name in _ENDS and isinstance(vertex, BlockVertex)
+        ]
+        keys = tuple(sorted(undone))
+        draft.write.blocks.append(BlockMove(block.key, None, 0, again=keys))
+        for key in (block.key, *inner):
+            fact = self._memory.facts.blocks.pop(key, None)
+            if fact is not None and key != block.key:
+                draft.write.blocks.append(BlockMove(key, None, int(fact.then)))
+        self._reopen(draft, keys)
+
+    def _failed_in_its_end(self, schedule: Schedule, block: BlockVertex) -> bool:
+        """Whether a block's last part has failed, and nothing before that is to be executed again."""
+        fact = self._memory.facts.blocks[block.key]
+        if FINALLY not in block.numbers:
+            return False
+        if CATCH in fact.done:
+            return True  # what its body failed of was handled: that is an outcome
+        facts = self._memory.facts.nodes
+        return BODY in fact.done and not any(
+            isinstance(vertex, Leaf)
+            and (vertex.key not in facts or facts[vertex.key] in (*_AGAIN, Settled.NOT_REACHED))
+            and not self._is_kept(vertex, block)
+            for vertex in schedule.below(block.children[block.numbers[BODY]])
+        )
+
+    def _go_on_in_its_end(self, draft: Draft, schedule: Schedule, block: BlockVertex) -> None:
+        """Do the rest of a last part that has failed."""
+        before = self._memory.facts.blocks[block.key]
+        cause = self._memory.caught_by.get(block.key) if CATCH in before.done else None
+        fact = BlockFact(FINALLY, Settled.FINISHED, cause, before.done)
+        facts = self._memory.facts.nodes
+        undone = sorted(
+            vertex.key
+            for vertex in schedule.below(block.children[block.numbers[FINALLY]])
+            if isinstance(vertex, Leaf)
+            and facts.get(vertex.key) in (*_AGAIN, Settled.NOT_REACHED)
+            and not self._is_kept(vertex, block)
+        )
+        self._memory.facts.blocks[block.key] = fact
+        move = BlockMove(block.key, fact.at, int(fact.then), cause, fact.done, again=tuple(undone))
+        draft.write.blocks.append(move)
+        self._reopen(draft, undone)
 
     def _was_cut_short(self, block: BlockVertex) -> bool:
         """Whether it is a try block that ended without its body, or a catch, having done what it is for."""
@@ -91,16 +143,24 @@ class Reopening:
             return False
         return fact.has_ended and fact.then is not Settled.FINISHED
 
-    def _undone_in(self, schedule: Schedule, block: BlockVertex) -> set[NodeKey]:
-        """Its tasks that are to be done again; not those of blocks in its body that have ended well."""
+    def _undone_in(
+        self, schedule: Schedule, block: BlockVertex, parts: Iterable[str] | None = None
+    ) -> set[NodeKey]:
+        """Its tasks that are to be done again; not those of blocks in its body that have ended well.
+
+        Args:
+            parts: look only there; None: in all.
+        """
         facts = self._memory.facts.nodes
         found = set()
         for name, part in zip(block.names, block.children, strict=True):
+            if parts is not None and name not in parts:
+                continue
             for vertex in schedule.below(part):
                 if vertex.key not in facts or not isinstance(vertex, Leaf):
                     continue
                 is_open = facts[vertex.key] in (*_AGAIN, Settled.NOT_REACHED)
-                if name != "body" or (is_open and not self._is_kept(vertex, block)):
+                if name in _ENDS or (is_open and not self._is_kept(vertex, block)):
                     found.add(vertex.key)
         return found
 

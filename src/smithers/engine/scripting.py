@@ -7,7 +7,7 @@ can be made anew from them at any time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from smithers.clock import Clock
@@ -18,7 +18,7 @@ from smithers.nodes import Lowering
 from smithers.plan import LoopPlan, PlanNode, ScopePlan, SequencePlan, TryPlan
 from smithers.records import BlockMove, EventType, NodeState, OutputRow, PassEnd, Verdict
 from smithers.scheduler import LoopFact, Settled
-from smithers.scheduler.block import LOOP_FAILED
+from smithers.scheduler.block import BODY, LOOP_FAILED
 from smithers.scheduler.vertex import AnyVertex, BlockVertex, LoopVertex
 
 from .definition import Definition
@@ -107,6 +107,9 @@ class Scripting:
         self.reopens = False
         """The run had ended: what failed in it, and nobody handled, is tried again."""
         self.rechecking: Rechecking | None = None
+        self.only_stored = False
+        """The run is being cancelled: it only has to get back to the blocks that it is in. Nothing is opened
+        again on its way, and a call that was cut off has no answer: there it stops."""
 
     # --- Around a frame -------------------------------------------------------------------------------
 
@@ -280,6 +283,7 @@ class Scripting:
                 self._planning.schedule.withdraw(call.key)
             elif not call.is_task:
                 self._open_again(draft, call)
+        self._open_ends(draft, fresh)
         if ask.left == 0:
             self._complete(ask)
 
@@ -345,7 +349,7 @@ class Scripting:
         body = ScopePlan(key.node, lambda _: block.body, payload=SCAFFOLD)
         plan = TryPlan(inner.node, body, finally_=call.node.lower(self._lowering()), place=call.node.place)
         self._mount(draft, block.outer, [(call, self._boundary(call, plan))])
-        if mark is not None and mark.has_failed:
+        if mark is not None and mark.has_failed and not self.only_stored:
             call.is_reopened = True
             self._planning.open_again(draft, call.key)
 
@@ -399,9 +403,10 @@ class Scripting:
             call, vertex = self._calls.get(returned.key), schedule.vertex(returned.key.node)
             if call is None or call.end is not None or vertex is None or not vertex.is_settled:
                 continue
-            call.end = self._end_of(draft, vertex)
-            if call.end is None:
+            end = self._end_of(draft, vertex)
+            if end is None or (self.only_stored and end.how in _CUT_OFF):
                 continue
+            call.end = end
             found = True
             if isinstance(self._ended, Raised):
                 self._mark(draft, call.key)
@@ -444,7 +449,7 @@ class Scripting:
 
     def _reopen(self, draft: Draft, call: Call) -> None:
         """Open again what is to be done again: what was cut off, and in a resume what failed unhandled."""
-        if call.is_withdrawn:
+        if call.is_withdrawn or self.only_stored:
             return
         memory = self._memory
         fact, mark = memory.facts.nodes.get(call.key), memory.facts.blocks.get(call.key)
@@ -471,8 +476,28 @@ class Scripting:
         generation = self._memory.generations.get(call.key, 0)
         draft.event(EventType.NODE_REOPENED, call.key, 0, {"generation": generation})
 
+    def _open_ends(self, draft: Draft, calls: Iterable[Call]) -> None:
+        """What is executed in the body of a block that had been left is ended by its last part once more."""
+        if self.only_stored or not self._source.is_resumed:
+            return
+        known = self._planning.gone_through
+        left: dict[NodeKey, BlockVertex] = {}
+        for call in calls:
+            vertex = self._planning.schedule.vertex(call.key.node)
+            if vertex is None or vertex.is_settled or call.is_withdrawn:
+                continue
+            above = vertex.parent
+            while above is not None:
+                if isinstance(above, BlockVertex) and above.key in known and known[above.key].at != BODY:
+                    left[above.key] = above
+                above = above.parent
+        if left:
+            self._planning.open_ends(draft, left.values())
+
     def _open_again(self, draft: Draft, call: Call) -> None:
         mark = self._memory.facts.blocks.get(call.key)
+        if self.only_stored:
+            return
         if self.reopens or (mark is not None and mark.has_failed):
             call.is_reopened = True
             self._planning.open_again(draft, call.key)

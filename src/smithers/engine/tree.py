@@ -6,9 +6,18 @@ from typing import Any
 
 from smithers.agents import as_agent
 from smithers.nodes import Parallel, Saga, Subflow, Task
-from smithers.plan import LoopPlan, TryPlan
+from smithers.plan import LoopPlan, SagaPlan
 from smithers.records import FrameWrite, Mount, MountRow
-from smithers.scheduler.vertex import AnyVertex, BlockVertex, Group, Leaf, ScopeVertex, Vertex
+from smithers.scheduler.vertex import (
+    AnyVertex,
+    BlockVertex,
+    Group,
+    HoleVertex,
+    Leaf,
+    ScopeVertex,
+    Vertex,
+    subtree,
+)
 
 from .draft import dump
 from .scope import SCAFFOLD
@@ -105,8 +114,8 @@ class MountedRows:
                 key = (type(vertex), vertex.plan.max_iterations)
             case Parallel():
                 key = (type(vertex), payload.max_concurrency)
-            case Saga():
-                key = (type(vertex), payload.on_failure)
+            case _ if isinstance(vertex, BlockVertex):
+                return dump(_facts(vertex))
             case _ if isinstance(vertex, ScopeVertex):
                 key = (type(vertex), vertex.cap)
             case _:
@@ -152,15 +161,34 @@ def _facts(vertex: AnyVertex) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": _WORDS[type(vertex).__name__]}
     if isinstance(vertex, ScopeVertex) and vertex.cap is not None:
         return {"kind": "parallel", "max_concurrency": vertex.cap}
-    if isinstance(payload, Saga):
-        return {"kind": "saga", "on_failure": payload.on_failure}
-    if isinstance(vertex.plan, TryPlan) and isinstance(payload, Parallel):
-        return {"kind": "quarantine"}
+    if isinstance(vertex, BlockVertex):
+        return _block_facts(vertex)
     if isinstance(vertex.plan, LoopPlan):
         found["max_iterations"] = vertex.plan.max_iterations
     if isinstance(payload, Parallel) and payload.max_concurrency is not None:
         found["max_concurrency"] = payload.max_concurrency
     return found
+
+
+def _block_facts(block: BlockVertex) -> dict[str, Any]:
+    """What it is, and whom it runs in its end: what a cancel owes can be told without the workflow."""
+    payload = block.plan.payload
+    if isinstance(payload, Parallel):
+        return {"kind": "quarantine"}
+    if isinstance(block.plan, SagaPlan):
+        steps = range(1, len(block.plan.steps) + 1) if block.plan.compensates else ()
+        undo = [_named(block, f"undo:{step}") for step in steps]
+        on_failure = payload.on_failure if isinstance(payload, Saga) else ""
+        return {"kind": "saga", "on_failure": on_failure, "undo": undo}
+    return {"kind": "try", "finally": _named(block, "finally")}
+
+
+def _named(block: BlockVertex, part: str) -> list[str]:
+    """The tasks of a part; a function whose tasks are not known yet goes by its own id."""
+    index = block.index(part)
+    inside = [] if index is None else subtree(block.children[index])
+    is_open = [isinstance(one, Leaf) or (isinstance(one, HoleVertex) and not one.children) for one in inside]
+    return [one.key.node for one, names in zip(inside, is_open, strict=True) if names]
 
 
 def _task_facts(task: Task[Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from smithers.errors import LastPartsOwed
 from smithers.ids import NodeKey
 from smithers.process import ProcessSpawner, reap_run
 from smithers.records import (
@@ -17,6 +18,7 @@ from smithers.records import (
     EventType,
     FailureClass,
     FrameWrite,
+    InboxKind,
     OwnerHealth,
     RunChange,
     RunRow,
@@ -26,7 +28,9 @@ from smithers.records import (
 
 from .draft import dump
 from .lease import LEASE_MS
+from .mail import unwinds
 from .order import Order
+from .owed import Debts, debts_in, owing
 
 if TYPE_CHECKING:
     from smithers.store import Store
@@ -43,6 +47,8 @@ def obey_undriven(store: Store, row: RunRow, order: Order, *, is_asked: bool = T
         False: somebody has seen to it in the meantime; nothing was changed.
     Raises:
         RunOwned: somebody alive drives it after all.
+        LastPartsOwed: it is to be cancelled, and blocks have begun that owe last parts; these take an owner
+            who has the workflow. Nothing was changed.
         ProcessStuck: a process of its former owner cannot be ended; the run stays as it was.
     """
     with _owning(store) as (leases, owner):
@@ -53,14 +59,37 @@ def obey_undriven(store: Store, row: RunRow, order: Order, *, is_asked: bool = T
             if stored.run.state.has_ended or stored.run.state is order.state:
                 leases.release(row.id, fence)  # puts back when it ended
                 return False
+            try:
+                owed = _check(stored, order)
+            except LastPartsOwed:
+                leases.release(row.id, fence)
+                raise
             # The clock may have been set back since.
             now_ms = max(store.clock.now_ms(), stored.last_ms)
-            last = LastFrame(stored, fence, order, now_ms)
+            last = LastFrame(stored, fence, order, now_ms, keeps_cancel=bool(owed))
             is_lost = row.health in (OwnerHealth.DEAD, OwnerHealth.NONE)
             error = writer.commit([last.written(is_lost=is_lost, is_asked=is_asked)])[0]
             if error is not None:
                 raise error
             return True
+
+
+def check_owed(store: Store, row: RunRow, order: Order) -> None:
+    """Look whether a run could be given this order without its workflow.
+
+    Raises:
+        LastPartsOwed: as `obey_undriven`.
+    """
+    with closing(store.writer()) as writer:
+        _check(writer.load(row.id), order)
+
+
+def _check(stored: StoredRun, order: Order) -> Debts:
+    """What the open blocks of a run owe, if they may go on owing it."""
+    owed = debts_in(stored)
+    if owed and order.kind is InboxKind.CANCEL and not order.is_now:
+        raise owing(stored.run.name, owed)
+    return owed
 
 
 @contextmanager
@@ -91,6 +120,8 @@ class LastFrame:
     fence: int
     order: Order
     now_ms: int
+    keeps_cancel: bool = False
+    """A cancel that was asked for before has last parts to run: a pause only puts it off."""
 
     def written(self, *, is_lost: bool, is_asked: bool) -> FrameWrite:
         """Args: is_lost: what is stored as running died with its owner, and was not cut off by this."""
@@ -102,7 +133,9 @@ class LastFrame:
             if attempt.state is AttemptState.RUNNING:
                 self._end(frame, attempt, is_lost=is_lost)
         self._tell(frame, self.order.done)
-        frame.inbox_taken = [message.id for message in self.stored.inbox]
+        for message in self.stored.inbox:
+            stands = self.keeps_cancel and self.order.kind is InboxKind.PAUSE and unwinds(message)
+            (frame.inbox_kept if stands else frame.inbox_taken).append(message.id)
         frame.run_change = RunChange(self.order.state, release=True)
         return frame
 

@@ -98,6 +98,8 @@ def why_run(snapshot: Snapshot, now_ms: int) -> Explanation:
                 found.blockers.insert(0, _asked(message, run))
                 if is_driven(run) and message.kind is InboxKind.PAUSE:
                     found.commands.insert(0, next_step.pause(run.name, "--now"))
+                if not is_driven(run) and message.kind is InboxKind.CANCEL:
+                    found.commands.insert(0, next_step.cancel(run.name))
             return found
         case RunState.PAUSED:
             text = "it was paused; what had finished is kept"
@@ -243,6 +245,8 @@ def _asked(message: InboxRow, run: RunRow) -> Blocker:
     """What somebody asked for, and what keeps it from being done."""
     if message.kind is InboxKind.CANCEL:
         text = f"{message.by} asked to cancel it"
+        if not is_driven(run):
+            text += ", and nobody does: cancel it again"
     elif is_driven(run):
         text = (
             f"{message.by} asked to pause it: nothing new starts, and it is paused when what runs has ended"

@@ -200,6 +200,8 @@ class FrameWrite:
     woken: list[Wakeup] = field(default_factory=list)
     """Deadlines that no longer stand."""
     inbox_taken: list[int] = field(default_factory=list)
+    inbox_kept: list[int] = field(default_factory=list)
+    """Messages that whoever drives the run next has to obey, when this frame gives it up."""
     shapes: list[OutputShape] = field(default_factory=list)
     """What its outputs look like; those that the store knows already cost a look-up."""
     user_rows: list[UserRow] = field(default_factory=list)

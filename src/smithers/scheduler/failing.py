@@ -176,9 +176,9 @@ class Failing:
 
     # --- Beginning and ending -------------------------------------------------------------------
 
-    def begin_around(self, leaf: Leaf) -> None:
+    def begin_around(self, vertex: AnyVertex) -> None:
         """An attempt begins, or runs: the blocks around it have begun."""
-        above = leaf.parent
+        above = vertex.parent
         while above is not None:
             if isinstance(above, BlockVertex):
                 self.begin(above)

@@ -130,8 +130,18 @@ class Schedule:
             self._live.begin_pass(vertex)
         self._live.work()
 
-    def cancel(self) -> None:
-        """The run is to stop: what runs is cancelled, what has begun is carried through its last parts."""
+    def cancel(self, begun: Iterable[NodeKey] = ()) -> None:
+        """The run is to stop: what runs is cancelled, what has begun is carried through its last parts.
+
+        Args:
+            begun: blocks that a script goes through again: they count as begun before anything in them does.
+        """
+        for key in begun:
+            vertex = self.vertex(key.node)
+            if isinstance(vertex, BlockVertex) and vertex.key == key:
+                self._live.failing.begin_around(vertex)
+                self._live.failing.begin(vertex)
+        self._live.work()
         self._keep.is_cancelled = True
         self._live.failing.cancel_run()
 

@@ -218,7 +218,10 @@ class FrameStatements:
         # A run that has ended needs no message any more; one that only parks would leave its sender waiting.
         # One that goes on as another would hand the message over to nobody.
         parks = change.release and (not change.state.has_ended or change.state is RunState.CONTINUED)
-        if parks and self._connection.execute(self._sql["has_open_message"], (frame.run,)).fetchone():
+        if not parks:
+            return
+        found = self._connection.execute(self._sql["open_messages"], (frame.run,)).fetchall()
+        if not {message for (message,) in found} <= set(frame.inbox_kept):
             raise MessagesWaiting("a message arrived while the run was about to park", run=frame.run)
 
     def _end_attempts(self, frame: FrameWrite, ended: Sequence[AttemptEnd], created_ms: int) -> None:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from smithers import Caught, Context, Loop, Node, Parallel, Saga, SagaStep, Sequence, Task, TryCatchFinally
+from smithers import (
+    Caught,
+    Context,
+    Loop,
+    Node,
+    Parallel,
+    Saga,
+    SagaStep,
+    Sequence,
+    Task,
+    TryCatchFinally,
+    Workflow,
+)
+from smithers.engine.hosts import host_for
 from smithers.records import EventType
-from tests.unit.engine.play import Number, Play
+from tests.unit.engine.play import Number, Play, until
 
 
 class Recorder:
@@ -218,3 +232,105 @@ def test_every_pass_of_a_loop_has_a_block_of_its_own(play: Play, make: Callable[
 
     assert play.run(flow).status == "finished"
     assert play.seen == ["a", "c", "f", "a", "f"]
+
+
+def test_a_last_part_that_failed_is_gone_on_with_and_nothing_before_it_is_done_again(
+    play: Play, make: Callable[..., Recorder]
+) -> None:
+    t = make(once=("f2",)).task
+
+    def flow(ctx: Context) -> Node:
+        return Sequence(TryCatchFinally(t("a"), finally_=[t("f1"), t("f2"), t("f3")]), t("end"))
+
+    assert play.run(flow).status == "failed"
+    assert play.resume(flow).status == "finished"
+    assert play.seen == ["a", "f1", "f2", "f2", "f3", "end"]
+
+
+def test_a_catch_that_has_handled_its_failure_is_not_done_again_when_the_last_part_failed(
+    play: Play, make: Callable[..., Recorder]
+) -> None:
+    t = make("a", once=("f2",)).task
+    told: list[str] = []
+
+    def catch(error: Caught) -> Node:
+        told.append(error.node)
+        return t("c")
+
+    def flow(ctx: Context) -> Node:
+        inner = TryCatchFinally(t("x"), finally_=t("f2"))
+        return Sequence(TryCatchFinally(t("a"), t("b"), catch=catch, finally_=[t("f1"), inner]), t("end"))
+
+    assert play.run(flow).status == "failed"
+    assert play.resume(flow).status == "finished"
+    assert play.seen == ["a", "c", "f1", "x", "f2", "f2", "end"]
+    assert set(told) == {"a"}
+    assert (play.states()["a"], play.states()["b"]) == ("failed", "skipped")
+
+
+def test_a_catch_that_failed_has_handled_nothing_and_all_of_its_block_is_tried_again(
+    play: Play, make: Callable[..., Recorder]
+) -> None:
+    t = make("a", once=("c2",)).task
+
+    def flow(ctx: Context) -> Node:
+        return TryCatchFinally(t("a"), catch=[t("c1"), t("c2")], finally_=t("f"))
+
+    assert play.run(flow).status == "failed"
+    assert play.resume(flow).status == "finished"
+    assert play.seen == ["a", "c1", "c2", "f", "a", "c1", "c2", "f"]
+
+
+def test_what_an_inner_block_does_again_is_ended_again_by_the_outer_ones_alone(
+    play: Play, make: Callable[..., Recorder]
+) -> None:
+    t = make(once=("f1",)).task
+
+    def flow(ctx: Context) -> Node:
+        inner = TryCatchFinally(t("a"), finally_=[t("f0"), t("f1")])
+        return TryCatchFinally(inner, t("b"), finally_=t("f2"))
+
+    assert play.run(flow).status == "failed"
+    assert play.seen == ["a", "f0", "f1", "f2"]
+    assert play.resume(flow).status == "finished"
+    assert play.seen[4:] == ["f1", "b", "f2"]
+
+
+def test_a_tolerated_failure_in_a_body_is_tried_again_and_its_last_part_with_it(
+    play: Play, make: Callable[..., Recorder]
+) -> None:
+    t = make(once=("a", "f2")).task
+
+    def flow(ctx: Context) -> Node:
+        return TryCatchFinally(t("a", continue_on_fail=True), finally_=[t("f1"), t("f2")])
+
+    assert play.run(flow).status == "failed"
+    assert play.resume(flow).status == "finished"
+    assert play.seen == ["a", "f1", "f2", "a", "f1", "f2"]
+
+
+def test_a_crash_after_a_last_part_was_reopened_loses_nothing_of_that(
+    play: Play, make: Callable[..., Recorder]
+) -> None:
+    t = make("a", once=("f2",)).task
+
+    def flow(ctx: Context) -> Node:
+        return TryCatchFinally(t("a"), catch=t("c"), finally_=[t("f1"), t("f2"), last])
+
+    hold = threading.Event()
+
+    def run() -> dict[str, int]:
+        play.see("last")
+        return {"n": int(hold.wait(10))}
+
+    last = Task("last", Number, run=run, retries=0)
+    assert play.run(flow).status == "failed"
+    host = host_for(play.store)
+    with play.reader() as reader:
+        row = reader.run("r")
+    Workflow(flow).resume(host, host.claim(row))
+    until(lambda: "last" in play.seen)
+    play.close()
+    hold.set()
+    assert play.resume(flow).status == "finished"
+    assert play.seen == ["a", "c", "f1", "f2", "f2", "last", "last"]

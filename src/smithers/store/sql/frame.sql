@@ -88,8 +88,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: take_message
 UPDATE smithers_inbox SET taken_frame = ? WHERE run = ? AND id = ? AND taken_frame IS NULL;
 
--- name: has_open_message
-SELECT 1 FROM smithers_inbox WHERE run = ? AND taken_frame IS NULL LIMIT 1;
+-- name: open_messages
+SELECT id FROM smithers_inbox WHERE run = ? AND taken_frame IS NULL;
 
 -- name: beat
 -- Heartbeat data of an attempt that still runs, for the holder of the fence only.

@@ -168,8 +168,6 @@ class Drive:
 
         planning.renderer.script = plan
         planning.is_whole = lambda: self._scripting is None or not self._scripting.goes_on
-        if self._scripting is not None:
-            self._scripting.moved_to(self.memory, planning)
 
     @property
     def run(self) -> int:
@@ -256,6 +254,8 @@ class Drive:
             self.definition, memory, self.terms, self._random, self._wires, self._ctx, self._scripting
         )
         self._hand_over(fresh, stored, in_flight)
+        if self._scripting is not None:
+            self._scripting.moved_to(memory, fresh._planning)
         fresh.doubts = self.doubts + 1
         fresh._notes = [*self._telling, *self._notes]
         for job in fresh.jobs.values():

@@ -21,7 +21,7 @@ from smithers.context import Context, Standing, View, ambient, decode, model_of,
 from smithers.context.script import OnMaxReached
 from smithers.errors import Place, RunSuspended, TaskFailed
 from smithers.ids import NodeKey, check_node_id
-from smithers.nodes import AgentLike, Node, Task
+from smithers.nodes import AgentLike, Node, Subflow, Task
 from smithers.nodes.node import here
 from smithers.scheduler import Settled
 
@@ -351,8 +351,13 @@ class LiveScript:
         return True
 
     def _call(self, node: Node, scope: Scope) -> Call:
-        is_task = isinstance(node, Task)
-        name = node.id if isinstance(node, Task) else f"call:{node.first_id() or type(node).__name__.lower()}"
+        # An inline workflow is one task to who reads it, and a tree to who plans it.
+        is_task = isinstance(node, Task) and not (isinstance(node, Subflow) and node.is_inline)
+        name = (
+            node.id
+            if is_task and isinstance(node, Task)
+            else f"call:{node.first_id() or type(node).__name__.lower()}"
+        )
         key = scope.key_of(name)
         known = self._known.get(key)
         if known is None:

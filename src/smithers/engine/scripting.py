@@ -14,7 +14,7 @@ from smithers.clock import Clock
 from smithers.context import Context, OutputText
 from smithers.errors import BugError, SmithersError
 from smithers.ids import NodeKey
-from smithers.nodes import Lowering
+from smithers.nodes import Lowering, Task
 from smithers.plan import LoopPlan, PlanNode, ScopePlan, SequencePlan, TryPlan
 from smithers.records import BlockMove, EventType, NodeState, OutputRow, PassEnd, Verdict
 from smithers.scheduler import LoopFact, Settled
@@ -403,7 +403,7 @@ class Scripting:
             call, vertex = self._calls.get(returned.key), schedule.vertex(returned.key.node)
             if call is None or call.end is not None or vertex is None or not vertex.is_settled:
                 continue
-            end = self._end_of(draft, vertex)
+            end = self._end_of(draft, call, vertex)
             if end is None or (self.only_stored and end.how in _CUT_OFF):
                 continue
             call.end = end
@@ -431,13 +431,16 @@ class Scripting:
                         self._planning.schedule.withdraw(call.key)
         self._answers.append((ask, ends, None))
 
-    def _end_of(self, draft: Draft, vertex: AnyVertex) -> End | None:
+    def _end_of(self, draft: Draft, call: Call, vertex: AnyVertex) -> End | None:
         memory, key = self._memory, vertex.key
         frame = memory.frames.get(key, draft.write.frame)
         if isinstance(vertex, BlockVertex):
             block = memory.facts.blocks.get(key)
             if block is None or block.cause is None:
-                return End(frame, block.then if block is not None else Settled.FINISHED)
+                row = (
+                    memory.rows.get(call.scope.key_of(call.node.id)) if isinstance(call.node, Task) else None
+                )
+                return End(frame, block.then if block is not None else Settled.FINISHED, row)
             error = memory.failure(block.cause) or {"code": LOOP_FAILED, "message": "it made its last pass"}
             return End(frame, block.then, None, error, block.cause)
         fact = memory.facts.nodes.get(key)

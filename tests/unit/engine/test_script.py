@@ -13,11 +13,14 @@ import pytest
 
 from smithers import (
     AgentRequest,
+    Cache,
     Context,
+    ContinueAsNew,
     Loop,
     Parallel,
     Sequence,
     SmithersError,
+    Subflow,
     Task,
     TaskFailed,
     TryCatchFinally,
@@ -992,3 +995,75 @@ def test_the_graph_of_a_script_is_what_it_awaits_first(play: Play, work: Works) 
     assert isinstance(plan, ScopePlan)
     assert [one.id for one in plan.calls(NodeKey("script")).plans] == ["a", "b"]
     assert play.calls == {}
+
+
+# --- Workflows within scripts, and scripts within workflows ---------------------------------------
+
+
+def family(play: Play, work: Works) -> Workflow[Any, Any]:
+    async def inner(ctx: Context) -> Number:
+        a, b = await ctx.gather(work("a", 2), work("b", 3))
+        return Number(n=a.n * b.n)
+
+    return Workflow(inner)
+
+
+def test_a_script_is_a_child_of_a_script(play: Play, work: Works) -> None:
+    work.failing = {"b": 1}
+    child = family(play, work)
+
+    async def flow(ctx: Context) -> int:
+        found = await ctx.run(Subflow("child", child))
+        return found.n + 1
+
+    assert play.run(flow).status == "failed"
+    assert play.resume(flow).output == 7
+    assert play.calls == {"a": 1, "b": 2}
+    assert set(play.states("r.child")) == {"a", "b", "script"}
+
+
+def test_a_tree_has_a_script_within_it(play: Play, work: Works) -> None:
+    child = family(play, work)
+
+    def flow(ctx: Context) -> Any:
+        own = Subflow("child", child)
+        return Sequence(own, Task("after", str, deps=own, value=lambda found: f"after {found.n}"))
+
+    assert play.run(flow).output == "after 6"
+
+
+def test_a_script_runs_an_inline_workflow(play: Play, work: Works) -> None:
+    def below(ctx: Context) -> Any:
+        return Sequence(work("a", 4), work("b", 5))
+
+    async def flow(ctx: Context) -> int:
+        own = Subflow("own", Workflow(below, output=Number), mode="inline")
+        found = await ctx.run(own)
+        assert ctx.output(own) == found
+        return found.n
+
+    assert play.run(flow).output == 5
+    assert {"own/a", "own/b"} <= set(play.states())
+
+
+def test_a_script_goes_on_as_a_new_run_with_what_it_carries(play: Play, work: Works) -> None:
+    async def flow(ctx: Context) -> int:
+        done = (ctx.state() or {"done": 0})["done"]
+        await ctx.run(work("a"))
+        if done < 2:
+            await ctx.run(ContinueAsNew({"done": done + 1}))
+        return int(done)
+
+    result = play.run(flow)
+    assert (result.status, result.output) == ("finished", 2)
+    assert result.run_id == "r-3"
+    assert play.calls == {"a": 3}
+
+
+def test_a_scripts_task_is_found_in_the_cache(play: Play, answers: list[str]) -> None:
+    async def flow(ctx: Context) -> str:
+        return (await ctx.run(Task("a", Word, agent=answer, prompt="x", cache=Cache()))).text
+
+    assert play.run(flow).output == "a of x"
+    assert play.run(flow, run_id="s").output == "a of x"
+    assert answers == ["a"]

@@ -33,7 +33,11 @@ class Ending:
         """
         if "was cut short by a cancel" in str((self.error or {}).get("message")):
             return True
+        if any(row.failure in _OF_THE_WORLD for row in self.attempts):
+            return True
+        in_order = sorted(self.attempts, key=lambda row: row.attempt)
+        last = {(row.key, row.generation): row.failure for row in in_order}
         return any(
-            row.failure in _OF_THE_WORLD or (row.error or {}).get("code") == "CRASH_LOOP"
-            for row in self.attempts
+            failure is FailureClass.LOST and self.nodes.get(key) is NodeState.FAILED
+            for (key, _), failure in last.items()
         )

@@ -40,7 +40,7 @@ def report(error: Exception, *, is_json: bool) -> int:
 def _known(error: Exception) -> SmithersError | None:
     if isinstance(error, SmithersError):
         return error
-    if isinstance(error, (OSError, MemoryError, RuntimeError)):
+    if isinstance(error, (OSError, MemoryError, RuntimeError, ImportError)):
         from smithers.store.refusal import machine_error
 
         return machine_error(error)

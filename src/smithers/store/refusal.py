@@ -30,6 +30,8 @@ NONSENSE: Final = (ValueError, KeyError, TypeError, IndexError, OverflowError)
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_LEAVE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+_NO_ROOM_WORDS: Final = tuple(os.strerror(number) for number in _NO_ROOM)
+"""The loader of shared objects hands on the system's words without its number."""
 _SMALLEST_BYTES: Final = 1 << 16
 """Less room than the index of a log takes."""
 ENVIRONMENT: Final = frozenset({*_NO_SPACE, *_NO_LEAVE, *_NO_ROOM, errno.EIO})
@@ -116,6 +118,8 @@ def machine_error(error: BaseException) -> StoreError | None:
         return OutOfResources("no memory left")
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return OutOfResources("no further thread can be started")
+    if isinstance(error, ImportError) and str(error).endswith(_NO_ROOM_WORDS):
+        return OutOfResources(f"a module cannot be loaded: {error}")
     if isinstance(error, OSError) and error.errno in ENVIRONMENT:
         return os_error(error, Path(error.filename or "a file"), "use")
     return None

@@ -92,6 +92,9 @@ def test_want_of_memory_is_named_wherever_it_shows() -> None:
     assert type(machine_error(MemoryError())) is OutOfResources
     assert type(machine_error(RuntimeError("can't start new thread"))) is OutOfResources
     assert type(machine_error(OSError(errno.EMFILE, "too many", "a.sql"))) is OutOfResources
+    no_object = "unicodedata.so: cannot open shared object file: Too many open files"
+    assert type(machine_error(ImportError(no_object))) is OutOfResources
+    assert machine_error(ImportError("No module named 'nowhere'")) is None
     assert machine_error(RuntimeError("another")) is None
     assert machine_error(OSError(errno.ENOENT, "none", "a.sql")) is None
 

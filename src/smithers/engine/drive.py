@@ -237,7 +237,7 @@ class Drive:
     def _open_script(self, stored: StoredRun) -> None:
         """A script has no state of its own: unless its value is all that was missing, it runs again."""
         fact = self.memory.facts.nodes.get(SCRIPT_KEY)
-        is_done = fact is Settled.FINISHED and stored.run.state is RunState.RUNNING
+        is_done = fact is Settled.FINISHED and not stored.run.state.has_ended
         if self.definition.is_script and fact is not None and not is_done:
             self._reopened.append((SCRIPT_KEY, self.memory.reopen(SCRIPT_KEY)))
 
@@ -482,7 +482,7 @@ class Drive:
             self._scripting.close(drops=self.terms.is_leaving)
 
     def step_aside(self) -> None:
-        """Another drive goes on with the run in this process, by code of its own."""
+        """Another drive goes on in this process: by code of its own, or with the run that this one became."""
         if self._scripting is not None:
             self._scripting.close(drops=False)  # dropped, it would go on with whatever else it waits for
 

@@ -385,6 +385,7 @@ class Fleet:
         """Drive the run that a run went on as, for whoever waits for that one."""
         before = driven.drive
         del self._driven[before.run]
+        before.step_aside()
         self.children.leave_none(before)
         try:
             stored = self._effects.writer.load(run)

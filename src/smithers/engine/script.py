@@ -9,13 +9,14 @@ same things in the same order, however many coroutines of it wait at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import inspect
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context as Variables
 from contextvars import ContextVar
 from heapq import heappop, heappush
 from typing import Any, Protocol
-from weakref import WeakSet
 
 from smithers.context import Context, Standing, View, ambient, decode, model_of, script_of
 from smithers.context.script import OnMaxReached
@@ -116,10 +117,12 @@ class LiveScript:
         """It only waits for its calls: nothing of it goes on by itself."""
         self._source = source
         self._post = post
-        self._moves: list[Move] = []
+        self._moves: deque[Move] = deque()
+        """Written on the script's loop, taken on the engine's thread."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
-        self._tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        """All its coroutines that have not ended: asyncio alone forgets one that nobody holds."""
         self._waiting: dict[Ask, asyncio.Future[Answer]] = {}
         self._answers: list[tuple[int, int, Answer]] = []
         self._known: dict[NodeKey, Call] = {}
@@ -131,6 +134,8 @@ class LiveScript:
         self._is_replaying = source.is_resumed
         """So far it has only been given what was stored before it began."""
         self._refusals = 0
+        self._told: set[asyncio.Task[Any]] = set()
+        """Coroutines that know that their run has left."""
         self.phase = ""
 
     # --- From the engine's thread ---------------------------------------------------------------------
@@ -142,8 +147,10 @@ class LiveScript:
 
     def take(self) -> list[Move]:
         """What it has done since the last call of this."""
-        # One swap: the script's loop may append meanwhile, to the one list or the other.
-        moves, self._moves = self._moves, []
+        # One by one: the script's loop may append meanwhile.
+        moves: list[Move] = []
+        while self._moves:
+            moves.append(self._moves.popleft())
         return moves
 
     def deliver(self, answers: Sequence[Answer]) -> None:
@@ -155,6 +162,11 @@ class LiveScript:
         """Whether it has got so many answers, and since then only waits, with no move that is not taken."""
         # In this order: what is read later is no older than what was read before.
         return self._taken == answers and self._is_waiting and not self._moves
+
+    @property
+    def asks(self) -> bool:
+        """Whether something of it waits for a call."""
+        return bool(self._waiting)
 
     def close(self) -> None:
         """Its run has left: nothing of it may go on here."""
@@ -195,15 +207,13 @@ class LiveScript:
         self._settle_down()
 
     def _end_all(self) -> None:
-        """Throw `RunSuspended` where it waits for a call, and cancel what waits for anything else."""
+        """Throw `RunSuspended` where it waits for a call, and cancel what then still waits."""
         waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
             if not future.done():
                 future.set_exception(RunSuspended())
                 future.exception()  # whoever waited may be gone
-        if not waiting:
-            for task in list(self._tasks):
-                task.cancel()
+        self._settle_down()
 
     async def _check_open(self) -> None:
         if not self._is_closing:
@@ -212,7 +222,13 @@ class LiveScript:
         if self._refusals > _MOST_REFUSALS:
             # It catches what is not for anybody to catch: it must not spin for ever either.
             await asyncio.get_running_loop().create_future()
+        self._tell()
         raise RunSuspended
+
+    def _tell(self) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._told.add(task)
 
     # --- Rest -----------------------------------------------------------------------------------------
 
@@ -221,7 +237,15 @@ class LiveScript:
 
     def adopt(self, task: Any) -> None:
         self._tasks.add(task)
+        task.add_done_callback(self._ended, context=_NOBODY)
         name_blocker(task, f"the script of {self.definition.name} ({self.definition.place})")
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._told.discard(task)
+        if self._is_closing and not task.cancelled():
+            task.exception()  # nobody has to retrieve what ended it
+        self._settle_down()  # what it leaves may only wait
 
     def _settle_down(self) -> None:
         """Something of it was set going: wait until it rests."""
@@ -235,14 +259,21 @@ class LiveScript:
             self._loop.call_soon(self._look, self._queued, context=_NOBODY)
             return
         self._is_settling = False
-        if self._answers and not self._is_closing:
+        if self._is_closing:
+            self._cut_off()
+        elif self._answers:
             self._deliver(heappop(self._answers)[2])
-            return
-        self._rest()
+        else:
+            self._rest()
+
+    def _cut_off(self) -> None:
+        """Its run has left, and what waited for a call knows: the rest waits for something of its own."""
+        for task in self._tasks - self._told:
+            self._told.add(task)
+            task.cancel()
 
     def _rest(self) -> None:
-        live = [task for task in self._tasks if not task.done()]
-        self._is_waiting = bool(self._waiting) and live == [self._main]
+        self._is_waiting = bool(self._waiting) and self._tasks == {self._main}
         if self._moves or self._is_waiting:
             self._post(self)
 
@@ -273,19 +304,7 @@ class LiveScript:
         if not nodes:
             return ()
         answer = await self._ask(nodes, "all", max_concurrency)
-        found: list[Any] = []
-        failures: list[tuple[int, int, TaskFailed]] = []
-        for index, (call, end) in enumerate(zip(answer.ask.calls, answer.ends, strict=True)):
-            try:
-                found.append(self._value(call, end))
-            except TaskFailed as failure:
-                found.append(failure)
-                failures.append((end.frame, index, failure))
-        if failures and not return_failures:
-            first = min(failures, key=lambda one: one[:2])[2]
-            first.calls = tuple(key for _, _, failure in failures for key in failure.calls)
-            raise first
-        return tuple(found)
+        return tuple(self._values(answer, return_failures=return_failures))
 
     async def race(self, nodes: Sequence[Node]) -> Any:
         answer = await self._ask(nodes, "first")
@@ -293,17 +312,8 @@ class LiveScript:
         if len(ends) == 1 and ends[0].how is Settled.FINISHED:
             winner = next(call for call in answer.ask.calls if call.end is ends[0])
             return self._value(winner, ends[0])
-        failures: list[TaskFailed] = []
-        for call, end in zip(answer.ask.calls, ends, strict=True):
-            try:
-                self._value(call, end)
-            except TaskFailed as failure:
-                failures.append(failure)
-        if not failures:
-            return None
-        first = failures[0]
-        first.calls = tuple(key for failure in failures for key in failure.calls)
-        raise first
+        self._values(answer)
+        return None
 
     async def _ask(self, nodes: Sequence[Node], mode: Any, cap: int | None = None) -> Answer:
         await self._check_open()
@@ -330,6 +340,9 @@ class LiveScript:
             if not self._is_closing:
                 self._moves.append(Withdraw(ask))
                 self._settle_down()
+            raise
+        except RunSuspended:
+            self._tell()
             raise
         if answer.refused is not None:
             raise answer.refused
@@ -382,6 +395,26 @@ class LiveScript:
                 raise task_failed(call, call.key, {"code": end.how.name, "message": why})
             case _:
                 return None
+
+    def _values(self, answer: Answer, *, return_failures: bool = False) -> list[Any]:
+        """What all calls of an answer give; with `return_failures`, a failure stands in its call's place.
+
+        Raises:
+            TaskFailed: the first failure in time; it stands for all of them.
+        """
+        found: list[Any] = []
+        failures: list[tuple[int, int, TaskFailed]] = []
+        for index, (call, end) in enumerate(zip(answer.ask.calls, answer.ends, strict=True)):
+            try:
+                found.append(self._value(call, end))
+            except TaskFailed as failure:
+                found.append(failure)
+                failures.append((end.frame, index, failure))
+        if failures and not return_failures:
+            first = min(failures, key=lambda one: one[:2])[2]
+            first.calls = tuple(key for _, _, failure in failures for key in failure.calls)
+            raise first
+        return found
 
     # --- Loops and blocks -----------------------------------------------------------------------------
 
@@ -467,11 +500,9 @@ class LiveScript:
     async def once(self, kind: str, id: str | None, make: Callable[[], Any]) -> Any:
         name = id if id is not None else self.name_of(kind)
 
-        async def make_once() -> dict[str, Any]:
+        def make_once() -> Any:  # on a thread, as any function: it may block
             value = make()
-            if asyncio.iscoroutine(value) or isinstance(value, asyncio.Future):
-                value = await value
-            return {"value": _plain(value)}
+            return _kept_later(value) if inspect.isawaitable(value) else _kept(value)
 
         found = await self.run(Task(name, "value", run=make_once))
         return found["value"]
@@ -509,7 +540,11 @@ _NOBODY = Variables()
 """Variables of callbacks that belong to no script."""
 
 
-def _plain(value: Any) -> Any:
+def _kept(value: Any) -> dict[str, Any]:
     from pydantic_core import to_jsonable_python
 
-    return to_jsonable_python(value)
+    return {"value": to_jsonable_python(value)}
+
+
+async def _kept_later(value: Awaitable[Any]) -> dict[str, Any]:
+    return _kept(await value)

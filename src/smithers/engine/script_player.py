@@ -20,7 +20,9 @@ from .script import LiveScript
 from .scripting import Scripting
 
 PATIENCE_S = 5.0
-"""How long it may take to come to rest: it may wait for something of its own."""
+"""How long it may take until it asks for something: it may wait for something of its own before."""
+MORE_S = 0.5
+"""How long it is waited for more, when something of it waits for a call and the rest for nobody knows what."""
 
 
 class ScriptPlayer:
@@ -47,7 +49,7 @@ class ScriptPlayer:
         """
         scripting.carry_out(self)
         try:
-            while self._loop is not None and self._has_moved.wait(PATIENCE_S):
+            while self._loop is not None and self._has_moved.wait(MORE_S if scripting.asks else PATIENCE_S):
                 self._has_moved.clear()
                 scripting.step(draft)
                 met()

@@ -115,6 +115,9 @@ class Scripting:
 
     def plan(self) -> PlanNode:
         """The whole script, as the root of a tree."""
+        if not self.goes_on:
+            # Its owner died between its return and the end of its run: no call comes any more.
+            self._script.root.is_closed = True
         return ScopePlan(SCRIPT_ID, self._root, place=self._definition.place)
 
     def _root(self, _: NodeKey) -> Scope:
@@ -125,6 +128,11 @@ class Scripting:
         """Whether it goes on by itself, and may ask for more."""
         rests = self._is_begun and not self._answers and self._script.rests_after(self._sent)
         return self.goes_on and not rests
+
+    @property
+    def asks(self) -> bool:
+        """Whether something of it waits for a call."""
+        return self._script.asks
 
     def step(self, draft: Draft) -> None:
         """Apply what the script has done, and note which of its calls have ended."""

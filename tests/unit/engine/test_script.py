@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, suppress
 from functools import partial
 from typing import Any
 
@@ -31,7 +33,7 @@ from smithers.engine.verdict import Wish
 from smithers.errors import RunSuspended
 from smithers.ids import NodeKey
 from smithers.plan import ScopePlan
-from smithers.records import EventType, FrameWrite, InboxKind, RunState
+from smithers.records import EventType, FrameWrite, InboxKind, RunFilter, RunState
 from tests.unit.engine.play import Number, Play, Word, until
 
 
@@ -230,6 +232,23 @@ def test_a_race_that_all_lose_raises_the_first_failure(play: Play, work: Works) 
     assert play.run(flow, max_concurrency=1).output == "a"
 
 
+def test_a_race_that_all_lose_raises_what_failed_first_wherever_it_stands(play: Play, work: Works) -> None:
+    work.failing = {"b": ALWAYS}
+
+    def fails_later() -> Number:
+        until(lambda: play.states().get("b") == "failed")
+        raise ValueError("it does not work either")
+
+    async def flow(ctx: Context) -> str:
+        try:
+            await ctx.race(Task("a", run=fails_later, retries=0), work("b"))
+        except TaskFailed as error:
+            return error.node
+        return ""
+
+    assert play.run(flow).output == "b"
+
+
 def test_a_script_runs_trees(play: Play, work: Works) -> None:
     async def flow(ctx: Context) -> int:
         d = work("d")
@@ -294,6 +313,29 @@ def test_once_now_and_random_are_the_same_after_a_resume(play: Play, work: Works
     assert 0 <= seen[0][2] < 1
     assert seen[0][3] == (1,)
     assert play.calls["made"] == 1
+
+
+@pytest.mark.parametrize("is_awaited", [False, True])
+def test_what_is_made_once_may_block(play: Play, work: Works, is_awaited: bool) -> None:
+    """On a thread, as every function: the rest of the script goes on meanwhile."""
+    gate = threading.Event()
+
+    async def later(value: bool) -> bool:
+        return value
+
+    def made() -> Any:
+        opened = gate.wait(10)
+        return later(opened) if is_awaited else opened
+
+    async def flow(ctx: Context) -> bool:
+        async def opens() -> None:
+            await ctx.run(work("a"))
+            gate.set()
+
+        opened, _ = await asyncio.gather(ctx.once("o", made), opens())
+        return opened
+
+    assert play.run(flow).output is True
 
 
 # --- Loops --------------------------------------------------------------------------------------
@@ -748,6 +790,68 @@ def test_what_a_script_leaves_behind_is_cancelled(play: Play, work: Works) -> No
     assert play.states()["slow"] == "cancelled"
 
 
+def leaver(play: Play, *, ends_in_s: float, is_subflow: bool = False) -> Callable[[Context], Awaitable[str]]:
+    """A script that returns while something of it runs, which takes its time to end."""
+
+    def child(ctx: Context) -> Task[Number]:
+        async def forever() -> Number:
+            play.call("slow")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(ends_in_s)
+            return Number(n=0)
+
+        return Task("slow", run=forever)
+
+    async def flow(ctx: Context) -> str:
+        play.call("script")
+        left = Subflow("sub", Workflow(child), Number) if is_subflow else child(ctx)
+        asyncio.ensure_future(ctx.run(left))
+        await begun(play)
+        return "done"
+
+    return flow
+
+
+@pytest.mark.parametrize("is_subflow", [False, True])
+@pytest.mark.parametrize("frames", range(1, 6))
+def test_wherever_its_owner_dies_a_script_that_has_returned_does_not_run_again(
+    play: Play, frames: int, is_subflow: bool
+) -> None:
+    flow = leaver(play, ends_in_s=0.05, is_subflow=is_subflow)
+    stored = 0
+
+    def die(_: FrameWrite) -> None:
+        nonlocal stored
+        stored += 1
+        if stored == frames:
+            raise RuntimeError("the end of this owner")
+
+    handle = Workflow(flow).start(host_for(play.store), run_id="r", watch=die)
+    with suppress(RuntimeError, SmithersError):
+        handle.ended.result(10)
+    play.close()
+    before = play.calls["script"]
+    has_returned = play.states().get("script") == "finished"
+    result = play.resume(flow)
+    assert (result.status, result.output) == ("finished", "done")
+    assert play.calls["script"] == before + (not has_returned)
+    with play.reader() as reader:
+        assert all(row.state.has_ended for row in reader.runs(RunFilter()))
+
+
+def test_a_pause_after_a_script_has_returned_does_not_run_it_again(play: Play) -> None:
+    flow = leaver(play, ends_in_s=0.3)
+    handle = Workflow(flow).start(host_for(play.store), run_id="r")
+    handle.started.result(10)
+    until(lambda: play.states().get("script") == "finished")
+    handle.pause()
+    assert handle.ended.result(10).state is RunState.PAUSED
+    assert play.resume(flow).output == "done"
+    assert play.calls == {"script": 1, "slow": 1}
+
+
 def test_a_paused_script_is_closed_and_goes_on_where_it_was(play: Play, work: Works) -> None:
     closed: list[str] = []
 
@@ -783,6 +887,41 @@ def test_a_paused_script_is_closed_and_goes_on_where_it_was(play: Play, work: Wo
 
     assert asyncio.run(drive()) == "finished"
     assert play.calls == {"a": 1, "slow": 2}
+
+
+def test_all_that_a_paused_script_began_is_closed(play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    """Also what waits for something of its own; cleaning up after a call may wait as well."""
+    ended: list[str] = []
+
+    async def background() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append("background")
+            raise
+
+    async def flow(ctx: Context) -> None:
+        asyncio.ensure_future(background())
+        asyncio.ensure_future(ctx.run(Task("slow", run=wait)))
+        try:
+            await ctx.run(Task("slower", run=wait))
+        finally:
+            await asyncio.sleep(0.05)
+            ended.append("script")
+
+    async def wait() -> Number:
+        play.call("slow")
+        await asyncio.Event().wait()
+        return Number(n=0)
+
+    handle = Workflow(flow).start(host_for(play.store), run_id="r")
+    until(lambda: play.calls["slow"] == 2)
+    handle.pause()
+    assert handle.ended.result(10).state is RunState.PAUSED
+    until(lambda: len(ended) == 2)
+    assert ended == ["background", "script"]
+    gc.collect()
+    assert not caplog.records
 
 
 # --- Bad input ----------------------------------------------------------------------------------
@@ -1050,14 +1189,18 @@ def test_a_script_goes_on_as_a_new_run_with_what_it_carries(play: Play, work: Wo
     async def flow(ctx: Context) -> int:
         done = (ctx.state() or {"done": 0})["done"]
         await ctx.run(work("a"))
-        if done < 2:
-            await ctx.run(ContinueAsNew({"done": done + 1}))
+        try:
+            if done < 2:
+                await ctx.run(ContinueAsNew({"done": done + 1}))
+        finally:
+            play.call("closed")
         return int(done)
 
     result = play.run(flow)
     assert (result.status, result.output) == ("finished", 2)
     assert result.run_id == "r-3"
-    assert play.calls == {"a": 3}
+    until(lambda: play.calls["closed"] == 3)  # each run's script ends with its run, not with the process
+    assert play.calls["a"] == 3
 
 
 def test_a_scripts_task_is_found_in_the_cache(play: Play, answers: list[str]) -> None:

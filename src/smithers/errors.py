@@ -460,12 +460,29 @@ class AgentError(SmithersError):
 
 
 class AgentQuota(AgentError):
+    """A limit of the account is used up: nothing of it is asked before the reset."""
+
     code = "AGENT_QUOTA"
     default_hint = "wait for the reset, or add another agent to the task's list"
 
+    @property
+    def resets_ms(self) -> int | None:
+        """Wall clock of the reset, in milliseconds; None: the agent did not say."""
+        found: int | None = self.details.get("resets_ms")
+        return found
+
 
 class AgentThrottled(AgentError):
+    """Too many requests at once, or a provider that is overloaded: worth another try in a while."""
+
     code = "AGENT_THROTTLED"
+    default_hint = "nothing to do: it is tried again by itself"
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """How long the provider wants to be left alone; None: it did not say."""
+        found: float | None = self.details.get("retry_after_s")
+        return found
 
 
 class AgentAuth(AgentError):
@@ -483,7 +500,29 @@ class AgentRefusal(AgentError):
 
 
 class AgentStalled(AgentError):
+    """It did not begin, or went silent, for longer than it may."""
+
     code = "AGENT_STALLED"
+
+
+class AgentTimeout(AgentError):
+    """It took longer than it may, however busy it was."""
+
+    code = "AGENT_TIMEOUT"
+
+
+class AgentUnfit(AgentError):
+    """It cannot do what the task wants of it, and will not be able to: nothing was asked."""
+
+    code = "AGENT_UNFIT"
+    default_hint = "leave that option out, or give the task another agent"
+
+
+class PolicyDenied(AgentError):
+    """The workflow's own policy does not let this attempt begin."""
+
+    code = "POLICY_DENIED"
+    default_hint = "see `policy=` of the workflow"
 
 
 # --- StoreError ---------------------------------------------------------------------------------

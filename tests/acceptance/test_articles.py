@@ -44,7 +44,7 @@ from smithers import (
 from smithers.agents import CallableAgent, RehearsalAgent
 from smithers.engine.hosts import close_hosts
 from smithers.errors import AgentAuth, DuplicateId, MissingOutputModel
-from smithers.ports import AgentEvent
+from smithers.ports import TextEvent
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE_S = 30.0
@@ -459,7 +459,7 @@ def test_an_agent_without_a_heartbeat_is_stale_and_one_with_heartbeats_is_not(de
     async def lively(request: AgentRequest) -> dict[str, str]:
         for _ in range(6):
             await asyncio.sleep(0.1)
-            request.emit(AgentEvent("text", text="still migrating"))
+            request.emit(TextEvent("still migrating"))
         return {"code": "migrated"}
 
     def migration(agent: Any) -> Workflow[Any, Any]:

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from smithers.agents.sample import sample
-from smithers.ports import AgentEvent, AgentReply, AgentRequest
+from smithers.ports import AgentReply, AgentRequest, TextEvent
+from smithers.records import Usage
 
 
 class RehearsalAgent:
@@ -45,15 +46,15 @@ class RehearsalAgent:
         return f"RehearsalAgent({self._name!r})"
 
     async def call(self, request: AgentRequest) -> AgentReply:
-        """Answer one request; `usage` says `{"rehearsed": True}`.
+        """Answer one request; `usage` says that it cost nothing.
 
         Raises:
             AgentError: no value could be made that the output model accepts.
         """
-        request.emit(AgentEvent("text", text=f"rehearsing {request.task}"))
+        request.emit(TextEvent(f"rehearsing {request.task}"))
         if self._delay > 0:
             await asyncio.sleep(self._delay)
-        usage = {"rehearsed": True}
+        usage = Usage(model="rehearsal")
         if request.task.node in self._answers:
             answer = self._answers[request.task.node]
             if isinstance(answer, str):

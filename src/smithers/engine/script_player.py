@@ -22,7 +22,7 @@ from .scripting import Scripting
 PATIENCE_S = 5.0
 """How long it may take until it asks for something: it may wait for something of its own before."""
 MORE_S = 0.5
-"""How long it is waited for more, when something of it waits for a call and the rest for nobody knows what."""
+"""How long it is waited for more, when something of it waits for a call and the rest for whatever."""
 
 
 class ScriptPlayer:

@@ -60,12 +60,15 @@ from .state import InboxKind as InboxKind
 from .state import NodeState as NodeState
 from .state import RunState as RunState
 from .state import Verdict as Verdict
+from .usage import NOTHING as NOTHING
+from .usage import Usage as Usage
 
 __all__ = [
     "ALONE",
     "BLOB_LIMIT_BYTES",
     "INPUT_LIMIT_BYTES",
     "IN_PART",
+    "NOTHING",
     "STATE_LIMIT_BYTES",
     "TOLERATED",
     "AttemptEnd",
@@ -115,6 +118,7 @@ __all__ = [
     "RunRow",
     "RunState",
     "StoredRun",
+    "Usage",
     "UserColumn",
     "UserRow",
     "UserTable",

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from smithers.errors import AgentError
-from smithers.ports import AgentEvent, AgentReply, AgentRequest
+from smithers.ports import AgentReply, AgentRequest, TextEvent
 
 from .tape import running_tape
 
@@ -87,7 +87,7 @@ class ScriptedAgent:
             AgentError: the script has no further reply; or whatever the script says.
         """
         reply = self._next(request)
-        request.emit(AgentEvent("text", text=f"reply {len(self.requests)} of a script"))
+        request.emit(TextEvent(f"reply {len(self.requests)} of a script"))
         if self._delay > 0:
             await asyncio.sleep(self._delay)
         return _spoken(reply, request)

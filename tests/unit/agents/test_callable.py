@@ -14,6 +14,7 @@ from smithers.agents import CallableAgent, RehearsalAgent, as_agent
 from smithers.errors import InvalidNode
 from smithers.ids import NodeKey
 from smithers.ports import Agent, AgentReply, AgentRequest
+from smithers.records import Usage
 
 if TYPE_CHECKING:
     from fractions import Fraction as OnlyForTheTypeChecker
@@ -85,7 +86,7 @@ def test_a_method_and_a_partial_recognise_the_request() -> None:
 
 def test_a_model_is_a_structured_output_and_a_reply_passes_through() -> None:
     assert ask(lambda prompt: Draft(summary=prompt)).output == Draft(summary="do it")
-    reply = AgentReply(text="t", session="s", usage={"tokens": 3})
+    reply = AgentReply(text="t", session="s", usage=Usage(input_tokens=3))
     assert ask(lambda prompt: reply) is reply
 
 

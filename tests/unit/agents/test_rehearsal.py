@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from smithers.agents import RehearsalAgent
 from smithers.agents.correction import parse_reply
 from smithers.ids import NodeKey
-from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest
+from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest, TextEvent
+from smithers.records import Usage
 
 REVIEW = NodeKey("review")
 
@@ -36,7 +37,7 @@ def test_a_rehearsal_answers_with_what_the_task_asks_for_and_says_so() -> None:
     review = parse_reply(reply, Review)
     assert review.approved
     assert review.feedback.startswith("rehearsed feedback")
-    assert reply.usage == {"rehearsed": True}
+    assert reply.usage == Usage(model="rehearsal")
 
 
 def test_a_retry_and_another_run_get_the_same_answer() -> None:
@@ -52,7 +53,7 @@ def test_another_task_and_another_iteration_get_other_answers() -> None:
 def test_a_text_task_gets_a_short_sentence() -> None:
     reply = ask(RehearsalAgent(), None)
     assert reply.text == "This is a rehearsed answer of review."
-    assert reply.usage == {"rehearsed": True}
+    assert reply.usage == Usage(model="rehearsal")
 
 
 def test_answers_given_by_task_id_win() -> None:
@@ -60,7 +61,7 @@ def test_answers_given_by_task_id_win() -> None:
     assert parse_reply(ask(agent), Review) == Review(approved=False)
     assert parse_reply(ask(agent, key=NodeKey("review", iteration=3)), Review) == Review(approved=False)
     assert parse_reply(ask(agent, key=NodeKey("raw")), Review) == Review(approved=True)
-    assert ask(agent).usage == {"rehearsed": True}
+    assert ask(agent).usage == Usage(model="rehearsal")
 
 
 def test_answers_changed_by_the_caller_later_do_not_change_the_agent() -> None:
@@ -79,7 +80,7 @@ def test_an_answer_takes_as_long_as_asked() -> None:
 def test_a_rehearsal_shows_a_sign_of_life() -> None:
     seen: list[AgentEvent] = []
     ask(RehearsalAgent(), emit=seen.append)
-    assert [event.text for event in seen] == ["rehearsing review"]
+    assert seen == [TextEvent("rehearsing review")]
 
 
 def test_agents_of_different_names_answer_alike() -> None:

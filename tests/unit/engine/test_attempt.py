@@ -14,7 +14,6 @@ import pytest
 from pydantic import BaseModel
 
 from smithers import (
-    AgentEvent,
     AgentReply,
     AgentRequest,
     Context,
@@ -28,6 +27,7 @@ from smithers import (
 )
 from smithers.engine.hosts import host_for
 from smithers.errors import HeartbeatRefused, OutsideTask
+from smithers.ports import TextEvent
 from smithers.records import AttemptState, FailureClass, RunState
 from tests.unit.engine.play import QUICK, Number, Play, quick, until
 
@@ -168,7 +168,7 @@ def test_signs_of_life_without_data_keep_an_attempt_alive(play: Play) -> None:
 def test_any_event_of_an_agent_is_a_sign_of_life(play: Play) -> None:
     async def answer(request: AgentRequest) -> Number:
         for _ in range(12):
-            request.emit(AgentEvent("text", "working"))
+            request.emit(TextEvent("working"))
             await asyncio.sleep(0.04)
         return Number(n=1)
 

@@ -807,7 +807,7 @@ def leaver(play: Play, *, ends_in_s: float, is_subflow: bool = False) -> Callabl
     async def flow(ctx: Context) -> str:
         play.call("script")
         left = Subflow("sub", Workflow(child), Number) if is_subflow else child(ctx)
-        asyncio.ensure_future(ctx.run(left))
+        asyncio.ensure_future(ctx.run(left))  # noqa: RUF006 - users forget it too
         await begun(play)
         return "done"
 
@@ -901,8 +901,8 @@ def test_all_that_a_paused_script_began_is_closed(play: Play, caplog: pytest.Log
             raise
 
     async def flow(ctx: Context) -> None:
-        asyncio.ensure_future(background())
-        asyncio.ensure_future(ctx.run(Task("slow", run=wait)))
+        asyncio.ensure_future(background())  # noqa: RUF006 - users forget it too
+        asyncio.ensure_future(ctx.run(Task("slow", run=wait)))  # noqa: RUF006 - users forget it too
         try:
             await ctx.run(Task("slower", run=wait))
         finally:

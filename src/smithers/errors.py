@@ -511,6 +511,12 @@ class AgentTimeout(AgentError):
     code = "AGENT_TIMEOUT"
 
 
+class AgentSessionLost(AgentError):
+    """The conversation that was to be continued is not there: the same can be asked in a new one."""
+
+    code = "AGENT_SESSION_LOST"
+
+
 class AgentUnfit(AgentError):
     """It cannot do what the task wants of it, and will not be able to: nothing was asked."""
 

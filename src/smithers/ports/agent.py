@@ -14,6 +14,7 @@ what it must keep. What else an agent may have is looked for by name:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -143,6 +144,8 @@ class AgentRequest:
     """Folder to work in; None: the agent's own, else where this process stands."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Variables for its program, beside what it would have."""
+    now_ms: Callable[[], int] = lambda: int(time.time() * 1000)
+    """Wall clock, for what is said of resets."""
     emit: Callable[[AgentEvent], None] = lambda event: None
     """Called for every sign of life; any event counts as a heartbeat. Safe from any thread."""
     options: Mapping[str, Any] = field(default_factory=dict)

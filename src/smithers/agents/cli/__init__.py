@@ -1,0 +1,37 @@
+"""Agents that are programs: how one call of such a program goes, whatever program it is.
+
+`agent` is what adapters subclass, `fold` what they implement; `conversation` hears a program out under three
+clocks; the rest helps adapters to read what nobody promised them.
+"""
+
+from __future__ import annotations
+
+from .agent import CliAgent as CliAgent
+from .failing import of_status as of_status
+from .failing import without_result as without_result
+from .fold import Ending as Ending
+from .fold import Fold as Fold
+from .fold import Invocation as Invocation
+from .json_value import at as at
+from .json_value import content_text as content_text
+from .json_value import count_at as count_at
+from .json_value import list_at as list_at
+from .json_value import number_at as number_at
+from .json_value import text_at as text_at
+from .limit import reset_ms as reset_ms
+
+__all__ = [
+    "CliAgent",
+    "Ending",
+    "Fold",
+    "Invocation",
+    "at",
+    "content_text",
+    "count_at",
+    "list_at",
+    "number_at",
+    "of_status",
+    "reset_ms",
+    "text_at",
+    "without_result",
+]

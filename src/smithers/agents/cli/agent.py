@@ -1,0 +1,236 @@
+"""What all agents that are programs share: an adapter says how its program is called, and what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from smithers.errors import AgentError, AgentMissing, AgentUnfit, InvalidNode, ProgramNotFound
+from smithers.ports import AgentReply, AgentRequest, AgentTools, Program
+from smithers.prompt import json_schema
+from smithers.span import span_of
+from smithers.workers import Workers, on_thread
+
+from .conversation import Clocks, Conversation
+from .environment import environment_for
+from .fold import Fold, Invocation
+
+_workers = Workers("smithers-cli")
+
+_APART = frozenset(
+    {"name", "account", "pool", "binary", "config_dir", "start_timeout", "idle_timeout", "timeout"}
+)
+"""Options that do not change what is answered."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CliAgent(ABC):
+    """An agent that is a program. Each option is by the program's own word where it has one."""
+
+    kind: ClassVar[str]
+    """`claude-code`: stored, shown, and the default of `name` and `pool`."""
+    program: ClassVar[str]
+    """Looked up on PATH."""
+    install: ClassVar[str]
+    """The command that installs it."""
+    sign_in: ClassVar[str]
+    """The command that signs in."""
+    credentials: ClassVar[tuple[str, ...]] = ()
+    """Variables that it signs in by, taken over from our environment."""
+    config_variable: ClassVar[str | None] = None
+    """Variable that names its private folder; None: it has no single one."""
+    limits_tools: ClassVar[bool] = False
+    """It can be limited to certain tools."""
+    takes_schema: ClassVar[bool] = False
+    """It can be held to a JSON schema by itself: the prompt need not say so."""
+
+    name: str = ""
+    """Shown to people and stored with each attempt."""
+    model: str | None = None
+    """None: as it is set up."""
+    args: Sequence[str] = ()
+    """Further words of its command line, as they are."""
+    binary: str | None = None
+    """The program itself: a name that is looked up on PATH, or a path."""
+    config_dir: str | Path | None = None
+    """Its private folder, with its settings, sessions and sign-in: one for each account."""
+    cwd: str | Path | None = None
+    """Where it works; None: where this process stands. A task's own folder wins."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables of its program, beside ours without those of other agents."""
+    account: str = ""
+    """Whose limits it uses up: agents of one account are parked together. By default its `config_dir`."""
+    pool: str | None = ""
+    """Which agents share places; None: none. Default: `kind`."""
+    start_timeout: float | str | None = "3m"
+    """Longest time until its first event."""
+    idle_timeout: float | str | None = "15m"
+    """Longest silence between events."""
+    timeout: float | str | None = None
+    """Longest time of one call; a task's own `timeout` counts beside it."""
+
+    def __post_init__(self) -> None:
+        config = f":{Path(self.config_dir).expanduser()}" if self.config_dir is not None else ""
+        for option, default in (
+            ("name", self.kind),
+            ("account", f"{self.kind}{config}"),
+            ("pool", self.kind),
+        ):
+            if getattr(self, option) == "":
+                object.__setattr__(self, option, default)
+        self.clocks  # noqa: B018 - a span that is none is refused where it is written
+
+    @property
+    def clocks(self) -> Clocks:
+        return Clocks(
+            _seconds(self.start_timeout, "start_timeout"),
+            _seconds(self.idle_timeout, "idle_timeout"),
+            _seconds(self.timeout, "timeout"),
+        )
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What its answers depend on: its kind and options."""
+        options = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _APART}
+        return {"kind": self.kind, **{name: _plain(value) for name, value in options.items()}}
+
+    @abstractmethod
+    def invocation(self, request: AgentRequest, folder: Path) -> Invocation:
+        """How the program is called for a request. Pure.
+
+        Args:
+            folder: exists for this call only; its files may be named in the command line.
+        Raises:
+            AgentUnfit: it cannot do what is asked.
+        """
+
+    @abstractmethod
+    def fold(self, request: AgentRequest) -> Fold:
+        """What sums up its stream for a request."""
+
+    def check(self, tools: AgentTools) -> None:
+        """Refuse what a task says of its tools, if this program cannot keep to it.
+
+        Raises:
+            AgentUnfit: it cannot.
+        """
+        if not self.limits_tools and self.tools_for(tools, None) is not None:
+            raise self.cannot("be limited to certain tools")
+
+    # --- For adapters ---------------------------------------------------------------------------
+
+    def environment(self, request: AgentRequest, own: Mapping[str, str]) -> dict[str, str]:
+        """The program's environment: `own` variables first, then the author's, then the task's."""
+        config = {}
+        if self.config_dir is not None and self.config_variable is not None:
+            config[self.config_variable] = str(Path(self.config_dir).expanduser())
+        # A private folder is an account of its own: a key of ours would sign in somebody else.
+        credentials = self.credentials if self.config_dir is None else ()
+        return environment_for(credentials, {**own, **config, **self.env, **request.env})
+
+    def folder(self, request: AgentRequest) -> Path | None:
+        """Where it works."""
+        found = request.cwd if request.cwd is not None else self.cwd
+        return None if found is None else Path(found).expanduser()
+
+    def tools_for(self, tools: AgentTools, own: Sequence[str] | None) -> tuple[str, ...] | None:
+        """Which tools it may use: the task's list, else its own; None: as it is set up."""
+        allow = tools.allow if tools.allow is not None else own
+        if allow is None:
+            return () if tools.explicit_only else None
+        return tuple(allow)
+
+    def prompt(self, request: AgentRequest) -> str:
+        """What it is told; what shape the answer must have too, where it cannot be held to that."""
+        if request.schema is None or self.takes_schema:
+            return request.prompt
+        shape = json.dumps(json_schema(request.schema), ensure_ascii=False)
+        return (
+            f"{request.prompt}\n\nEnd with your answer as one JSON value that fits this JSON schema, "
+            f"and write nothing after it:\n\n```json\n{shape}\n```"
+        )
+
+    def cannot(self, what: str) -> AgentUnfit:
+        """The refusal of an option that the program has no word for."""
+        return AgentUnfit(f"{self.name} cannot {what}")
+
+    def with_clue(self, error: AgentError) -> AgentError:
+        """The same error, with the next thing to do where the class has only a general one."""
+        if error.hint == type(error).default_hint and error.code == "AGENT_AUTH":
+            error.hint = f"sign in: `{self.sign_in}`"
+        error.details.setdefault("account", self.account)
+        return error
+
+    # --- The call -------------------------------------------------------------------------------
+
+    async def call(self, request: AgentRequest) -> AgentReply:
+        """Start the program, hear it out, and end all of it.
+
+        Raises:
+            AgentError: classified.
+        """
+        self.check(request.tools)
+        folder = Path(await on_thread(_workers, partial(tempfile.mkdtemp, prefix="smithers-")))
+        try:
+            return await self._converse(request, folder)
+        except AgentError as error:
+            raise self.with_clue(error) from error.__cause__
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def _converse(self, request: AgentRequest, folder: Path) -> AgentReply:
+        how = self.invocation(request, folder)
+        for name, text in how.files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        fold = self.fold(request)
+        talk = await on_thread(_workers, partial(self._start, request, how, fold))
+        hearing = asyncio.ensure_future(on_thread(_workers, talk.run))
+        try:
+            ending = await asyncio.shield(hearing)
+        except asyncio.CancelledError:
+            talk.stop()
+            await asyncio.wait((hearing,))
+            raise
+        reply = fold.finish(ending)
+        if request.schema is None and reply.output is None and not reply.text.strip():
+            raise AgentError(f"{self.name} answered nothing")
+        return reply
+
+    def _start(self, request: AgentRequest, how: Invocation, fold: Fold) -> Conversation:
+        stdin: Literal["pipe", "null"] = "pipe" if how.stdin is not None else "null"
+        program = Program(how.argv, how.cwd, how.env, stdin=stdin, stdout="pipe", stderr="pipe")
+        try:
+            child = request.spawn(program)
+        except ProgramNotFound as error:
+            if how.cwd is not None and not how.cwd.is_dir():
+                raise
+            raise AgentMissing(error.message, hint=f"install it: `{self.install}`") from error
+        return Conversation(child, fold, self.clocks, request.emit, how.stdin)
+
+
+def _seconds(span: float | str | None, name: str) -> float | None:
+    if span is None:
+        return None
+    ms = span_of(span) if isinstance(span, str) else float(span) * 1000
+    if not ms or ms <= 0:
+        raise InvalidNode(f"{name}={span!r} is not a positive span of time", hint='write 30, "30s" or "5m"')
+    return ms / 1000
+
+
+def _plain(value: Any) -> Any:
+    """An option as JSON."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(one) for one in value]
+    return value

@@ -8,6 +8,8 @@ from .cache import CacheRow as CacheRow
 from .cache import Lookup as Lookup
 from .cache import LookupRow as LookupRow
 from .cache import LookupVerdict as LookupVerdict
+from .call import CallRow as CallRow
+from .call import ParkedAccount as ParkedAccount
 from .frame import AttemptEnd as AttemptEnd
 from .frame import AttemptStart as AttemptStart
 from .frame import BlockMove as BlockMove
@@ -80,6 +82,7 @@ __all__ = [
     "CacheEntry",
     "CachePlace",
     "CacheRow",
+    "CallRow",
     "ChildRow",
     "EventRow",
     "EventType",
@@ -109,6 +112,7 @@ __all__ = [
     "Owner",
     "OwnerHealth",
     "ParentRef",
+    "ParkedAccount",
     "PassEnd",
     "PassRow",
     "ProcessRow",

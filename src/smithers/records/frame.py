@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from smithers.ids import NodeKey
 
 from .cache import CacheEntry, LookupRow
+from .call import CallRow
 from .shape import OutputShape, UserRow
 from .state import AttemptState, EventType, FailureClass, NodeState, RunState, Verdict
 
@@ -208,5 +209,7 @@ class FrameWrite:
     cached: list[CacheEntry] = field(default_factory=list)
     """Outputs of this frame that later attempts may take."""
     lookups: list[LookupRow] = field(default_factory=list)
+    calls: list[CallRow] = field(default_factory=list)
+    """What the attempts that end in it have asked of agents."""
     notes: list[str] = field(default_factory=list)
     """Filled in by the store: what a person should be told, and what stopped nothing."""

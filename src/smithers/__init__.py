@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from smithers.context import Context as Context
     from smithers.context import Current as Current
     from smithers.context import current as current
+    from smithers.engine.permission import PolicyRequest as PolicyRequest
     from smithers.errors import Place as Place
     from smithers.errors import SmithersError as SmithersError
     from smithers.errors import TaskFailed as TaskFailed
@@ -62,6 +63,7 @@ _HOMES = {
     "Parallel": "smithers.nodes",
     "Pass": "smithers.nodes",
     "Place": "smithers.errors",
+    "PolicyRequest": "smithers.engine.permission",
     "Prompt": "smithers.prompt",
     "RetryPolicy": "smithers.nodes",
     "RunResult": "smithers.authoring",
@@ -96,6 +98,7 @@ __all__ = [
     "Parallel",
     "Pass",
     "Place",
+    "PolicyRequest",
     "Prompt",
     "RetryPolicy",
     "RunResult",

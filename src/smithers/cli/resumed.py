@@ -130,6 +130,7 @@ def _drive(host: Host, claim: Claim, target: Target, wanted: Wanted) -> int:
                     linger_ms=wanted.linger_ms,
                     watch=watch,
                     wish=wanted.wish(),
+                    agent_tools=wanted.agent_tools,
                 )
             )
         except BaseException:

@@ -26,6 +26,7 @@ from smithers.records import (
     AttemptRow,
     BlockMove,
     EventType,
+    FailureClass,
     FrameWrite,
     HeartbeatRow,
     InboxKind,
@@ -283,6 +284,7 @@ class Drive:
         fresh.is_stopped_now = self.is_stopped_now
         fresh.begin_under(stored.run.id, stored.run.fence)
         fresh._starting.is_first = False
+        fresh._starting.out = self._starting.out
         jobs = {job.key: job for job in in_flight}
         fresh._cut_off = fresh.memory.restore(stored, set(jobs))
         fresh.memory.was_cancelled = self.memory.was_cancelled
@@ -488,8 +490,11 @@ class Drive:
 
     def _kind_of(self, key: NodeKey) -> str:
         """What a node that waits for a time waits for: a retry, or what its own run waits for."""
-        is_child = self.memory.has_child(key) and not self.memory.log(key).failures
-        return "child" if is_child else "retry"
+        failures = self.memory.log(key).failures
+        if self.memory.has_child(key) and not failures:
+            return "child"
+        is_quota = key in self.memory.limited or (failures and failures[-1].failure is FailureClass.QUOTA)
+        return "quota" if is_quota else "retry"
 
     def note_beat(self, job: Job) -> HeartbeatRow | None:
         """The row of an attempt's newest heartbeat data; None: it does not run any more."""

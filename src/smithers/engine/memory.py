@@ -77,6 +77,8 @@ class Memory:
         """It goes on after a cancel: so do its children, whoever cancelled them."""
         self.parked: dict[NodeKey, str] = {}
         """Nodes whose own run is paused, and that run."""
+        self.limited: set[NodeKey] = set()
+        """Nodes that have not begun because the accounts of all their agents are parked."""
         self.newest_output: OutputRef | None = None
         self.outputs_by_model: dict[str, OutputRef] = {}
         self.workflow = ""
@@ -219,7 +221,9 @@ class Memory:
         rows = [row for row in stored.attempts if row.key not in reopened]
         cut_off = [row for row in rows if self._restore_attempt(row, in_flight)]
         for wakeup in stored.wakeups:
-            if wakeup.kind in ("retry", "child") and wakeup.key not in self.facts.nodes:
+            if wakeup.kind == "quota":
+                self.limited.add(wakeup.key)
+            if wakeup.kind in ("retry", "child", "quota") and wakeup.key not in self.facts.nodes:
                 self.facts.nodes[wakeup.key] = Due(wakeup.due_ms)
         self._restore_tree(stored)
         return cut_off

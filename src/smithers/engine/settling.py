@@ -86,6 +86,7 @@ class Settling:
             return
         if lookup is not None:
             draft.write.lookups.append(LookupRow(job.key, job.generation, job.attempt, lookup))
+        draft.write.calls.extend(job.calls)
         if isinstance(outcome, Done) and refusal is not None:
             error = RowsRefused(f"Task {job.key.node}: {refusal}", {}, place=job.task.place)
             outcome = Failed(FailureClass.BAD_OUTPUT, error.payload(), outcome.agent, outcome.prompt)
@@ -155,7 +156,12 @@ class Settling:
                 assert_never(verdict)
 
     def _retry(self, draft: Draft, job: Job, failed: Failed, delay_ms: int) -> None:
-        due_ms = draft.now_ms + delay_ms
+        kind, due_ms = "retry", draft.now_ms + delay_ms
+        if failed.retry_at_ms is not None:
+            is_quota = failed.failure is FailureClass.QUOTA  # its end is known: no later, and not before
+            kind = "quota" if is_quota else kind
+            due_ms = failed.retry_at_ms if is_quota else max(due_ms, failed.retry_at_ms)
+            delay_ms = max(0, due_ms - draft.now_ms)
         if failed.is_running:
             # Its code still runs: no second one beside it, for as long as its limit once more.
             self.lingering[job.key] = job
@@ -163,7 +169,7 @@ class Settling:
             due_ms = max(due_ms, draft.now_ms + limit_ms)
         data = {**brief(failed.error), "delay_ms": delay_ms}
         draft.event(EventType.NODE_RETRYING, job.key, job.attempt, data)
-        draft.write.wakeups.append(Wakeup(job.key, "retry", due_ms))
+        draft.write.wakeups.append(Wakeup(job.key, kind, due_ms))
         self._planning.settle(job.key, Due(due_ms))
 
     def give_up(self, draft: Draft, job: Job, error: Mapping[str, Any]) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from smithers.ports import Agent
     from smithers.prompt import Prompt
 
+    from .task import Task
+
 AnyCallable: TypeAlias = Callable[..., Any]
 AgentLike: TypeAlias = "Agent | AnyCallable"
 """An agent, or any callable that takes the prompt and returns the answer."""
@@ -66,6 +68,13 @@ class TaskOptions(TypedDict, total=False):
     """Call `run` in a process of its own, which a timeout or a cancel ends whatever it does."""
     cache: Cache | None
     """Take the output from the cache where one was stored that was made from the same."""
+    allow_tools: SequenceOf[str] | None
+    """Tools that the agent may use, by its own names, and no others; empty: none; unset: as the agent
+    says."""
+    continue_: Task[Any] | str
+    """Go on with the conversation that this task has had with the same agent; it must have finished."""
+    fork: Task[Any] | str
+    """Begin with a copy of that conversation, and leave it as it is."""
     retries: int | None
     """Further attempts after the first; 0: none. Unset: until the same error has come five times."""
     no_retry: bool

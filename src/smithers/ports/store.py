@@ -75,8 +75,8 @@ class Calls(Protocol):
         """Store what is known of a call by now; nothing, if a newer owner drives the run."""
         ...
 
-    def of_node(self, run: int, key: NodeKey, generation: int) -> list[CallRow]:
-        """Calls of one node's generation, the newest first, with how their attempts ended."""
+    def of_node(self, run: int, key: NodeKey, generation: int | None) -> list[CallRow]:
+        """Calls of one node's generation, or of all, the newest first, with how their attempts ended."""
         ...
 
     def park(self, account: str, until_ms: int | None, reason: str, *, first_ms: int, cap_ms: int) -> int:

@@ -55,8 +55,8 @@ class SqliteCalls:
         with self._patient.transaction() as execute:
             execute(self._sql["note"], call_values(run, fence, call))
 
-    def of_node(self, run: int, key: NodeKey, generation: int) -> list[CallRow]:
-        """Calls of one node's generation, the newest first, with how their attempts ended.
+    def of_node(self, run: int, key: NodeKey, generation: int | None) -> list[CallRow]:
+        """Calls of one node's generation, or of all, the newest first, with how their attempts ended.
 
         Raises:
             StoreError: they cannot be read.

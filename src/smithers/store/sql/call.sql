@@ -19,7 +19,7 @@ ON CONFLICT DO UPDATE SET
     cost_source = excluded.cost_source, counted = COALESCE(excluded.counted, counted), at_ms = excluded.at_ms;
 
 -- name: of_node
--- Calls of a node's generation, the newest first, and how the attempts ended that made them.
+-- Calls of a node, of one generation or (NULL) of all, the newest first, and how the attempts ended that made them.
 SELECT n.text, s.text, c.iteration, c.generation, c.attempt, c.rank, c.agent, c.account, c.model, c.session,
        c.is_continued, c.input_tokens, c.output_tokens, c.cache_read_tokens, c.cache_write_tokens, c.cost_micros,
        c.cost_source, c.counted, c.at_ms, a.state, a.failure
@@ -28,10 +28,10 @@ JOIN smithers_names n ON n.id = c.node
 JOIN smithers_names s ON s.id = c.scope
 LEFT JOIN smithers_attempts a ON a.run = c.run AND a.node = c.node AND a.scope = c.scope
      AND a.iteration = c.iteration AND a.generation = c.generation AND a.attempt = c.attempt
-WHERE c.run = :run AND c.iteration = :iteration AND c.generation = :generation
+WHERE c.run = :run AND c.iteration = :iteration AND (:generation IS NULL OR c.generation = :generation)
   AND c.node = (SELECT id FROM smithers_names WHERE text = :node)
   AND c.scope = (SELECT id FROM smithers_names WHERE text = :scope)
-ORDER BY c.attempt DESC, c.rank DESC
+ORDER BY c.generation DESC, c.attempt DESC, c.rank DESC
 LIMIT 8;
 
 -- name: of_run

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from smithers.errors import SmithersError as SmithersError
     from smithers.errors import TaskFailed as TaskFailed
     from smithers.nodes import Branch as Branch
+    from smithers.nodes import Budget as Budget
     from smithers.nodes import Cache as Cache
     from smithers.nodes import Caught as Caught
     from smithers.nodes import ContinueAsNew as ContinueAsNew
@@ -53,6 +54,7 @@ _HOMES = {
     "AgentReply": "smithers.ports",
     "AgentRequest": "smithers.ports",
     "Branch": "smithers.nodes",
+    "Budget": "smithers.nodes",
     "Cache": "smithers.nodes",
     "Caught": "smithers.nodes",
     "Context": "smithers.context",
@@ -88,6 +90,7 @@ __all__ = [
     "AgentReply",
     "AgentRequest",
     "Branch",
+    "Budget",
     "Cache",
     "Caught",
     "Context",

@@ -38,7 +38,7 @@ from smithers.engine.terms import Terms, Wires
 from smithers.engine.verdict import ResumePlan, Wish
 from smithers.errors import InvalidNode, OutsideTask, Place
 from smithers.ids import NodeKey, check_run_id
-from smithers.nodes import AgentLike, Task, check_limit
+from smithers.nodes import AgentLike, Task, check_amount, check_limit
 from smithers.plan import PlanNode
 from smithers.ports import Agent
 from smithers.records import FrameWrite, RunRow, RunState, UserTable
@@ -136,6 +136,7 @@ class Workflow(Generic[In, Out]):
         max_concurrency: int | None = None,
         rehearse: bool = False,
         agent_tools: AgentTools = None,
+        max_usd: float | None = None,
         rerun: Iterable[str] = (),
         retry: Iterable[str] = (),
     ) -> RunResult[Out]:
@@ -150,6 +151,9 @@ class Workflow(Generic[In, Out]):
             max_concurrency: attempts that may run at once; default 16.
             rehearse: every agent is played by a rehearsal agent, which costs nothing.
             agent_tools: `"explicit-only"`: an agent whose tools neither its task nor itself lists gets none.
+            max_usd: what its agents may spend, in US dollars; when that is used up the run pauses, and goes
+            on when it
+                is resumed with more.
             rerun: on a resume: ids of finished tasks to execute again, with what depends on them; `"changed"`
                 is all that the file asks something else of now.
             retry: on a resume: ids of tasks that failed, were skipped or cancelled, to try again.
@@ -160,14 +164,16 @@ class Workflow(Generic[In, Out]):
         self._check_place()
         if resume:
             found = await self._resume_on_thread(
-                input, run_id, store, max_concurrency, rehearse, agent_tools, Wish.of(rerun, retry)
+                input, run_id, store, max_concurrency, rehearse, agent_tools, max_usd, Wish.of(rerun, retry)
             )
             if isinstance(found, RunResult):
                 return found
             handle = found
         else:
             host = await self._host(store)
-            handle = self._begin(host, input, run_id, max_concurrency, rehearse, agent_tools=agent_tools)
+            handle = self._begin(
+                host, input, run_id, max_concurrency, rehearse, agent_tools=agent_tools, max_usd=max_usd
+            )
         try:
             return self.result(await asyncio.wrap_future(handle.ended))
         except asyncio.CancelledError:
@@ -184,6 +190,7 @@ class Workflow(Generic[In, Out]):
         max_concurrency: int | None = None,
         rehearse: bool = False,
         agent_tools: AgentTools = None,
+        max_usd: float | None = None,
         rerun: Iterable[str] = (),
         retry: Iterable[str] = (),
     ) -> RunResult[Out]:
@@ -191,7 +198,7 @@ class Workflow(Generic[In, Out]):
         self._check_place()
         if resume:
             found = self._resume_stored(
-                input, run_id, store, max_concurrency, rehearse, agent_tools, Wish.of(rerun, retry)
+                input, run_id, store, max_concurrency, rehearse, agent_tools, max_usd, Wish.of(rerun, retry)
             )
             if isinstance(found, RunResult):
                 return found
@@ -205,6 +212,7 @@ class Workflow(Generic[In, Out]):
                 max_concurrency=max_concurrency,
                 rehearse=rehearse,
                 agent_tools=agent_tools,
+                max_usd=max_usd,
             )
         try:
             return self.result(_wait(handle.ended))
@@ -255,6 +263,7 @@ class Workflow(Generic[In, Out]):
         max_concurrency: int | None,
         rehearse: bool,
         agent_tools: AgentTools,
+        max_usd: float | None,
         wish: Wish,
     ) -> Handle | RunResult[Out]:
         host = host_for(self._store_path(store), self.definition.durability)
@@ -270,6 +279,7 @@ class Workflow(Generic[In, Out]):
             max_concurrency=max_concurrency,
             rehearse=rehearse,
             agent_tools=agent_tools,
+            max_usd=max_usd,
             wish=wish,
         )
 
@@ -285,10 +295,11 @@ class Workflow(Generic[In, Out]):
         watch: Callable[[FrameWrite], None] | None = None,
         strict: bool = False,
         agent_tools: AgentTools = None,
+        max_usd: float | None = None,
     ) -> Handle:
         """Start a run on an open host and wait until its first frame is stored. For the rim."""
         handle = self._begin(
-            host, input, run_id, max_concurrency, rehearse, linger_ms, watch, strict, agent_tools
+            host, input, run_id, max_concurrency, rehearse, linger_ms, watch, strict, agent_tools, max_usd
         )
         try:
             _wait(handle.started)
@@ -308,6 +319,7 @@ class Workflow(Generic[In, Out]):
         watch: Callable[[FrameWrite], None] | None = None,
         strict: bool = False,
         agent_tools: AgentTools = None,
+        max_usd: float | None = None,
     ) -> Handle:
         """Ask the engine for a run, and wait for nothing."""
         if run_id is not None:
@@ -321,6 +333,8 @@ class Workflow(Generic[In, Out]):
             config["rehearse"] = True
         if agent_tools is not None:
             config["agent_tools"] = agent_tools
+        if max_usd is not None:
+            config["max_usd"] = check_amount(max_usd, "max_usd")
         engine = host.engine
         handle = engine.handle(watch)
         terms = replace(self._terms(host, limit, rehearse, linger_ms, strict=strict), config=config)
@@ -338,6 +352,7 @@ class Workflow(Generic[In, Out]):
         watch: Callable[[FrameWrite], None] | None = None,
         wish: Wish | None = None,
         agent_tools: AgentTools = None,
+        max_usd: float | None = None,
     ) -> Handle:
         """Drive a claimed run; it is given back if the file does not let it go on. For the rim.
 
@@ -351,7 +366,8 @@ class Workflow(Generic[In, Out]):
             terms = self._terms(host, limit, rehearse, linger_ms, strict=bool(wish and wish.strict))
             said = {"rehearse": True} if rehearse else {}
             tools = {"agent_tools": agent_tools} if agent_tools is not None else {}
-            terms = replace(terms, config={**claim.row.config, **said, **tools})
+            money = {"max_usd": check_amount(max_usd, "max_usd")} if max_usd is not None else {}
+            terms = replace(terms, config={**claim.row.config, **said, **tools, **money})
             again, marks, afresh = self._rerun(host, claim.row, terms, wish)
         except BaseException:
             host.release(claim)

@@ -131,6 +131,7 @@ def _drive(host: Host, claim: Claim, target: Target, wanted: Wanted) -> int:
                     watch=watch,
                     wish=wanted.wish(),
                     agent_tools=wanted.agent_tools,
+                    max_usd=wanted.max_usd,
                 )
             )
         except BaseException:

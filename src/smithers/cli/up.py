@@ -56,6 +56,12 @@ from smithers.ids import check_run_id
     "--retry", multiple=True, metavar="NODE", help="With --resume: try again what failed or was skipped."
 )
 @click.option(
+    "--max-usd",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="What the agents may spend; then the run pauses, and goes on when it is resumed with more.",
+)
+@click.option(
     "--agent-tools",
     type=click.Choice(["explicit-only"]),
     help="explicit-only: an agent whose tools neither its task nor itself lists gets none.",
@@ -76,6 +82,7 @@ def up(
     is_plan: bool,
     rerun: tuple[str, ...],
     retry: tuple[str, ...],
+    max_usd: float | None,
     agent_tools: Literal["explicit-only"] | None,
     strict: bool,
     hot: bool,
@@ -109,6 +116,7 @@ def up(
         strict,
         hot,
         agent_tools,
+        max_usd,
     )
     target = locate(file)
     path = _store_path(target, wanted)
@@ -156,6 +164,8 @@ def _detach(target: Target, path: Path, wanted: Wanted) -> int:
         words.append("--rehearse")
     if wanted.agent_tools is not None:
         words += ["--agent-tools", wanted.agent_tools]
+    if wanted.max_usd is not None:
+        words += ["--max-usd", str(wanted.max_usd)]
     words += wanted.words()
     if wanted.hot:
         words.append("--hot")
@@ -185,6 +195,7 @@ def _start(target: Target, path: Path, wanted: Wanted) -> int:
                     watch=watch,
                     strict=wanted.strict,
                     agent_tools=wanted.agent_tools,
+                    max_usd=wanted.max_usd,
                 )
             )
             end = follow(handle, frames, interrupt, None, host, hot)

@@ -36,6 +36,9 @@ class Wanted:
     agent_tools: Literal["explicit-only"] | None = None
     """`explicit-only`: an agent whose tools nobody lists gets none."""
 
+    max_usd: float | None = None
+    """What the run's agents may spend."""
+
     def words(self) -> list[str]:
         """The options that say what is executed again."""
         found = [word for name in self.rerun for word in ("--rerun", name)]

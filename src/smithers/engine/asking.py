@@ -229,6 +229,7 @@ class _Call:
         Returns:
             The answer, as it is stored.
         """
+        self._job.asked += 1
         try:
             text = await self._begin()
             try:

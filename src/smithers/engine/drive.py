@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from smithers.context import Context, model_of
 from smithers.errors import (
+    BudgetExceeded,
     LastPartsOwed,
     RowsRefused,
     SmithersError,
@@ -208,6 +209,7 @@ class Drive:
         """
         self.begin_under(stored.run.id, stored.run.fence)
         self._cut_off = self.memory.restore(stored, set())
+        self._starting.budgets.restore(stored.budgets)
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
         again = tuple(again)
@@ -287,6 +289,8 @@ class Drive:
         fresh._starting.out = self._starting.out
         jobs = {job.key: job for job in in_flight}
         fresh._cut_off = fresh.memory.restore(stored, set(jobs))
+        fresh._starting.budgets.restore(stored.budgets)
+        fresh._starting.budgets.take_over(self._starting.budgets, jobs.values())
         fresh.memory.was_cancelled = self.memory.was_cancelled
         for key, child in self.memory.parked.items():
             if key not in fresh.memory.facts.nodes:
@@ -439,8 +443,11 @@ class Drive:
                     self._end(draft, RunState.CANCELLED)
                     return
                 case Deadlock() if self.memory.parked:
-                    # A run of a node was paused by itself: so is this one, and its resume resumes both.
-                    self._end(draft, RunState.PAUSED)
+                    # A run of a node was paused by itself: so is this one, and its resume resumes both. Or
+                    # a budget is used up, and somebody has to raise it.
+                    waits = sorted({what for what in self.memory.parked.values() if what.endswith(")")})
+                    error = BudgetExceeded(f"used up: {', '.join(waits)}") if waits else None
+                    self._end(draft, RunState.PAUSED, error)
                     return
                 case Deadlock(blocked) if (leaf := self._last_leaf(blocked)) is not None:
                     self._go_on(draft, leaf)
@@ -644,6 +651,7 @@ class Drive:
         """Begin with a run that the one before it has created: its first frame is stored."""
         self.begin_under(stored.run.id, stored.run.fence)
         self.memory.restore(stored, set())
+        self._starting.budgets.restore(stored.budgets)
         self._starting.is_first = False
         for message in stored.inbox:
             self.take(message)

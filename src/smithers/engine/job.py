@@ -17,6 +17,7 @@ from smithers.ports import Agent
 from smithers.process import AttemptProcesses
 from smithers.records import CallRow, FailureClass, RunRow
 
+from .budgets import Reserved
 from .cache import Caching
 from .desk import Out
 
@@ -159,6 +160,10 @@ class Job:
     """Asked before it begins: those of the runs that its run is a child of, and its own."""
     explicit_tools: bool = False
     """A task that says nothing of its agent's tools gives it none."""
+    reserved: dict[NodeKey, Reserved] = field(default_factory=dict)
+    """What it has put aside, by budget."""
+    asked: int = 0
+    """How many agents it has asked; written from the author's side."""
     calls: list[CallRow] = field(default_factory=list)
     """What was asked of agents; written from the author's side until the attempt is reported."""
 

@@ -32,6 +32,10 @@ from smithers.scheduler.retry import PastFailure, signature
 
 from .failure import message_of
 
+OVERSPENT = "budget exceeded"
+"""Begins the reason of what was skipped because there was nothing left to spend."""
+_FAILED_BEHIND = (UPSTREAM_FAILED, OVERSPENT)
+
 
 @dataclass(slots=True)
 class AttemptLog:
@@ -317,6 +321,12 @@ class Memory:
         """Whether a node goes on with a run of its own: what cuts off its attempt ends nothing."""
         return (key, self.generations.get(key, 0)) in self.children
 
+    def hold(self, key: NodeKey, what: str) -> Blocked:
+        """A node waits for somebody to do something; what it waits for."""
+        self.parked[key] = what
+        found = self.facts.nodes[key] = Blocked(what)
+        return found
+
     def park(self, key: NodeKey, run: str) -> Blocked:
         """A node's own run is paused, and somebody has to resume it; what the node waits for."""
         self.parked[key] = run
@@ -377,4 +387,4 @@ def _settled(node: NodeRow) -> Settled:
         case _:
             if node.reason == NOT_REACHED:
                 return Settled.NOT_REACHED
-            return Settled.UPSTREAM if (node.reason or "").startswith(UPSTREAM_FAILED) else Settled.SKIPPED
+            return Settled.UPSTREAM if (node.reason or "").startswith(_FAILED_BEHIND) else Settled.SKIPPED

@@ -35,6 +35,7 @@ from smithers.scheduler.retry import (
 )
 from smithers.scheduler.vertex import Leaf
 
+from .budgets import Budgets
 from .draft import Draft, brief
 from .failure import message_of
 from .job import Done, Failed, Job, NotYet, Outcome, Parked, Stopped
@@ -52,6 +53,8 @@ class Settling:
         self._memory = memory
         self._planning = planning
         self._random = random
+        self.budgets: Budgets | None = None
+        """Set by whoever begins the attempts."""
         self.jobs: dict[NodeKey, Job] = {}
         """Attempts in flight, by node."""
         self.lingering: dict[NodeKey, Job] = {}
@@ -78,6 +81,7 @@ class Settling:
             # It ended after its time: what it says does not count, but it does not run any more either.
             outcome = replace(job.timed_out, is_running=False)
         del self.jobs[job.key]
+        self._count(draft, job)
         self.returned.pop(job.key, None)
         refusal = self.refused.get((job.key, job.attempt)) if isinstance(outcome, Done) else None
         lookup = job.caching.lookup if job.caching is not None else None
@@ -103,6 +107,18 @@ class Settling:
                 self._park(draft, job, outcome)
             case _:
                 assert_never(outcome)
+
+    def _count(self, draft: Draft, job: Job) -> None:
+        """What the attempt has spent is spent, whatever became of it."""
+        if self.budgets is None or not job.reserved:
+            return
+        schedule = self._memory.schedule
+        leaf = schedule.leaf(job.key) if schedule is not None else None
+        for key in self.budgets.end(draft, job):
+            if self.budgets.limits_money(key, leaf):
+                agents = ", ".join({call.agent for call in job.calls})
+                text = f"nobody says what {agents} costs: no budget of money sees it"
+                draft.event(EventType.RUN_WARNING, job.key, job.attempt, {"message": text})
 
     def _finish(self, draft: Draft, job: Job, done: Done) -> None:
         key, model = job.key, job.task.model_name

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 from smithers.context import Context, View, model_of
-from smithers.errors import AgentQuota, BugError, InvalidNode, MissingOutput, SmithersError
+from smithers.errors import AgentQuota, BudgetExceeded, BugError, InvalidNode, MissingOutput, SmithersError
 from smithers.ids import NodeKey
 from smithers.nodes import ENDS_IN, Task
 from smithers.ports import Agent
-from smithers.records import AttemptStart, EventType, Lookup, Wakeup
+from smithers.records import AttemptStart, EventType, FailureClass, Lookup, Wakeup
 from smithers.scheduler import Blocked, Due, Settled
 from smithers.scheduler.retry import rung
 from smithers.scheduler.vertex import Leaf
 
+from .budgets import HOLD_MS, Budgets, Exceeded, Held, Limits
 from .cache import Caching
 from .continuation import check_end
 from .definition import Definition
@@ -23,7 +24,7 @@ from .encode import child_input, encode_output
 from .failure import classify, describe
 from .fingerprint import fingerprint
 from .job import Done, Failed, Job, Outcome
-from .memory import Memory
+from .memory import OVERSPENT, Memory
 from .planning import Planning, standing_of
 from .settling import Settling
 from .terms import Terms, Wires, policies_of
@@ -50,6 +51,9 @@ class Starting:
         self._settling = settling
         self._ctx = ctx
         self.out = Out()
+        max_usd = terms.config.get("max_usd")
+        self.budgets = Budgets(Limits(cost_micros=None if max_usd is None else round(max_usd * 1e6)))
+        settling.budgets = self.budgets
         self.run = 0
         self.fence = 0
         self.is_first = True
@@ -75,9 +79,11 @@ class Starting:
             return None
         if task.mode == "child" and self.is_first and not callable(task.value):
             child_input(task, task.value)  # known before anything ran: a mistake in the file
-        if task.mode == "agent" and self._waits_for_quota(draft, key, task):
+        if task.mode == "agent" and self._may_not_spend(draft, leaf, task, view):
             return None
         job = self._begin_attempt(draft, key, task, view)
+        if task.mode == "agent":
+            self.budgets.begin(draft, job, leaf)
         if task.mode == "value" and not callable(task.value):
             self._settling.apply(draft, job, self._static(job), is_stopping=False)
             return None
@@ -167,6 +173,43 @@ class Starting:
         draft.event(EventType.NODE_BLOCKED, key, 0, {"waits_for": "quota", **data})
         draft.write.wakeups.append(Wakeup(key, "quota", due_ms))
         self._planning.settle(key, Due(due_ms))
+        return True
+
+    def _may_not_spend(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
+        """Whether no agent may be asked now: the task has settled then, or waits."""
+        return self._waits_for_quota(draft, leaf.key, task) or self._is_overspent(draft, leaf, task, view)
+
+    def _is_overspent(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
+        """Whether there is nothing left to spend on the task: then it has settled, or waits."""
+        key, found = leaf.key, self.budgets.look(leaf, draft.now_ms)
+        self._memory.parked.pop(key, None)
+        match found:
+            case None:
+                return False
+            case Held():
+                self._planning.settle(key, Due(draft.now_ms + HOLD_MS))
+            case Exceeded(limits=limits, text=text):
+                error = BudgetExceeded(f"{found.name} is used up: {text}", place=task.place)
+                match limits.on_exceeded:
+                    case "warn":
+                        if self.budgets.warns(found):
+                            draft.event(EventType.RUN_WARNING, None, 0, {"message": error.message})
+                        return False
+                    case "fail":
+                        job = self._begin_attempt(draft, key, task, view)
+                        failed = Failed(FailureClass.FATAL, error.payload())
+                        self._settling.apply(draft, job, failed, is_stopping=False)
+                    case "skip-remaining":
+                        self._planning.skip(draft, key, f"{OVERSPENT}: {found.name}, {text}")
+                        self._planning.settle(key, Settled.UPSTREAM)
+                    case "ask":
+                        waits_for = f"{found.name} ({text})"
+                        draft.event(EventType.NODE_BLOCKED, key, 0, {"waits_for": waits_for})
+                        self._planning.settle(key, self._memory.hold(key, waits_for))
+                    case _:
+                        assert_never(limits.on_exceeded)
+            case _:
+                assert_never(found)
         return True
 
     def _caching(self, key: NodeKey, task: Task[Any], agents: tuple[Agent, ...]) -> Caching | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as SequenceOf
 from enum import Enum
@@ -47,6 +48,17 @@ def check_limit(value: object, name: str, place: Place | None) -> None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InvalidNode(f"{name}={value!r} is not a number of at least 1, or None (no limit)", place=place)
+
+
+def check_amount(value: object, name: str, place: Place | None = None) -> float:
+    """`value`, if it is a finite number above 0.
+
+    Raises:
+        InvalidNode: it is not.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
+        return value
+    raise InvalidNode(f"{name}={value!r} is not an amount above 0", place=place)
 
 
 class TaskOptions(TypedDict, total=False):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from smithers.records import (
         AttemptRow,
         BlockRow,
+        BudgetRow,
         CachePlace,
         CacheRow,
         CallRow,
@@ -266,6 +267,10 @@ class Reader(Protocol):
 
     def calls(self, run: int) -> list[CallRow]:
         """What the attempts of a run have asked of agents, a node's in the order they were made."""
+        ...
+
+    def budgets(self, run: int) -> list[BudgetRow]:
+        """What has been spent under the budgets of a run, and under `WHOLE_RUN` by all of it."""
         ...
 
     def accounts(self) -> list[ParkedAccount]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .budget import WHOLE_RUN as WHOLE_RUN
+from .budget import BudgetRow as BudgetRow
 from .cache import CacheEntry as CacheEntry
 from .cache import CachePlace as CachePlace
 from .cache import CacheRow as CacheRow
@@ -73,12 +75,14 @@ __all__ = [
     "NOTHING",
     "STATE_LIMIT_BYTES",
     "TOLERATED",
+    "WHOLE_RUN",
     "AttemptEnd",
     "AttemptRow",
     "AttemptStart",
     "AttemptState",
     "BlockMove",
     "BlockRow",
+    "BudgetRow",
     "CacheEntry",
     "CachePlace",
     "CacheRow",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from smithers.clock import Clock
 from smithers.ids import NodeKey
-from smithers.records import AttemptState, CallRow, FailureClass, ParkedAccount, Usage
+from smithers.records import AttemptState, BudgetRow, CallRow, FailureClass, ParkedAccount, Usage
 from smithers.records.usage import CostSource
 from smithers.store.patient import Patient
 from smithers.store.queries import statements
@@ -122,6 +122,14 @@ class SqliteCalls:
 def account_rows(connection: sqlite3.Connection) -> list[ParkedAccount]:
     """As `SqliteCalls.accounts`, on any connection."""
     return [ParkedAccount(*row) for row in connection.execute(statements("call")["accounts"])]
+
+
+def budget_rows(connection: sqlite3.Connection, run: int) -> list[BudgetRow]:
+    """What has been spent under the budgets of a run; nothing, in a store from before there were any."""
+    if connection.execute(statements("run")["has_table"], ("smithers_budgets",)).fetchone() is None:
+        return []
+    rows = connection.execute(statements("call")["budgets"], (run,))
+    return [BudgetRow(NodeKey(node, scope, iteration), *rest) for node, scope, iteration, *rest in rows]
 
 
 def call_values(run: int, fence: int, call: CallRow) -> dict[str, Any]:

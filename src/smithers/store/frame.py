@@ -339,6 +339,12 @@ class FrameStatements:
             note = self._call_sql["note"]
             for call in frame.calls:
                 self._connection.execute(note, call_values(run, frame.fence, call))
+        if frame.budgets:
+            spent: list[Row] = [
+                (run, name(key.node), name(key.scope), key.iteration, *rest)
+                for key, *rest in {row.key: row for row in frame.budgets}.values()
+            ]
+            self._store(self._call_sql["spend"], spent)
         if frame.woken:
             woken: list[Row] = [
                 (run, name(key.node), name(key.scope), key.iteration, kind) for key, kind, _ in frame.woken

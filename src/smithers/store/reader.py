@@ -12,6 +12,7 @@ from smithers.errors import RunAmbiguous, RunNotFound
 from smithers.records import (
     AttemptRow,
     BlockRow,
+    BudgetRow,
     CachePlace,
     CacheRow,
     CallRow,
@@ -33,7 +34,7 @@ from smithers.records import (
     Wakeup,
 )
 from smithers.store.blob import Blobs
-from smithers.store.call import account_rows, call_rows
+from smithers.store.call import account_rows, budget_rows, call_rows
 from smithers.store.connection import roll_back
 from smithers.store.fact import StoredFacts
 from smithers.store.inbox import open_messages
@@ -195,6 +196,11 @@ class SqliteReader:
             if not self._has("smithers_calls"):
                 return []
             return call_rows(self._connection.execute(statements("call")["of_run"], {"run": run}))
+
+    def budgets(self, run: int) -> list[BudgetRow]:
+        """What has been spent under the budgets of a run, and under `WHOLE_RUN` by all of it."""
+        with self._moment():
+            return budget_rows(self._connection, run)
 
     def accounts(self) -> list[ParkedAccount]:
         """Accounts of agents that have met a limit, those whose time has passed too."""

@@ -60,3 +60,22 @@ SELECT account, until_ms, since_ms, strikes, reason FROM smithers_accounts ORDER
 
 -- name: release
 DELETE FROM smithers_accounts WHERE account = ?;
+
+-- name: spend
+-- Within a frame, which has passed the fence.
+INSERT INTO smithers_budgets
+    (run, node, scope, iteration, tokens, cost_micros, calls, active_ms, largest_tokens, largest_micros, unpriced)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET
+    tokens = excluded.tokens, cost_micros = excluded.cost_micros, calls = excluded.calls,
+    active_ms = excluded.active_ms, largest_tokens = excluded.largest_tokens,
+    largest_micros = excluded.largest_micros, unpriced = excluded.unpriced;
+
+-- name: budgets
+SELECT n.text, s.text, b.iteration, b.tokens, b.cost_micros, b.calls, b.active_ms, b.largest_tokens, b.largest_micros,
+       b.unpriced
+FROM smithers_budgets b
+JOIN smithers_names n ON n.id = b.node
+JOIN smithers_names s ON s.id = b.scope
+WHERE b.run = ?
+ORDER BY b.node, b.scope, b.iteration;

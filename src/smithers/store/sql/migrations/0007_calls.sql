@@ -41,3 +41,24 @@ CREATE TABLE smithers_accounts (
     strikes INTEGER NOT NULL,
     reason TEXT NOT NULL
 ) WITHOUT ROWID;
+
+-- What has been spent under each budget, and under node 0 by the whole run. What is reserved for calls in flight is
+-- part of it, so that a crash forgets none of them: a reservation becomes what was really spent when the call ends.
+CREATE TABLE smithers_budgets (
+    run INTEGER NOT NULL,
+    node INTEGER NOT NULL,
+    scope INTEGER NOT NULL,
+    iteration INTEGER NOT NULL,
+    tokens INTEGER NOT NULL,
+    -- Millionths of a US dollar.
+    cost_micros INTEGER NOT NULL,
+    calls INTEGER NOT NULL,
+    -- How long at least one of its tasks was running.
+    active_ms INTEGER NOT NULL,
+    -- Of one call: what is reserved for the next.
+    largest_tokens INTEGER NOT NULL,
+    largest_micros INTEGER NOT NULL,
+    -- Calls whose cost nobody knows.
+    unpriced INTEGER NOT NULL,
+    PRIMARY KEY (run, node, scope, iteration)
+) WITHOUT ROWID;

@@ -134,6 +134,10 @@ class _InlineState:
         return self._state.input
 
     @property
+    def budgets(self) -> Spending | None:
+        return self._state.budgets
+
+    @property
     def carried(self) -> str | None:
         return self._state.carried
 

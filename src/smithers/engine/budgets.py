@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from smithers.ids import NodeKey
 from smithers.nodes import Budget
 from smithers.nodes.budget import OnExceeded
-from smithers.records import NOTHING, WHOLE_RUN, BudgetRow, Usage
+from smithers.records import NOTHING, WHOLE_RUN, BudgetRow
 from smithers.scheduler.vertex import Leaf, SequenceVertex
 
 if TYPE_CHECKING:
@@ -182,6 +182,17 @@ class Budgets:
         job.reserved.clear()
         return blind
 
+    def spent_usd(self) -> float:
+        """What the whole run has spent, what is put aside for calls in flight included."""
+        account = self._accounts.get(WHOLE_RUN)
+        return 0.0 if account is None else account.row.cost_micros / 1e6
+
+    @property
+    def limit_usd(self) -> float | None:
+        """What it may spend; None: any amount."""
+        micros = self._whole.cost_micros
+        return None if micros is None else micros / 1e6
+
     def warns(self, exceeded: Exceeded) -> bool:
         """Whether nobody was told of it yet."""
         if exceeded.key in self._warned:
@@ -214,11 +225,3 @@ class Budgets:
 
 def _shown(amount: float, form: str) -> str:
     return format(round(amount), form) if form == "d" else format(amount, form)
-
-
-def spent_of(rows: Iterable[BudgetRow]) -> Usage:
-    """What a whole run has spent so far, reservations included."""
-    for row in rows:
-        if row.key == WHOLE_RUN:
-            return Usage(row.tokens, 0, cost_usd=row.cost_micros / 1e6)
-    return NOTHING

@@ -54,7 +54,7 @@ class Starting:
         self.out = Out()
         max_usd = terms.config.get("max_usd")
         self.budgets = Budgets(Limits(cost_micros=None if max_usd is None else round(max_usd * 1e6)))
-        settling.budgets = self.budgets
+        settling.budgets = memory.budgets = self.budgets
         settling.place_is_free = self.go_on
         self._held: dict[NodeKey, Path] = {}
         """Tasks that wait for a place of an agent, and where they stand."""

@@ -10,7 +10,7 @@ from smithers.errors import InvalidOutput, MissingOutput
 from smithers.ids import passes_of
 
 from .context import Context, decode
-from .view import View
+from .view import Spending, View
 
 if TYPE_CHECKING:
     from smithers.ids import NodeKey

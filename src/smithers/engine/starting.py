@@ -53,7 +53,8 @@ class Starting:
         self._ctx = ctx
         self.out = Out()
         max_usd = terms.config.get("max_usd")
-        self.budgets = Budgets(Limits(cost_micros=None if max_usd is None else round(max_usd * 1e6)))
+        whole = Limits(cost_micros=None if max_usd is None else round(max_usd * 1e6))
+        self.budgets = Budgets(whole, terms.limit or 16)
         settling.budgets = memory.budgets = self.budgets
         settling.place_is_free = self.go_on
         self._held: dict[NodeKey, Path] = {}

@@ -134,6 +134,8 @@ async def ask(job: Job, desk: Desk) -> Outcome:
                 return Done(await _Call(job, desk, agent, rank, prompt).make(), agent.name, mark)
             except (asyncio.CancelledError, MissingOutput):
                 raise
+            except _Parked as parked:
+                error = parked.error
             except (AgentAuth, AgentMissing, AgentQuota, AgentUnfit) as raised:
                 # Signing in, installing and waiting are nobody's retry: the next agent is asked at once.
                 error = await _set_aside(job, desk, agent, raised)
@@ -159,10 +161,23 @@ async def _excuse(job: Job, desk: Desk, agent: Agent) -> SmithersError | None:
         return out
     if has_account(agent) or not desk.has_looked:  # functions and rehearsals have no limits
         await _looked_up(desk, desk.look)
+    return _parked(desk, account)
+
+
+def _parked(desk: Desk, account: str) -> AgentQuota | None:
+    """What keeps an account from being asked, as far as this process knows; None: nothing."""
     until_ms = desk.until_ms(account)
     if until_ms is None:
         return None
     return AgentQuota(f"the limit of {account} is used up", resets_ms=until_ms, account=account)
+
+
+class _Parked(Exception):
+    """Between the look at an account and the call somebody else has found its limit used up."""
+
+    def __init__(self, error: AgentQuota) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 async def _take_place(job: Job, agent: Agent) -> None:
@@ -185,9 +200,11 @@ async def _take_place(job: Job, agent: Agent) -> None:
 
 async def _set_aside(job: Job, desk: Desk, agent: Agent, error: AgentError) -> SmithersError:
     """Remember what keeps an agent from being asked, and make room for the next one."""
+    account = account_of(agent)
+    if isinstance(error, AgentQuota):
+        desk.mark(account, error.resets_ms)  # before anything is waited for: nobody may ask it from here on
     if job.processes is not None and job.processes.is_used:
         await on_thread(_enders, job.processes.sweep)  # no two agents in one place
-    account = account_of(agent)
     match error:
         case AgentQuota():
             park = partial(desk.park, account, error.resets_ms, error.message)
@@ -287,6 +304,8 @@ class _Call:
         job, schema = self._job, _asked_for(self._job)
         for turn in range(CORRECTIONS + 1):
             request = self._request(text, schema)
+            if turn == 0 and (parked := _parked(self._desk, account_of(self._agent))) is not None:
+                raise _Parked(parked)
             reply = await self._agent.call(request)
             self._heard(reply)
             try:

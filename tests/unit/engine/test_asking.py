@@ -106,7 +106,7 @@ def test_after_a_used_up_limit_nothing_of_that_account_is_asked_by_any_run(play:
 
 
 def test_a_run_whose_agents_are_all_parked_goes_on_by_itself_at_the_reset(play: Play) -> None:
-    resets_ms = later(400)
+    resets_ms = later(1_500)
     agent = Actor(AgentQuota("limit", resets_ms=resets_ms))
     result = play.run(lambda ctx: Task("a", Word, agent=agent, prompt="Go.", retries=0))
     assert result.status == "finished"
@@ -118,7 +118,7 @@ def test_a_run_whose_agents_are_all_parked_goes_on_by_itself_at_the_reset(play: 
 
 
 def test_tasks_that_begin_while_all_their_agents_are_parked_make_no_attempt(play: Play) -> None:
-    resets_ms = later(400)
+    resets_ms = later(1_500)
     agent = Actor(AgentQuota("limit", resets_ms=resets_ms), account="shared")
 
     def flow(ctx: Context) -> Node:
@@ -133,11 +133,19 @@ def test_tasks_that_begin_while_all_their_agents_are_parked_make_no_attempt(play
 
 def test_a_limit_that_is_moved_is_waited_for_again(play: Play) -> None:
     agent = Actor(
-        AgentQuota("limit", resets_ms=later(150)),
+        lambda request: AgentQuota("limit", resets_ms=later(150)),
         lambda request: AgentQuota("limit", resets_ms=later(250)),
     )
     result = play.run(lambda ctx: Task("a", Word, agent=agent, prompt="Go.", retries=0))
     assert (result.status, len(agent.requests)) == ("finished", 3)
+
+
+def test_a_reset_that_has_passed_is_tried_soon(play: Play) -> None:
+    agent = Actor(AgentQuota("limit", resets_ms=later(-5_000)))
+    before = time.monotonic()
+    result = play.run(lambda ctx: Task("a", Word, agent=agent, prompt="Go.", retries=0))
+    assert (result.status, len(agent.requests)) == ("finished", 2)
+    assert 0.9 <= time.monotonic() - before < 10
 
 
 def test_a_limit_without_a_reset_is_left_alone_longer_each_time(play: Play) -> None:
@@ -183,7 +191,7 @@ def test_without_an_agent_left_the_task_fails_at_once_and_says_what_to_do(play: 
 
 def test_a_limit_beside_a_missing_program_is_waited_for(play: Play) -> None:
     first = Actor(AgentMissing("no program"), AgentMissing("no program"), name="first")
-    second = Actor(AgentQuota("limit", resets_ms=later(200)), name="second")
+    second = Actor(lambda request: AgentQuota("limit", resets_ms=later(200)), name="second")
     result = play.run(lambda ctx: Task("a", Word, agent=[first, second], prompt="Go.", retries=0))
     assert result.output == {"text": "word 2"}
     assert len(first.requests) == 1

@@ -24,8 +24,15 @@ _FOREIGN = (
     "KIMI_",
     "OPENCODE_",
     "PI_",
+    "AMP_",
     "XDG_",
+    "NODE_",
+    "RUST_",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
 )
+"""Beginnings of variables that change what a program does or where it connects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ def environment(name: str, home: Path, account: Account) -> dict[str, str]:
     """
     scratch = home / "tmp"  # some leave reports of their errors in the temporary folder
     scratch.mkdir(parents=True, exist_ok=True)
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
+    kept = {key: value for key, value in os.environ.items() if not key.upper().startswith(_FOREIGN)}
     return {**kept, "HOME": str(home), "TMPDIR": str(scratch), "TZ": "UTC", **_HOMES[name](home, account)}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.agents.case import Case, cases_of
 from tests.agents.install import say
 from tests.agents.installed import ROOT, Program, cache, is_installed
+from tests.agents.installed import program as by_name
 from tests.agents.model_server import ModelServer
 from tests.agents.stage import Stage, make_repository
 from tests.agents.transcript import Transcript, cleaned, save
@@ -37,20 +38,15 @@ def play(program: Program, case: Case) -> Transcript:
     try:
         with ModelServer() as server:
             stage = Stage(program.name, make_repository(place / "repo"), place / "home", server)
-            call, ended = stage.play(case)
-        raw = Transcript(
-            [program.executable, *call.argv], ended.exit, ended.stdout, ended.stderr, program.version
-        )
-        return cleaned(raw, places(stage))
+            return cleaned_play(stage, case)
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def places(stage: Stage) -> dict[Path, str]:
-    """What to call the folders of a play."""
-    return {
-        stage.repository: "/repo",
-        stage.home: "/home/agent",
-        cache(): "/agents",
-        ROOT: "/checkout",
-    }
+def cleaned_play(stage: Stage, case: Case) -> Transcript:
+    """The case on this stage, cleaned of the names of its folders."""
+    call, ended = stage.play(case)
+    of = by_name(stage.name)
+    raw = Transcript([of.executable, *call.argv], ended.exit, ended.stdout, ended.stderr, of.version)
+    folders = {stage.repository: "/repo", stage.home: "/home/agent", cache(): "/agents", ROOT: "/checkout"}
+    return cleaned(raw, folders)

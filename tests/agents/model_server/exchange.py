@@ -181,6 +181,7 @@ class Exchange(BaseHTTPRequestHandler):
             model=asked.model,
             tools=tuple(tool.name for tool in asked.tools),
             messages=asked.messages,
+            schema=asked.schema,
             is_streamed=asked.is_streamed,
             is_aside=asked.is_aside,
             script=script,

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tests.agents.model_server.asked import Message
 
@@ -25,6 +26,8 @@ class Request:
     model: str = ""
     tools: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
+    schema: dict[str, Any] | None = None
+    """What the request itself says the answer shall fit."""
     is_streamed: bool = False
     is_aside: bool = False
     """Beside the conversation, such as for a title."""

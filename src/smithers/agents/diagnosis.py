@@ -16,7 +16,7 @@ from smithers.agents.sign_in import gemini_folder
 class Finding(NamedTuple):
     """What one check saw."""
 
-    check: Literal["program", "version", "sign-in", "setup"]
+    check: Literal["program", "version", "sign-in", "limits", "setup"]
     level: Literal["ok", "unknown", "warning", "wrong"]
     """`wrong`: it cannot be used like this."""
     text: str
@@ -119,6 +119,13 @@ def _sign_in(seen: Seen, program: Installed) -> Iterator[Finding]:
             yield Finding("sign-in", "wrong", f"not signed in: {how}", command)
 
 
+def _limits(seen: Seen, _: Installed) -> Iterator[Finding]:
+    if seen.quota is not None and seen.quota.is_used_up:
+        yield Finding("limits", "warning", f"a limit of its account is used up: {seen.quota.text}")
+    elif seen.quota is not None:
+        yield Finding("limits", "ok", f"left: {seen.quota.text}")
+
+
 # --- How it is set up: known traps -----------------------------------------------------------------
 
 
@@ -183,6 +190,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _program,
     _version,
     _sign_in,
+    _limits,
     _node,
     _codex_home,
     _claude_root,

@@ -19,6 +19,8 @@ from smithers.agents.short_call import Answer, ShortCalls
 
 _FILE_BYTES: Final = 1 << 20
 """Settings are smaller; what is larger is not read."""
+_SHORTEST_SECRET: Final = 4
+"""What is shorter is a word of its own in many texts."""
 _NPM_DEPTH: Final = 6
 """Folders from a package's own file up to its `package.json`, at most."""
 
@@ -81,6 +83,13 @@ class Installed:
         if self.calls is None:
             return None
         return self.calls.ask([str(self.path), *words], {**self.env, **self.known.quiet})
+
+    def without_secrets(self, text: str) -> str:
+        """What the program said, fit to be shown: keys of its environment are struck out."""
+        for name, value in self.env.items():
+            if name.endswith(("KEY", "TOKEN", "SECRET", "PASSWORD")) and len(value) >= _SHORTEST_SECRET:
+                text = text.replace(value, f"({name})")
+        return text
 
     def has(self, *variables: str) -> str | None:
         """The first of these variables that it would be given with a value."""

@@ -153,12 +153,13 @@ def _version(program: Installed, trusts_packages: bool) -> Version:
     if answer is None:
         return Version("", "not asked")
     if answer.status != 0:
-        return Version("", "late" if answer.problem == "late" else "failed", _failure(answer))
+        return Version("", "late" if answer.problem == "late" else "failed", _failure(program, answer))
     found = _VERSION.search(answer.text)
-    return Version(found[1]) if found is not None else Version("", "odd", _first_line(answer.text))
+    said = program.without_secrets(_first_line(answer.text))
+    return Version(found[1]) if found is not None else Version("", "odd", said)
 
 
-def _failure(answer: Answer) -> str:
+def _failure(program: Installed, answer: Answer) -> str:
     match answer.problem:
         case "late":
             return "it did not answer in time"
@@ -169,7 +170,8 @@ def _failure(answer: Answer) -> str:
         case _:
             # Node's complaints begin with the place in the code; what is wrong stands in a line of its own.
             lines = [line for line in answer.text.splitlines() if "Error" in line] or [answer.text]
-            return _first_line(lines[0]) or f"it leaves with {answer.status}"
+            said = program.without_secrets(_first_line(lines[0]))
+            return said or f"it leaves with {answer.status}"
 
 
 def _first_line(text: str) -> str:

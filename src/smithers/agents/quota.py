@@ -16,6 +16,8 @@ from smithers.agents.installed import Installed
 
 _ROLLOUTS: Final = 5
 """Sessions that are looked into, newest first: one that was cut off at once has no figure."""
+_NOTHING_PERCENT: Final = 0.5
+"""What is shown as 0%."""
 _TAIL_BYTES: Final = 256 << 10
 """What is read of each, from its end."""
 
@@ -32,8 +34,8 @@ class Window:
 
     @property
     def text(self) -> str:
-        """`72% of 5h`."""
-        return f"{self.left_percent:.0f}%" + (f" of {_span(self.minutes)}" if self.minutes else "")
+        """`72% 5h`."""
+        return f"{self.left_percent:.0f}%" + (f" {_span(self.minutes)}" if self.minutes else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class Quota:
     as_of_ms: int | None = None
     """Wall clock of the figure; None: now."""
     windows: tuple[Window, ...] = ()
+
+    @property
+    def is_used_up(self) -> bool:
+        """At least one limit is, so that nothing works before its refill."""
+        return any(one.left_percent < _NOTHING_PERCENT for one in self.windows)
 
 
 def quota(program: Installed) -> Quota | None:
@@ -128,9 +135,13 @@ def _span(minutes: int) -> str:
 _MONEY = re.compile(r"(?P<what>[^:\n]{1,40}): *(?P<left>\$[\d.,]+(?:/\$[\d.,]+)?) remaining")
 
 
+def _limit(what: str) -> str:
+    return what.strip().removeprefix("Amp ").lower()
+
+
 def _amp(program: Installed) -> Quota | None:
     answer = program.ask("usage")
     if answer is None or answer.status != 0:
         return None
-    found = [f"{one['left']} {one['what'].strip().lower()}" for one in _MONEY.finditer(answer.stdout)]
+    found = [f"{one['left']} {_limit(one['what'])}" for one in _MONEY.finditer(answer.stdout)]
     return Quota(", ".join(found)) if found else None

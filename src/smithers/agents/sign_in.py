@@ -59,7 +59,8 @@ def _codex(program: Installed) -> SignIn:
     # It shows a part of the key: only its first words are looked at.
     if answer.status == 0:
         return SignIn("yes", "ChatGPT account" if "chatgpt" in answer.text.lower() else "API key")
-    if answer.text.startswith("Not logged in"):
+    # Warnings may come first, such as that its folder is a temporary one.
+    if any(line.startswith("Not logged in") for line in answer.text.splitlines()):
         return SignIn("no", "it says so")
     return SignIn("unknown", "it did not answer")
 

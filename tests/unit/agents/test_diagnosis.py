@@ -10,6 +10,7 @@ import pytest
 from smithers.agents.diagnosis import Finding, diagnose, is_usable
 from smithers.agents.installed import Machine
 from smithers.agents.probe import Seen, Version
+from smithers.agents.quota import Quota, Window
 from smithers.agents.registry import AMP, CLAUDE_CODE, CODEX, FORGE, GEMINI, KIMI, PI, KnownAgent
 from smithers.agents.sign_in import SignIn
 from tests.unit.agents.desk import Desk
@@ -81,6 +82,15 @@ def test_codex_is_told_apart_from_what_else_takes_the_key_of_its_maker(desk: Des
     desk.env["OPENAI_API_KEY"] = "sk-secret"
     (found,) = wrong(replace(well(desk, CODEX), sign_in=SignIn("no", "it says so")))
     assert found[2] == "printenv OPENAI_API_KEY | codex login --with-api-key"
+
+
+def test_what_is_left_is_shown_and_what_is_used_up_is_a_warning(desk: Desk) -> None:
+    some, none = Window(300, 40, None), Window(10_080, 0.2, 1)
+    left = replace(well(desk, CODEX), quota=Quota("40% 5h", 0, (some,)))
+    assert diagnose(left)[-1] == Finding("limits", "ok", "left: 40% 5h")
+    used_up = replace(left, quota=Quota("40% 5h, 0% 7d", 0, (some, none)))
+    assert wrong(used_up) == [("limits", "warning", None)]
+    assert is_usable(diagnose(used_up))
 
 
 # --- Known traps --------------------------------------------------------------------------------
@@ -171,4 +181,4 @@ def test_an_amp_without_its_binary_is_to_be_installed_again(desk: Desk) -> None:
 
 def test_checks_have_stable_names(desk: Desk) -> None:
     names: Sequence[str] = [one.check for one in diagnose(well(desk, CLAUDE_CODE))]
-    assert set(names) <= {"program", "version", "sign-in", "setup"}
+    assert set(names) <= {"program", "version", "sign-in", "limits", "setup"}

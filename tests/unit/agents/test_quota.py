@@ -39,7 +39,7 @@ def test_codex_has_written_down_what_its_provider_said_with_the_last_answer(desk
     )
     os.utime(path, (NOW_MS / 1000 - 60, NOW_MS / 1000 - 60))
     assert left(desk) == Quota(
-        "72% of 5h, 96% of 7d",
+        "72% 5h, 96% 7d",
         NOW_MS - 60_000,
         (Window(300, 72.5, SOON_S * 1000), Window(10_080, 96.0, SOON_S * 1000)),
     )
@@ -50,7 +50,7 @@ def test_the_newest_figure_counts(desk: Desk) -> None:
     desk.file(f"{SESSIONS}/20/rollout-2026-11-20T10-00-00-2.jsonl", told(limit(50)) + told(limit(60)))
     found = left(desk)
     assert found is not None
-    assert found.text == "40% of 5h"
+    assert found.text == "40% 5h"
     # One that was cut off at once has none.
     desk.file(f"{SESSIONS}/20/rollout-2026-11-20T11-00-00-3.jsonl", '{"type":"session_meta"}\n')
     desk.file(f"{SESSIONS}/20/rollout-2026-11-20T12-00-00-4.jsonl", told())
@@ -73,14 +73,14 @@ def test_a_long_session_is_read_from_its_end(desk: Desk) -> None:
     )
     found = left(desk)
     assert found is not None
-    assert found.text == "80% of 5h"
+    assert found.text == "80% 5h"
 
 
 def test_a_last_line_that_is_only_half_there_is_passed_over(desk: Desk) -> None:
     desk.file(f"{SESSIONS}/20/rollout-1.jsonl", told(limit(10)) + told(limit(20))[:-40])
     found = left(desk)
     assert found is not None
-    assert found.text == "90% of 5h"
+    assert found.text == "90% 5h"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ Individual credits: $1,203.20 remaining - https://ampcode.com/settings
 END""",
     )
     found = quota(desk.installed(AMP, starts=True))
-    assert found == Quota("$7.50/$10 amp free, $1,203.20 individual credits")
+    assert found == Quota("$7.50/$10 free, $1,203.20 individual credits")
     assert quota(desk.installed(AMP)) is None
 
 

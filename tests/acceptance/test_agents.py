@@ -6,8 +6,8 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,8 @@ import pytest
 
 from smithers.agents.environment import scrubbed
 from smithers.agents.registry import KNOWN
-from tests.acceptance.process import SMITHERS, environment, smithers
+from tests.acceptance.process import SMITHERS, environment, smithers, wait_until
+from tests.unit.process.family import lives
 
 ROOT = Path(__file__).parents[2]
 REAL = Path(os.environ.get("SMITHERS_AGENTS") or ROOT / ".cache/agents").absolute() / "bin"
@@ -372,25 +373,29 @@ def test_a_trial_that_fails_says_why_and_what_to_do(desk: Desk, script: str | No
     (one,) = found["agents"]
     assert (one["answer"], one["error"]["code"]) == (None, code)
     assert one["error"]["hint"]
+    assert "RUN" not in one["error"]["hint"]
 
 
-def test_a_trial_that_is_interrupted_leaves_nothing_running(desk: Desk) -> None:
-    pid = desk.home / "pid"
-    desk.program("claude", f"echo $$ >{pid}; sleep 600")
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+@pytest.mark.parametrize("words", [("test", "claude", "--yes"), ("doctor", "claude")])
+def test_a_command_that_is_ended_leaves_nothing_running(
+    desk: Desk, words: tuple[str, ...], number: signal.Signals, code: int
+) -> None:
+    pids = desk.home / "pids"
+    desk.program("claude", f"sleep 600 & echo $$ $! >{pids}.new; mv {pids}.new {pids}; wait")
     process = subprocess.Popen(
-        [SMITHERS, "agents", "test", "claude", "--yes"],
+        [SMITHERS, "agents", *words],
         cwd=desk.folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=environment(**desk.variables),
     )
-    until = time.monotonic() + 30
-    while not (pid.exists() and pid.read_text().strip()):
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    process.send_signal(2)
-    assert process.wait(30) == 130
-    assert not Path(f"/proc/{pid.read_text().strip()}").exists() or sys.platform == "darwin"
+    wait_until(pids.exists, "the program to begin")
+    process.send_signal(number)
+    assert process.wait(30) == code
+    wait_until(lambda: not any(lives(int(pid)) for pid in pids.read_text().split()), "all of it to end")
 
 
 # --- The real ones ------------------------------------------------------------------------------

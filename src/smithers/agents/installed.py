@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,7 +41,8 @@ class Machine:
     @classmethod
     def here(cls, now_ms: int) -> Machine:
         """This one."""
-        folders = dict.fromkeys((Path(tempfile.gettempdir()).resolve(), Path("/tmp").resolve()))  # noqa: S108
+        # Not `tempfile`: it tries each by writing to it.
+        folders = {Path(name).resolve(): None for name in (os.environ.get("TMPDIR") or "/tmp", "/tmp")}  # noqa: S108
         return cls(
             dict(os.environ),
             Path.home(),

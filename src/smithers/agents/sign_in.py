@@ -127,8 +127,9 @@ def _kimi(program: Installed) -> SignIn:
     """Of Kimi Code, or of the Python program of the same name that came before it."""
     if found := program.has("KIMI_MODEL_API_KEY", "KIMI_API_KEY"):
         return _by_variable(found)
-    share = program.env.get("KIMI_SHARE_DIR")
-    for folder in (program.config, Path(share) if share else program.machine.home / ".kimi"):
+    home = program.machine.home
+    names = (("KIMI_CODE_HOME", program.config), ("KIMI_SHARE_DIR", home / ".kimi"))
+    for folder in (Path(program.env.get(name) or default) for name, default in names):
         if any(folder.glob("credentials/*.json")):
             return SignIn("yes", "Kimi account")
         providers = toml_file(folder / "config.toml").get("providers")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from smithers.agents.price import priced
 from smithers.agents.registry import KnownAgent, adapter
-from smithers.errors import AgentError, AgentMissing, SmithersError
+from smithers.errors import AgentError, AgentMissing, AgentTimeout, SmithersError
 from smithers.ids import NodeKey
 from smithers.ports import AgentEvent, AgentRequest, Child, Program, SessionEvent, Spawner, UsageEvent
 from smithers.process import ProcessSpawner
@@ -90,7 +90,7 @@ class _Trial:
             text = reply.text.strip()
             heard.usage, heard.session = reply.usage or heard.usage, reply.session or heard.session
         except SmithersError as raised:
-            error = raised
+            error = self._with_clue(raised)
         except Exception as raised:  # noqa: BLE001 - one broken adapter must not hide what the others have answered
             error = AgentError(f"its adapter broke: {type(raised).__name__}: {raised}")
         finally:
@@ -104,6 +104,14 @@ class _Trial:
         if found is None:
             raise AgentMissing(f"there is no adapter for {self.known.kind} in this version of Smithers")
         return found(model=self.model, timeout=self.timeout_s)
+
+    def _with_clue(self, error: SmithersError) -> SmithersError:
+        """There is no run to inspect here."""
+        if isinstance(error, AgentTimeout):
+            error.hint = "give it longer with --timeout, or see what the program itself says"
+        elif error.hint == AgentError.default_hint:
+            error.hint = f"see `smithers agents doctor {self.known.kind}`"
+        return error
 
     def _request(self, folder: Path, heard: _Heard) -> AgentRequest:
         return AgentRequest(

@@ -11,6 +11,7 @@ import click
 
 from smithers.cli import terminal
 from smithers.cli.exit_code import ExitCode
+from smithers.cli.leaving import orderly_leaving
 from smithers.cli.options import SpanType, json_option
 from smithers.cli.table import Column, Table, cut, one_line
 from smithers.clock import SystemClock
@@ -53,7 +54,8 @@ def test(
     from smithers.agents.trial import run_trials
 
     terminal.note(f"asking {', '.join(one.kind for one in wanted)} …")
-    outcomes = run_trials(wanted, prompt, model, timeout_ms / 1000)
+    with orderly_leaving():
+        outcomes = run_trials(wanted, prompt, model, timeout_ms / 1000)
     is_well = all(one.error is None for one in outcomes)
     if is_json:
         found = [_document(one) for one in outcomes]
@@ -76,7 +78,8 @@ def _wanted(names: Sequence[str]) -> list[KnownAgent]:
     from smithers.agents.installed import Machine
     from smithers.agents.probe import ASK, probe
 
-    seen = probe(KNOWN.values(), Machine.here(SystemClock().now_ms()), ASK)
+    with orderly_leaving():
+        seen = probe(KNOWN.values(), Machine.here(SystemClock().now_ms()), ASK)
     ready = [one.known for one in seen if one.program is not None and one.sign_in.state != "no"]
     wanted = [one for one in ready if adapter(one) is not None]
     if not wanted:

@@ -12,6 +12,7 @@ import click
 from smithers.cli import terminal
 from smithers.cli.agent_trial import test
 from smithers.cli.exit_code import ExitCode
+from smithers.cli.leaving import orderly_leaving
 from smithers.cli.options import json_option, store_option
 from smithers.cli.project import Project, open_project
 from smithers.cli.table import Column, Table, one_line
@@ -99,7 +100,8 @@ def _probe(names: Sequence[str], effort: Effort, store: str | None) -> list[Seen
     from smithers.agents.registry import KNOWN, named
 
     wanted = list(dict.fromkeys(map(named, names))) or list(KNOWN.values())
-    return probe(wanted, Machine.here(SystemClock().now_ms()), effort, lambda: _parked(store))
+    with orderly_leaving():
+        return probe(wanted, Machine.here(SystemClock().now_ms()), effort, lambda: _parked(store))
 
 
 def _parked(store: str | None) -> Sequence[Parked]:

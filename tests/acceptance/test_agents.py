@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -18,6 +19,8 @@ import pytest
 
 from smithers.agents.environment import scrubbed
 from smithers.agents.registry import KNOWN
+from smithers.clock import SystemClock
+from smithers.store import open_store
 from tests.acceptance.process import SMITHERS, environment, smithers, wait_until
 from tests.unit.process.family import lives
 
@@ -279,6 +282,23 @@ def test_a_store_that_was_named_must_be_there(desk: Desk) -> None:
     broken = desk.run("list", "--fast")
     assert broken.returncode == 0
     assert "who is parked is not known" in broken.stderr
+
+
+def test_accounts_that_are_parked_in_the_store_are_shown(desk: Desk) -> None:
+    (desk.folder / ".git").mkdir()
+    flow = "from smithers import Task, workflow\n\n@workflow\ndef flow(ctx):\n"
+    (desk.folder / "flow.py").write_text(f"{flow}    return Task('a', str, value='x')\n")
+    assert smithers(desk.folder, "up", "flow.py").returncode == 0
+    assert {tuple(one["parked"]) for one in desk.agents().values()} == {()}
+    with closing(open_store(desk.folder / ".smithers/smithers.db", clock=SystemClock()).calls()) as calls:
+        calls.park("codex", SystemClock().now_ms() + 7_530_000, "limit", first_ms=1, cap_ms=1)
+        calls.park("pi", SystemClock().now_ms() - 1, "it is over", first_ms=1, cap_ms=1)
+    found = desk.agents("list", "--fast")
+    assert [(one["account"], one["reason"]) for one in found["codex"]["parked"]] == [("codex", "limit")]
+    assert found["codex"]["parked"][0]["until"].endswith("Z")
+    assert found["pi"]["parked"] == []
+    assert "in 2h 5m" in desk.run("list", "--fast").stdout
+    assert "! parked    in 2h 5m: codex\n" in desk.run("doctor", "codex").stdout
 
 
 # --- The trial ----------------------------------------------------------------------------------

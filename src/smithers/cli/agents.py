@@ -116,8 +116,11 @@ def _parked(store: str | None) -> Sequence[Parked]:
         return ()
 
 
-def _parked_in(_: Project) -> Sequence[Parked]:
-    return ()  # the store knows of no accounts yet
+def _parked_in(project: Project) -> Sequence[Parked]:
+    from smithers.agents.probe import Parked
+
+    rows = project.reader.accounts()
+    return [Parked(row.account, row.until_ms, row.reason) for row in rows if row.until_ms > project.now_ms]
 
 
 # --- The list -----------------------------------------------------------------------------------

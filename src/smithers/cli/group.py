@@ -43,6 +43,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "cancel": Entry("smithers.cli.cancel:cancel", "End a run."),
     },
     "Care": {
+        "agents": Entry("smithers.cli.agents:agents", "List the agents, find what keeps one from working."),
         "doctor": Entry("smithers.cli.doctor:doctor", "Find what is wrong, and say what to do."),
         "cache": Entry("smithers.cli.cache:cache", "List or clear what tasks with a cache have stored."),
     },

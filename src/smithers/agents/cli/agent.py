@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from smithers.agents.environment import environment_for
 from smithers.errors import AgentError, AgentMissing, AgentUnfit, InvalidNode, ProgramNotFound
 from smithers.ports import AgentReply, AgentRequest, AgentTools, Program
 from smithers.prompt import json_schema
@@ -20,7 +21,6 @@ from smithers.span import span_of
 from smithers.workers import Workers, on_thread
 
 from .conversation import Clocks, Conversation
-from .environment import environment_for
 from .fold import Fold, Invocation
 
 _workers = Workers("smithers-cli")

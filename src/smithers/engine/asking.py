@@ -279,6 +279,9 @@ class _Call:
                 # What was to be gone on with is not there any more: the same can be asked anew.
                 self._session, self._is_continued, self._counted = None, False, NOTHING
                 return await self._turns(BEGUN_BEFORE + self._prompt)
+        except Exception:
+            self._spending = await self._priced(self._spending)  # what failed has cost as much
+            raise
         finally:
             if (row := self._row()) is not None:
                 self._job.calls.append(row)
@@ -307,7 +310,7 @@ class _Call:
             if turn == 0 and (parked := _parked(self._desk, account_of(self._agent))) is not None:
                 raise _Parked(parked)
             reply = await self._agent.call(request)
-            self._heard(reply)
+            await self._heard(reply)
             try:
                 answer = parse_reply(reply, schema)
                 return encode_output(job.task, job.model, answer)
@@ -357,13 +360,24 @@ class _Call:
             self._noted = (self._session, time.monotonic())
             self._desk.note(self._job.run, self._job.fence, row)
 
-    def _heard(self, reply: AgentReply) -> None:
+    async def _heard(self, reply: AgentReply) -> None:
         """One turn is over."""
-        self._spent += reply.usage if reply.usage is not None else self._spending
+        usage = reply.usage if reply.usage is not None else self._spending
+        self._spent += await self._priced(usage)
         self._spending = NOTHING
         self._counted = reply.counted or self._counted
         if reply.session is not None:
             self._named(reply.session)
+
+    async def _priced(self, usage: Usage) -> Usage:
+        """With what it costs by the list, where the agent does not say and the model is known."""
+        model = usage.model or getattr(self._agent, "model", None)
+        if usage.cost_usd is not None or not usage.tokens or not isinstance(model, str):
+            return usage
+        from smithers.agents.price import priced  # what it imports takes a tenth of a second: not on the loop
+
+        provider = getattr(self._agent, "provider", None)
+        return await on_thread(_lookers, partial(priced, usage, model, provider))
 
     def _row(self) -> CallRow | None:
         """What is known of the call; None: nothing that anybody would want to know."""

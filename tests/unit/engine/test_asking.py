@@ -433,3 +433,24 @@ def test_a_policy_has_a_word_in_sub_workflows_too(play: Play) -> None:
 def test_what_is_no_policy_is_refused_where_it_is_written(policy: Any) -> None:
     with pytest.raises(InvalidNode):
         Workflow(lambda ctx: None, name="flow", policy=policy)
+
+
+def test_what_an_agent_does_not_price_itself_is_priced_by_the_list(play: Play) -> None:
+    agent = Actor(AgentReply(output={"text": "x"}, usage=Usage(1_000_000, 0, model="gpt-4o")))
+    play.run(lambda ctx: Task("a", Word, agent=agent, prompt="Go."))
+    (call,) = calls(play)
+    assert call.usage.cost_source == "prices"
+    assert call.usage.cost_usd is not None
+    assert 0 < call.usage.cost_usd < 100
+
+
+def test_a_failed_call_is_priced_too_and_an_unknown_model_is_not(play: Play) -> None:
+    def fail(request: AgentRequest) -> AgentError:
+        request.emit(UsageEvent(Usage(1_000_000, 0, model="gpt-4o")))
+        return AgentError("crash")
+
+    agent = Actor(fail, AgentReply(output={"text": "x"}, usage=Usage(10, 0, model="nobody-knows-1")))
+    play.run(lambda ctx: Task("a", Word, agent=agent, prompt="Go.", retry_policy=quick(1)))
+    first, second = calls(play)
+    assert first.usage.cost_usd is not None
+    assert second.usage.cost_usd is None

@@ -288,7 +288,8 @@ class _Call:
 
     async def _begin(self) -> str:
         """Find the conversation to go on with; what is asked in it."""
-        if self._job.attempt == 1 and not self._job.task.is_continuing:
+        job = self._job
+        if job.attempt == 1 and not job.generation and not job.task.is_continuing:
             return self._prompt
         look = partial(_conversation, self._job, self._desk, self._agent)
         found = await _looked_up(self._desk, look)
@@ -420,7 +421,7 @@ def _conversation(job: Job, desk: Desk, agent: Agent) -> tuple[CallRow | None, b
     Raises:
         AgentUnfit: the task goes on with another one's conversation, which this agent cannot.
     """
-    former = _former(job, desk) if job.attempt > 1 else []
+    former = _former(job, desk) if not job.is_rerun or job.attempt > 1 else []
     if former and _is_of(former[0], agent) and _was_interrupted(former[0]):
         return former[0], False, INTERRUPTED
     source = job.task.continue_ or job.task.fork
@@ -432,8 +433,10 @@ def _conversation(job: Job, desk: Desk, agent: Agent) -> tuple[CallRow | None, b
 
 def _former(job: Job, desk: Desk) -> list[CallRow]:
     """Conversations of earlier attempts, the newest first."""
-    rows = desk.calls_of(job.run, job.key, job.generation)
-    return [row for row in rows if row.attempt < job.attempt and row.session is not None]
+    # A task that failed and is tried again by a resume may go on as well as one that was only interrupted.
+    rows = desk.calls_of(job.run, job.key, job.generation if job.is_rerun else None)
+    here = (job.generation, job.attempt)
+    return [row for row in rows if (row.generation, row.attempt) < here and row.session is not None]
 
 
 def _is_of(row: CallRow, agent: Agent) -> bool:

@@ -167,6 +167,8 @@ class Job:
     """That of its first agent, in a pool; given back when it is reported."""
     places: AgentPlaces | None = None
     """Where the next ones of its chain get theirs."""
+    is_rerun: bool = False
+    """Somebody has asked to execute it again: it begins anew, whatever was there."""
     asked: int = 0
     """How many agents it has asked; written from the author's side."""
     calls: list[CallRow] = field(default_factory=list)

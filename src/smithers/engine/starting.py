@@ -160,6 +160,7 @@ class Starting:
             child=memory.children.get((key, generation)),
             retries_child=(key, generation - 1) in memory.children,
             out=self.out,
+            is_rerun=key in memory.asked,
             policies=policies_of(self._definition, self._terms),
             explicit_tools=self._terms.config.get("agent_tools") == "explicit-only",
         )

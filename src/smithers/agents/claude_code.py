@@ -136,6 +136,9 @@ class ClaudeCode(CliAgent):
             words.append("--strict-mcp-config")
         return words
 
+    def resume_words(self, session: str) -> tuple[str, ...]:
+        return (self.binary or self.program, "--resume", session)
+
     def fold(self, request: AgentRequest) -> ClaudeFold:
         return ClaudeFold(request)
 

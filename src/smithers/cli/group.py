@@ -40,6 +40,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "Control": {
         "pause": Entry("smithers.cli.pause:pause", "Pause a run; a resume goes on at once."),
         "down": Entry("smithers.cli.down:down", "Pause every run of the project."),
+        "hijack": Entry("smithers.cli.hijack:hijack", "Go on with an agent's conversation by hand."),
         "cancel": Entry("smithers.cli.cancel:cancel", "End a run."),
     },
     "Care": {

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 
 from smithers.agents.environment import environment_for
 from smithers.errors import AgentError, AgentMissing, AgentUnfit, InvalidNode, ProgramNotFound
+from smithers.ids import NodeKey
 from smithers.ports import AgentReply, AgentRequest, AgentTools, Program
 from smithers.prompt import json_schema
 from smithers.span import span_of
@@ -115,6 +116,22 @@ class CliAgent(ABC):
     @abstractmethod
     def fold(self, request: AgentRequest) -> Fold:
         """What sums up its stream for a request."""
+
+    def interactive(self, session: str) -> Invocation:
+        """How a person goes on with a conversation in a terminal.
+
+        Raises:
+            AgentUnfit: this program cannot.
+        """
+        words = self.resume_words(session)
+        if not words:
+            raise self.cannot("be taken into a terminal")
+        request = AgentRequest("", None, NodeKey("hijack"), "", 1, session=session)
+        return Invocation(words, self.environment(request, {}), cwd=self.folder(request))
+
+    def resume_words(self, session: str) -> tuple[str, ...]:
+        """The command line that opens a conversation in a terminal; empty: there is none."""
+        return ()
 
     def check(self, tools: AgentTools) -> None:
         """Refuse what a task says of its tools, if this program cannot keep to it.

@@ -53,6 +53,7 @@ class Conversation:
     Args:
         child: just started; its standard output and error are pipes, and its input where there is `stdin`.
         emit: told of every event.
+        is_text: no line is an event, whatever it looks like.
     """
 
     def __init__(
@@ -63,6 +64,8 @@ class Conversation:
         emit: Callable[[AgentEvent], None],
         stdin: str | None = None,
         grace_s: float = GRACE_S,
+        *,
+        is_text: bool = False,
     ) -> None:
         self._child = child
         self._fold = fold
@@ -70,7 +73,8 @@ class Conversation:
         self._emit = emit
         self._stdin = memoryview((stdin or "").encode(errors="replace"))
         self._grace_s = grace_s
-        self._lines = Lines()
+        self._is_text = is_text
+        self._lines = Lines(keeps_empty=is_text)
         self._stderr = Tail(STDERR_BYTES)
         self._selector = selectors.DefaultSelector()
         self._wake_end, self._wake = os.pipe()
@@ -177,7 +181,7 @@ class Conversation:
             if self._is_stopped or self._error is not None:
                 return
             self._has_begun, self._heard = True, time.monotonic()
-            event = event_in(line)
+            event = None if self._is_text else event_in(line)
             try:
                 for told in self._fold.event(event) if event is not None else self._fold.line(line):
                     self._emit(told)

@@ -23,6 +23,8 @@ class Invocation:
     cwd: Path | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     """Texts that must lie in the folder that `argv` was made for, by name; they go with the call."""
+    is_text: bool = False
+    """It does not write events: every line is one of text, empty ones too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -524,6 +524,15 @@ class AgentUnfit(AgentError):
     default_hint = "leave that option out, or give the task another agent"
 
 
+class BudgetExceeded(AgentError):
+    """There is nothing left in a budget for another call of an agent."""
+
+    code = "BUDGET_EXCEEDED"
+    default_hint = (
+        "raise the limit in the file, or with --max-usd, and resume the run: what has finished is kept"
+    )
+
+
 class PolicyDenied(AgentError):
     """The workflow's own policy does not let this attempt begin."""
 

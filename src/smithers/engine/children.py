@@ -28,7 +28,7 @@ from .job import Called, ChildWord, Claimed, Job, NotClaimed, Outcome, Parked, S
 from .message import New, Resume
 from .order import Order
 from .run_name import child_name
-from .terms import Terms
+from .terms import Terms, policies_of
 from .undriven import LastFrame
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _log = logging.getLogger("smithers")
 
 AGAIN_MS = 1_000
 """Until the next try, where the store or another owner stood in the way."""
-_INHERITED = ("durability", "rehearse")
+_INHERITED = ("durability", "rehearse", "agent_tools")
 
 
 @dataclass(slots=True, eq=False)
@@ -184,6 +184,7 @@ class Children:
             limit=limit,
             config=config,
             ancestors=(*parent.ancestors, own),
+            policies=policies_of(drive.definition, parent) if drive is not None else parent.policies,
         )
 
     def link(self, job: Job) -> NewChild:

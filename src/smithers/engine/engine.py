@@ -221,6 +221,7 @@ class Engine:
             return
         self._polled_ms = now_ms
         if self._effects.writer.has_changed():
+            self._effects.look_at_accounts()
             for run, messages in self._effects.writer.inbox(runs).items():
                 self.fleet.take(run, messages)
         if now_ms - self._watched_ms >= WATCH_MS:

@@ -23,6 +23,7 @@ from smithers.records import Owner, RunFilter, RunRow, RunState
 from smithers.store import Durability, Store, open_store, project_root
 
 from .cache_reader import CacheReader
+from .desk import Desk
 from .lease import LEASE_MS
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Host:
         self._engine: Engine | None = None
         self._processes: Processes | None = None
         self._cache: CacheReader | None = None
+        self._desk: Desk | None = None
 
     def _register(self) -> tuple[SqliteLeases, Owner]:
         with self._lock:
@@ -97,6 +99,14 @@ class Host:
             if self._processes is None:
                 self._processes = Processes(self.spawner or ProcessSpawner(), self.store.ledger)
             return self._processes
+
+    @property
+    def desk(self) -> Desk:
+        """What the agents of this process have in common."""
+        with self._lock:
+            if self._desk is None:
+                self._desk = Desk(self.clock, self.store.calls)
+            return self._desk
 
     @property
     def cache(self) -> CacheReader:
@@ -150,10 +160,10 @@ class Host:
                 from .engine import Engine
 
                 leases, owner = self._register()
-                author = Author(self.processes, begun=self._begun)
+                author = Author(self.processes, begun=self._begun, desk=self.desk)
                 effects = Effects(
                     self.store.writer(), leases, owner, self.clock, self.random, self.processes, author,
-                    self._reap,
+                    self._reap, self.desk.look_again,
                 )  # fmt: skip
                 self._engine = Engine(effects).start()
             return self._engine
@@ -173,7 +183,9 @@ class Host:
             self._processes.close()
         if self._cache is not None:
             self._cache.close()
-        self._engine = self._leases = self._owner = self._processes = self._cache = None
+        if self._desk is not None:
+            self._desk.close()
+        self._engine = self._leases = self._owner = self._processes = self._cache = self._desk = None
 
 
 def find_resumable(store: Store, run_id: str | None, source: str | None) -> RunRow:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 from smithers.context import Context, View, model_of
-from smithers.errors import BugError, InvalidNode, MissingOutput, SmithersError
+from smithers.errors import AgentQuota, BudgetExceeded, BugError, InvalidNode, MissingOutput, SmithersError
 from smithers.ids import NodeKey
 from smithers.nodes import ENDS_IN, Task
 from smithers.ports import Agent
-from smithers.records import AttemptStart, EventType, Lookup, Wakeup
-from smithers.scheduler import Blocked, Settled
+from smithers.records import AttemptStart, EventType, FailureClass, Lookup, Wakeup
+from smithers.scheduler import Blocked, Due, Settled
 from smithers.scheduler.retry import rung
 from smithers.scheduler.vertex import Leaf
 
+from .budgets import HOLD_MS, Budgets, Exceeded, Held, Limits
 from .cache import Caching
 from .continuation import check_end
 from .definition import Definition
+from .desk import Out, account_of
 from .draft import Draft
 from .encode import child_input, encode_output
 from .failure import classify, describe
 from .fingerprint import fingerprint
 from .job import Done, Failed, Job, Outcome
-from .memory import Memory
+from .memory import OVERSPENT, Memory
 from .planning import Planning, standing_of
 from .settling import Settling
-from .terms import Terms, Wires
+from .terms import Terms, Wires, policies_of
 
 
 class Starting:
@@ -48,6 +50,10 @@ class Starting:
         self._planning = planning
         self._settling = settling
         self._ctx = ctx
+        self.out = Out()
+        max_usd = terms.config.get("max_usd")
+        self.budgets = Budgets(Limits(cost_micros=None if max_usd is None else round(max_usd * 1e6)))
+        settling.budgets = self.budgets
         self.run = 0
         self.fence = 0
         self.is_first = True
@@ -73,7 +79,11 @@ class Starting:
             return None
         if task.mode == "child" and self.is_first and not callable(task.value):
             child_input(task, task.value)  # known before anything ran: a mistake in the file
+        if task.mode == "agent" and self._may_not_spend(draft, leaf, task, view):
+            return None
         job = self._begin_attempt(draft, key, task, view)
+        if task.mode == "agent":
+            self.budgets.begin(draft, job, leaf)
         if task.mode == "value" and not callable(task.value):
             self._settling.apply(draft, job, self._static(job), is_stopping=False)
             return None
@@ -92,13 +102,16 @@ class Starting:
         memory = self._memory
         log = memory.log(key)
         log.last += 1
-        if log.failures:
-            draft.write.woken.append(Wakeup(key, "retry", 0))
+        if log.failures or key in memory.limited:
+            memory.limited.discard(key)
+            draft.write.woken += (Wakeup(key, "retry", 0), Wakeup(key, "quota", 0))
         if task.mode == "child":
             draft.write.woken.append(Wakeup(key, "child", 0))
             memory.parked.pop(key, None)
         agents = self._terms.agents(task) if task.mode == "agent" else ()
-        chain = agents[rung(log.failures, len(agents)) :] if agents else ()
+        first = rung(log.failures, len(agents)) if agents else 0
+        # Who made an earlier attempt is asked only where no later one can be.
+        chain = (*agents[first:], *reversed(agents[:first]))
         model = model_of(task, self._definition.outputs)
         generation = memory.generations.get(key, 0)
         draft.write.started.append(
@@ -133,9 +146,71 @@ class Starting:
             call=self._wires.call if task.mode == "child" else None,
             child=memory.children.get((key, generation)),
             retries_child=(key, generation - 1) in memory.children,
+            out=self.out,
+            policies=policies_of(self._definition, self._terms),
+            explicit_tools=self._terms.config.get("agent_tools") == "explicit-only",
         )
         self._settling.jobs[key] = job
         return job
+
+    def _waits_for_quota(self, draft: Draft, key: NodeKey, task: Task[Any]) -> bool:
+        """Whether nobody could be asked: the accounts of all the task's agents are parked.
+
+        A cache may have the answer all the same, and what this process does not know yet is found out when an
+        agent is about to be asked.
+        """
+        if task.cache is not None:
+            return False
+        usable = (agent for agent in self._terms.agents(task) if self.out.why(agent) is None)
+        times = [self._terms.parked_until_ms(account_of(agent)) for agent in usable]
+        due = [at_ms for at_ms in times if at_ms is not None]
+        if not due or len(due) < len(times):
+            self._memory.limited.discard(key)
+            return False
+        self._memory.limited.add(key)
+        due_ms = min(due)
+        data = {"code": AgentQuota.code, "due_ms": due_ms}
+        draft.event(EventType.NODE_BLOCKED, key, 0, {"waits_for": "quota", **data})
+        draft.write.wakeups.append(Wakeup(key, "quota", due_ms))
+        self._planning.settle(key, Due(due_ms))
+        return True
+
+    def _may_not_spend(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
+        """Whether no agent may be asked now: the task has settled then, or waits."""
+        return self._waits_for_quota(draft, leaf.key, task) or self._is_overspent(draft, leaf, task, view)
+
+    def _is_overspent(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
+        """Whether there is nothing left to spend on the task: then it has settled, or waits."""
+        key, found = leaf.key, self.budgets.look(leaf, draft.now_ms)
+        self._memory.parked.pop(key, None)
+        match found:
+            case None:
+                return False
+            case Held():
+                self._planning.settle(key, Due(draft.now_ms + HOLD_MS))
+            case Exceeded(limits=limits, text=text):
+                error = BudgetExceeded(f"{found.name} is used up: {text}", place=task.place)
+                match limits.on_exceeded:
+                    case "warn":
+                        if self.budgets.warns(found):
+                            draft.event(EventType.RUN_WARNING, None, 0, {"message": error.message})
+                        return False
+                    case "fail":
+                        job = self._begin_attempt(draft, key, task, view)
+                        failed = Failed(FailureClass.FATAL, error.payload())
+                        self._settling.apply(draft, job, failed, is_stopping=False)
+                    case "skip-remaining":
+                        self._planning.skip(draft, key, f"{OVERSPENT}: {found.name}, {text}")
+                        self._planning.settle(key, Settled.UPSTREAM)
+                    case "ask":
+                        waits_for = f"{found.name} ({text})"
+                        draft.event(EventType.NODE_BLOCKED, key, 0, {"waits_for": waits_for})
+                        self._planning.settle(key, self._memory.hold(key, waits_for))
+                    case _:
+                        assert_never(limits.on_exceeded)
+            case _:
+                assert_never(found)
+        return True
 
     def _caching(self, key: NodeKey, task: Task[Any], agents: tuple[Agent, ...]) -> Caching | None:
         reader, memory = self._terms.cache, self._memory

@@ -21,6 +21,7 @@ from .process import Program as Program
 from .process import Spawner as Spawner
 from .process import Trace as Trace
 from .process import WaitingChild as WaitingChild
+from .store import Calls as Calls
 from .store import Leases as Leases
 from .store import Outsider as Outsider
 from .store import Reader as Reader
@@ -33,6 +34,7 @@ __all__ = [
     "AgentReply",
     "AgentRequest",
     "AgentTools",
+    "Calls",
     "Child",
     "Exit",
     "Leases",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from .budget import WHOLE_RUN as WHOLE_RUN
+from .budget import BudgetRow as BudgetRow
 from .cache import CacheEntry as CacheEntry
 from .cache import CachePlace as CachePlace
 from .cache import CacheRow as CacheRow
 from .cache import Lookup as Lookup
 from .cache import LookupRow as LookupRow
 from .cache import LookupVerdict as LookupVerdict
+from .call import CallRow as CallRow
+from .call import ParkedAccount as ParkedAccount
 from .frame import AttemptEnd as AttemptEnd
 from .frame import AttemptStart as AttemptStart
 from .frame import BlockMove as BlockMove
@@ -71,15 +75,18 @@ __all__ = [
     "NOTHING",
     "STATE_LIMIT_BYTES",
     "TOLERATED",
+    "WHOLE_RUN",
     "AttemptEnd",
     "AttemptRow",
     "AttemptStart",
     "AttemptState",
     "BlockMove",
     "BlockRow",
+    "BudgetRow",
     "CacheEntry",
     "CachePlace",
     "CacheRow",
+    "CallRow",
     "ChildRow",
     "EventRow",
     "EventType",
@@ -109,6 +116,7 @@ __all__ = [
     "Owner",
     "OwnerHealth",
     "ParentRef",
+    "ParkedAccount",
     "PassEnd",
     "PassRow",
     "ProcessRow",

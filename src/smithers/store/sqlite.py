@@ -11,6 +11,7 @@ from smithers.store.connection import Durability, open_readable, open_writable
 from smithers.store.reader import SqliteReader
 
 if TYPE_CHECKING:
+    from smithers.store.call import SqliteCalls
     from smithers.store.identity import Identity
     from smithers.store.inbox import SqliteOutsider
     from smithers.store.lease import SqliteLeases
@@ -76,6 +77,20 @@ class Store:
             factory=self._factory,
         )
         return SqliteLedger(connection, self.path, self.clock, here=here)
+
+    def calls(self) -> SqliteCalls:
+        """What agents were asked, and whose limits are used up."""
+        from smithers.store.call import SqliteCalls
+
+        connection = open_writable(
+            self.path,
+            self.clock,
+            durability="normal",
+            create=False,
+            busy_timeout_ms=0,
+            factory=self._factory,
+        )
+        return SqliteCalls(connection, self.path, self.clock)
 
     def outsider(self) -> SqliteOutsider:
         """What a process that does not own a run may do to it."""

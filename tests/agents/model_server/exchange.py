@@ -49,6 +49,9 @@ class Exchange(BaseHTTPRequestHandler):
         finally:
             self.server.closed(self.connection)
 
+    def version_string(self) -> str:
+        return "fake"
+
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: the request log is for that."""
 

@@ -15,6 +15,7 @@ from smithers.ports import (
     AgentReply,
     AgentRequest,
     NoticeEvent,
+    RetryEvent,
     SessionEvent,
     TextEvent,
     ToolCallEvent,
@@ -26,6 +27,11 @@ from smithers.records import Usage
 from .cli import CliAgent, Ending, Invocation, at, count_at, of_status, text_at, toml, without_result
 
 ApprovalMode: TypeAlias = Literal["default", "auto_edit", "yolo", "plan"]
+
+ATTEMPTS: Final = 3
+"""How often it may ask by itself; the run asks again after that, and survives meanwhile."""
+LONGEST_WAIT_S: Final = 60.0
+"""How long it may wait before that."""
 
 _POLICY_FILE: Final = "tools.toml"
 _PROMPT_FILE: Final = "system.md"
@@ -40,8 +46,8 @@ class Gemini(CliAgent):
     conversation can only be continued in the folder where it began, and not be forked. `@path` in a prompt
     stands for that file's text, if there is such a file.
 
-    It asks a busy provider ten times in silence, for minutes: `{"general": {"maxAttempts": 3}}` in the
-    `.gemini/settings.json` of its `config_dir` ends that sooner, and nothing that is given with a call does.
+    It asks a busy provider up to ten times, for minutes, and no option lowers that: it is ended after the
+    third, or before a wait of more than a minute.
     """
 
     kind: ClassVar[str] = "gemini"
@@ -91,7 +97,14 @@ class Gemini(CliAgent):
             files[_POLICY_FILE] = self._policy(allow)
             words += ["--policy", str(folder / _POLICY_FILE)]
         env = self.environment(request, own)
-        return Invocation((*words, *self.args), env, self.prompt(request), self.folder(request), files)
+        return Invocation(
+            (*words, *self.args),
+            env,
+            self.prompt(request),
+            self.folder(request),
+            files,
+            hears_stderr=True,  # only there it says that it tries again
+        )
 
     def _policy(self, allow: Sequence[str]) -> str:
         """Rules that let it use these tools and no others; what is denied is not even shown to the model."""
@@ -114,25 +127,42 @@ class Gemini(CliAgent):
 class GeminiFold:
     """Sums up the stream of one call: only a `result` with `status: success` says that it went well.
 
-    Its texts come in pieces, and the result has none. Of a request that it tries again it says nothing, so
-    that a text that was cut off may stand there twice.
+    Its texts come in pieces, and the result has none. A text that was cut off, and then said again, stands
+    there twice: nothing in the stream tells it.
     """
 
     def __init__(self, request: AgentRequest) -> None:
         self._request = request
         self._texts: list[str] = []
-        """Since the last tool: what was said before was no answer."""
+        """Since the last tool: what is said before one is no answer."""
+        self._before = ""
+        """Nor is it none, if nothing is said after it."""
         self._session: str | None = None
         self._model = ""
         self._result: Mapping[str, Any] | None = None
         self._error = ""
+        self._attempt = 0
+        """Number of the last one that failed, of one request."""
 
     @property
     def is_over(self) -> bool:
         return self._result is not None
 
     def line(self, text: str) -> Iterator[AgentEvent]:
-        yield NoticeEvent(text[:2000])
+        failed, waits = _ATTEMPT.match(text), _DELAY.search(text)
+        if failed is None and waits is None:
+            if not _NOISE.match(text):
+                yield NoticeEvent(text[:2000])
+            return
+        self._attempt = int(failed[1]) if failed is not None else self._attempt
+        status = int(failed[2]) if failed is not None and failed[2] else 429
+        delay_s = int(waits[1]) / 1000 if waits is not None else None
+        yield RetryEvent("throttle" if status == 429 else "server", text[:2000], self._attempt, delay_s)
+        is_again = "Retrying" in text  # after its last attempt it says itself what it comes to
+        if is_again and (self._attempt >= ATTEMPTS or (delay_s or 0) > LONGEST_WAIT_S):
+            is_quota = _is_used_up(text, "")
+            now_ms = self._request.now_ms()
+            raise of_status(status, text, now_ms, is_quota=is_quota, retry_after_s=delay_s)
 
     def event(self, event: Mapping[str, Any]) -> Iterator[AgentEvent]:
         match event.get("type"):
@@ -145,6 +175,7 @@ class GeminiFold:
                 self._texts.append(text_at(event, "content"))
                 yield TextEvent(self._texts[-1])
             case "tool_use":
+                self._before = "".join(self._texts) or self._before
                 self._texts.clear()
                 name = text_at(event, "tool_name")
                 yield ToolCallEvent(text_at(event, "tool_id"), name, event.get("parameters"))
@@ -184,7 +215,8 @@ class GeminiFold:
             raise self._no_result(ending)
         if result.get("status") != "success":
             raise self._refused(result, ending)
-        return AgentReply("".join(self._texts), session=self._session, usage=self._usage(result))
+        text = "".join(self._texts) or self._before
+        return AgentReply(text, session=self._session, usage=self._usage(result))
 
     def _no_result(self, ending: Ending) -> AgentError:
         failed = without_result("gemini", ending, ending.stderr.partition("\n    at ")[0])
@@ -226,6 +258,9 @@ class GeminiFold:
         return AgentError(text, reason=kind) if kind else AgentError(text)
 
 
+_ATTEMPT: Final = re.compile(r"Attempt (\d{1,4}) failed(?: with status (\d{3}))?(?:\.| with |: )")
+_DELAY: Final = re.compile(r"Retrying after (\d{1,12})ms\.\.\.$")
+_NOISE: Final = re.compile(r"\s|[}\])]|\[STARTUP\]|Warning: 256-color|Ripgrep is not|YOLO mode")
 _BAD_OPTION: Final = re.compile(
     r"^(?:Unknown argument|Invalid values|Not enough arguments).*(?:\n +.*)*", re.MULTILINE
 )

@@ -214,7 +214,15 @@ class CliAgent(ABC):
                 raise
             hint = f"install it: `{self.install}`" if self.install else None
             raise AgentMissing(error.message, hint=hint) from error
-        return Conversation(child, fold, self.clocks, request.emit, how.stdin, is_text=how.is_text)
+        return Conversation(
+            child,
+            fold,
+            self.clocks,
+            request.emit,
+            how.stdin,
+            is_text=how.is_text,
+            hears_stderr=how.hears_stderr,
+        )
 
 
 def _seconds(span: float | str | None, name: str) -> float | None:

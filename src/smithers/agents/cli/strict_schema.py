@@ -179,11 +179,11 @@ def without_nulls(answer: Any, schema: Mapping[str, Any]) -> Any:
 
 
 def _bare(value: Any, node: Any, root: Mapping[str, Any]) -> Any:
-    fitting = next(_fitting(value, node, root), {})
+    if not isinstance(value, (list, dict)):
+        return value
+    fitting = _fitting(value, node, root)
     if isinstance(value, list):
         return [_bare(one, fitting.get("items", {}), root) for one in value]
-    if not isinstance(value, dict):
-        return value
     properties = fitting.get("properties", {})
     required = fitting.get("required", ())
     return {
@@ -193,18 +193,18 @@ def _bare(value: Any, node: Any, root: Mapping[str, Any]) -> Any:
     }
 
 
-def _fitting(value: Any, node: Any, root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The parts of a union that a list or an object may be of, at a glance."""
-    for option in _options(node, root):
-        kinds = option.get("type", ())
-        if isinstance(value, list) and "array" in kinds:
-            yield option
-        if isinstance(value, dict) and "object" in kinds:
-            properties = option.get("properties", {})
-            consts = {key: one["const"] for key, one in properties.items() if at(one, "const") is not None}
-            is_like = all(value.get(key) == const for key, const in consts.items())
-            if is_like and properties.keys() == value.keys():
-                yield option
+def _fitting(value: Any, node: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a union that a list or an object is of, at a glance; an empty one: none of them."""
+    kind = "array" if isinstance(value, list) else "object"
+    found = [option for option in _options(node, root) if kind in option.get("type", ())]
+    if len(found) > 1 and kind == "object":
+        found = [option for option in found if _is_like(value, option.get("properties", {}))]
+    return found[0] if found else {}
+
+
+def _is_like(value: Mapping[str, Any], properties: Mapping[str, Any]) -> bool:
+    consts = {key: one["const"] for key, one in properties.items() if at(one, "const") is not None}
+    return properties.keys() == value.keys() and all(value[key] == const for key, const in consts.items())
 
 
 def _options(node: Any, root: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, Any]]:

@@ -57,20 +57,16 @@ class Caller:
     def ask(self, agent: CliAgent, prompt: str, **more: Any) -> Heard:
         """One call, to its end. Args: more: members of the request."""
         events: list[AgentEvent] = []
-        request = AgentRequest(
-            prompt,
-            more.pop("schema", None),
-            NodeKey("task"),
-            "run",
-            1,
-            emit=events.append,
-            spawn=self._spawn,
-            **more,
-        )
         try:
-            return Heard(asyncio.run(agent.call(request)), None, events)
+            return Heard(asyncio.run(agent.call(self.request(prompt, events, **more))), None, events)
         except AgentError as error:
             return Heard(None, error, events)
+
+    def request(self, prompt: str, events: list[AgentEvent], **more: Any) -> AgentRequest:
+        """What a call is asked. Args: events: what it tells is put there; more: further members."""
+        schema = more.pop("schema", None)
+        key = NodeKey("task")
+        return AgentRequest(prompt, schema, key, "run", 1, emit=events.append, spawn=self._spawn, **more)
 
     @property
     def survivors(self) -> list[int]:

@@ -246,10 +246,9 @@ class CodexFold:
         if _strict(self._request) is None or self._request.schema is None:
             return None
         try:
-            answer = json.loads(self._text)
+            return without_nulls(json.loads(self._text), json_schema(self._request.schema))
         except (ValueError, RecursionError):
             return None
-        return without_nulls(answer, json_schema(self._request.schema))
 
     def _no_result(self, ending: Ending) -> AgentError:
         if self._error is not None:

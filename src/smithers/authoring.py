@@ -459,6 +459,7 @@ class Workflow(Generic[In, Out]):
             find_table,
             strict=strict,
             parked_until_ms=host.desk.until_ms,
+            places=host.places,
             cache=None if rehearse else host.cache,
             is_leaving=host.ends_process,
         )

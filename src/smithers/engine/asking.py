@@ -48,6 +48,7 @@ from .desk import Desk, account_of, has_account
 from .encode import encode_output
 from .failure import classify, describe
 from .job import Done, Failed, Job, Outcome
+from .places import pool_of
 
 CORRECTIONS: Final = 3
 """How often an agent is shown what is wrong with its answer, within one attempt."""
@@ -128,6 +129,7 @@ async def ask(job: Job, desk: Desk) -> Outcome:
     for rank, agent in enumerate(job.chain):
         error = await _excuse(job, desk, agent)
         if error is None:
+            await _take_place(job, agent)
             try:
                 return Done(await _Call(job, desk, agent, rank, prompt).make(), agent.name, mark)
             except (asyncio.CancelledError, MissingOutput):
@@ -161,6 +163,24 @@ async def _excuse(job: Job, desk: Desk, agent: Agent) -> SmithersError | None:
     if until_ms is None:
         return None
     return AgentQuota(f"the limit of {account} is used up", resets_ms=until_ms, account=account)
+
+
+async def _take_place(job: Job, agent: Agent) -> None:
+    """Wait for a place for an agent that is not the one whose place the attempt began with."""
+    if job.places is None or (job.place is not None and job.place.is_for(agent)):
+        return
+    if job.place is not None:
+        # Before it waits for another: two that wait for each other's would wait for ever.
+        await on_thread(_lookers, job.place.give_back)
+        job.place = None
+    while pool_of(agent) is not None:
+        take = partial(job.places.take, agent, job.ctx.run_id, str(job.key))
+        found = await on_thread(_lookers, take)
+        if not isinstance(found, int):
+            job.place = found
+            return
+        job.beat(job, None)
+        await asyncio.sleep(found / 1000)
 
 
 async def _set_aside(job: Job, desk: Desk, agent: Agent, error: AgentError) -> SmithersError:

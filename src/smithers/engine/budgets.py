@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from smithers.ids import NodeKey
 from smithers.nodes import Budget
 from smithers.nodes.budget import OnExceeded
-from smithers.records import NOTHING, WHOLE_RUN, BudgetRow, Usage
+from smithers.records import NOTHING, WHOLE_RUN, BudgetRow
 from smithers.scheduler.vertex import Leaf, SequenceVertex
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class _Account:
 
     row: BudgetRow
     in_flight: set[NodeKey] = field(default_factory=set)
+    has_seen_one: bool = False
+    """A call under it has ended, so that something is known of what calls cost."""
     since_ms: int = 0
     """Since when its time runs, while something is in flight."""
 
@@ -81,10 +83,12 @@ class Budgets:
 
     Args:
         whole: what the run itself may spend.
+        slots: how many of its attempts may run at once.
     """
 
-    def __init__(self, whole: Limits) -> None:
+    def __init__(self, whole: Limits, slots: int) -> None:
         self._whole = whole
+        self._slots = slots
         self._accounts: dict[NodeKey, _Account] = {}
         self._warned: set[NodeKey] = set()
 
@@ -131,24 +135,34 @@ class Budgets:
                 return Exceeded(key, limits, f"{name}: {shown[0]} of {shown[1]}")
         return None
 
-    def begin(self, draft: Draft, job: Job, leaf: Leaf | None) -> None:
-        """An attempt is about to ask an agent: put aside what the largest call so far has cost."""
-        keys = [WHOLE_RUN] if leaf is None else [key for key, _ in self._around(leaf)]
-        for key in keys:
+    def begin(self, draft: Draft, job: Job, leaf: Leaf) -> None:
+        """An attempt is about to ask an agent: put aside what it may cost."""
+        for key, limits in self._around(leaf):
             account = self._account(key)
             row = account.row
+            reserved = job.reserved[key] = self._foresee(account, limits)
             if not account.in_flight:
                 account.since_ms = draft.now_ms
             account.in_flight.add(job.key)
-            job.reserved[key] = Reserved(row.largest_tokens, row.largest_micros)
             account.row = row._replace(
-                tokens=row.tokens + row.largest_tokens,
-                cost_micros=row.cost_micros + row.largest_micros,
+                tokens=row.tokens + reserved.tokens,
+                cost_micros=row.cost_micros + reserved.cost_micros,
                 calls=row.calls + 1,
             )
             # Without limits, and before anything was spent, there is nothing that a crash could forget.
-            if key != WHOLE_RUN or self._whole != Limits() or row.largest_tokens or row.largest_micros:
+            if key != WHOLE_RUN or self._whole != Limits() or reserved != Reserved(0, 0):
                 draft.write.budgets.append(account.row)
+
+    def _foresee(self, account: _Account, limits: Limits) -> Reserved:
+        """What a call may cost: as much as the largest so far.
+
+        Before the first one has ended nobody knows. Then it is a slot's share of the limit: whoever dies
+        again and again before that spends no more than the first calls can.
+        """
+        row = account.row
+        if account.has_seen_one or row.largest_tokens or row.largest_micros:
+            return Reserved(row.largest_tokens, row.largest_micros)
+        return Reserved((limits.tokens or 0) // self._slots, (limits.cost_micros or 0) // self._slots)
 
     def end(self, draft: Draft, job: Job) -> list[NodeKey]:
         """An attempt has ended: what was put aside becomes what was spent.
@@ -165,6 +179,7 @@ class Budgets:
             row = account.row
             active_ms = account.active_ms(draft.now_ms)
             account.in_flight.discard(job.key)
+            account.has_seen_one |= job.asked > 0
             account.since_ms = draft.now_ms
             account.row = row._replace(
                 tokens=max(0, row.tokens - reserved.tokens) + used.tokens,
@@ -181,6 +196,17 @@ class Budgets:
                 blind.append(key)
         job.reserved.clear()
         return blind
+
+    def spent_usd(self) -> float:
+        """What the whole run has spent, what is put aside for calls in flight included."""
+        account = self._accounts.get(WHOLE_RUN)
+        return 0.0 if account is None else account.row.cost_micros / 1e6
+
+    @property
+    def limit_usd(self) -> float | None:
+        """What it may spend; None: any amount."""
+        micros = self._whole.cost_micros
+        return None if micros is None else micros / 1e6
 
     def warns(self, exceeded: Exceeded) -> bool:
         """Whether nobody was told of it yet."""
@@ -214,11 +240,3 @@ class Budgets:
 
 def _shown(amount: float, form: str) -> str:
     return format(round(amount), form) if form == "d" else format(amount, form)
-
-
-def spent_of(rows: Iterable[BudgetRow]) -> Usage:
-    """What a whole run has spent so far, reservations included."""
-    for row in rows:
-        if row.key == WHOLE_RUN:
-            return Usage(row.tokens, 0, cost_usd=row.cost_micros / 1e6)
-    return NOTHING

@@ -113,6 +113,8 @@ class Engine:
         self._mailbox.put(Lost())
 
     def _report(self, job: Job, outcome: Outcome) -> None:
+        if job.place is not None:
+            job.place.give_back()
         self._mailbox.put(JobEnded(job, outcome))
 
     def _script_moved(self, run: int) -> None:

@@ -25,6 +25,7 @@ from smithers.store import Durability, Store, open_store, project_root
 from .cache_reader import CacheReader
 from .desk import Desk
 from .lease import LEASE_MS
+from .places import AgentPlaces
 
 if TYPE_CHECKING:
     from smithers.store.lease import SqliteLeases
@@ -81,6 +82,7 @@ class Host:
         self._processes: Processes | None = None
         self._cache: CacheReader | None = None
         self._desk: Desk | None = None
+        self._places: AgentPlaces | None = None
 
     def _register(self) -> tuple[SqliteLeases, Owner]:
         with self._lock:
@@ -107,6 +109,14 @@ class Host:
             if self._desk is None:
                 self._desk = Desk(self.clock, self.store.calls)
             return self._desk
+
+    @property
+    def places(self) -> AgentPlaces:
+        """What gives places to the agents of this process."""
+        with self._lock:
+            if self._places is None:
+                self._places = AgentPlaces(self.clock, lambda: self._register()[1].id, self.store.places)
+            return self._places
 
     @property
     def cache(self) -> CacheReader:
@@ -185,7 +195,11 @@ class Host:
             self._cache.close()
         if self._desk is not None:
             self._desk.close()
-        self._engine = self._leases = self._owner = self._processes = self._cache = self._desk = None
+        if self._places is not None:
+            self._places.close()
+        self._engine = self._leases = self._owner = self._processes = self._cache = self._desk = (
+            self._places
+        ) = None
 
 
 def find_resumable(store: Store, run_id: str | None, source: str | None) -> RunRow:

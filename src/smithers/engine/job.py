@@ -20,6 +20,7 @@ from smithers.records import CallRow, FailureClass, RunRow
 from .budgets import Reserved
 from .cache import Caching
 from .desk import Out
+from .places import AgentPlaces, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,10 @@ class Job:
     """A task that says nothing of its agent's tools gives it none."""
     reserved: dict[NodeKey, Reserved] = field(default_factory=dict)
     """What it has put aside, by budget."""
+    place: Place | None = None
+    """That of its first agent, in a pool; given back when it is reported."""
+    places: AgentPlaces | None = None
+    """Where the next ones of its chain get theirs."""
     asked: int = 0
     """How many agents it has asked; written from the author's side."""
     calls: list[CallRow] = field(default_factory=list)

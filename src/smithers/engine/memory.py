@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from smithers.context import OutputText, Record, Rows, Standing, from_stored, wrap
+from smithers.context import OutputText, Record, Rows, Spending, Standing, from_stored, wrap
 from smithers.errors import BugError
 from smithers.ids import NodeKey, passes_of
 from smithers.nodes import Caught
@@ -83,6 +83,8 @@ class Memory:
         """Nodes whose own run is paused, and that run."""
         self.limited: set[NodeKey] = set()
         """Nodes that have not begun because the accounts of all their agents are parked."""
+        self.budgets: Spending | None = None
+        """What its agents have spent; set by whoever drives it."""
         self.newest_output: OutputRef | None = None
         self.outputs_by_model: dict[str, OutputRef] = {}
         self.workflow = ""

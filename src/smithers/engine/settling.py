@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from random import Random
 from typing import Any, assert_never
@@ -54,7 +54,9 @@ class Settling:
         self._planning = planning
         self._random = random
         self.budgets: Budgets | None = None
-        """Set by whoever begins the attempts."""
+        """Set by whoever begins the attempts; so is what follows."""
+        self.place_is_free: Callable[[Draft], None] = lambda draft: None
+        """Called when an attempt has ended that may have had a place."""
         self.jobs: dict[NodeKey, Job] = {}
         """Attempts in flight, by node."""
         self.lingering: dict[NodeKey, Job] = {}
@@ -82,6 +84,8 @@ class Settling:
             outcome = replace(job.timed_out, is_running=False)
         del self.jobs[job.key]
         self._count(draft, job)
+        if job.places is not None:
+            self.place_is_free(draft)
         self.returned.pop(job.key, None)
         refusal = self.refused.get((job.key, job.attempt)) if isinstance(outcome, Done) else None
         lookup = job.caching.lookup if job.caching is not None else None

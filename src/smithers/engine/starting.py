@@ -12,7 +12,7 @@ from smithers.ports import Agent
 from smithers.records import AttemptStart, EventType, FailureClass, Lookup, Wakeup
 from smithers.scheduler import Blocked, Due, Settled
 from smithers.scheduler.retry import rung
-from smithers.scheduler.vertex import Leaf
+from smithers.scheduler.vertex import Leaf, Path
 
 from .budgets import HOLD_MS, Budgets, Exceeded, Held, Limits
 from .cache import Caching
@@ -25,6 +25,7 @@ from .failure import classify, describe
 from .fingerprint import fingerprint
 from .job import Done, Failed, Job, Outcome
 from .memory import OVERSPENT, Memory
+from .places import TRY_EVERY_MS, Place
 from .planning import Planning, standing_of
 from .settling import Settling
 from .terms import Terms, Wires, policies_of
@@ -52,8 +53,12 @@ class Starting:
         self._ctx = ctx
         self.out = Out()
         max_usd = terms.config.get("max_usd")
-        self.budgets = Budgets(Limits(cost_micros=None if max_usd is None else round(max_usd * 1e6)))
-        settling.budgets = self.budgets
+        whole = Limits(cost_micros=None if max_usd is None else round(max_usd * 1e6))
+        self.budgets = Budgets(whole, terms.limit or 16)
+        settling.budgets = memory.budgets = self.budgets
+        settling.place_is_free = self.go_on
+        self._held: dict[NodeKey, Path] = {}
+        """Tasks that wait for a place of an agent, and where they stand."""
         self.run = 0
         self.fence = 0
         self.is_first = True
@@ -81,8 +86,18 @@ class Starting:
             child_input(task, task.value)  # known before anything ran: a mistake in the file
         if task.mode == "agent" and self._may_not_spend(draft, leaf, task, view):
             return None
+        self._held.pop(key, None)
+        place = self._take_place(key, task) if task.mode == "agent" else None
+        if isinstance(place, int):
+            # By the clock's own marks: what was held back together is due together, in the file's order.
+            self._held[key] = leaf.path
+            self._planning.settle(
+                key, Due((draft.now_ms + place) // TRY_EVERY_MS * TRY_EVERY_MS + TRY_EVERY_MS)
+            )
+            return None
         job = self._begin_attempt(draft, key, task, view)
         if task.mode == "agent":
+            job.place, job.places = place, self._terms.places
             self.budgets.begin(draft, job, leaf)
         if task.mode == "value" and not callable(task.value):
             self._settling.apply(draft, job, self._static(job), is_stopping=False)
@@ -109,9 +124,7 @@ class Starting:
             draft.write.woken.append(Wakeup(key, "child", 0))
             memory.parked.pop(key, None)
         agents = self._terms.agents(task) if task.mode == "agent" else ()
-        first = rung(log.failures, len(agents)) if agents else 0
-        # Who made an earlier attempt is asked only where no later one can be.
-        chain = (*agents[first:], *reversed(agents[:first]))
+        chain = self._chain(key, agents)
         model = model_of(task, self._definition.outputs)
         generation = memory.generations.get(key, 0)
         draft.write.started.append(
@@ -178,6 +191,33 @@ class Starting:
     def _may_not_spend(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
         """Whether no agent may be asked now: the task has settled then, or waits."""
         return self._waits_for_quota(draft, leaf.key, task) or self._is_overspent(draft, leaf, task, view)
+
+    def go_on(self, draft: Draft) -> None:
+        """A place has been given back: the first task that waits for one is looked at again, at once."""
+        if self._held:
+            key = min(self._held, key=self._held.__getitem__)
+            del self._held[key]
+            if isinstance(self._memory.facts.nodes.get(key), Due):
+                self._planning.settle(key, Due(draft.now_ms))
+
+    def _take_place(self, key: NodeKey, task: Task[Any]) -> Place | int | None:
+        """A place for the agent that will be asked first; None: it needs none; a number: none for so many
+        ms."""
+        places = self._terms.places
+        if places is None:
+            return None
+        agents = self._terms.agents(task)
+        chain = self._chain(key, agents)
+        usable = [one for one in chain if self.out.why(one) is None]
+        free = [one for one in usable if self._terms.parked_until_ms(account_of(one)) is None]
+        asked = next(iter(free or usable or chain))
+        return places.take(asked, self._memory.name, str(key))
+
+    def _chain(self, key: NodeKey, agents: tuple[Agent, ...]) -> tuple[Agent, ...]:
+        """Whom the next attempt of a task asks, in order."""
+        first = rung(self._memory.log(key).failures, len(agents)) if agents else 0
+        # Who made an earlier attempt is asked only where no later one can be.
+        return (*agents[first:], *reversed(agents[:first]))
 
     def _is_overspent(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
         """Whether there is nothing left to spend on the task: then it has settled, or waits."""

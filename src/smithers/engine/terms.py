@@ -15,6 +15,7 @@ from smithers.records import RunState, Wakeup
 from .cache_reader import CacheReader
 from .definition import Definition
 from .job import ChildWord, Job, Outcome
+from .places import AgentPlaces
 from .table import FindTable
 
 
@@ -33,6 +34,8 @@ class Terms:
     """Looks for a table of the user's in the run's database; None: there is none to look at."""
     parked_until_ms: Callable[[str], int | None] = lambda account: None
     """Wall clock at which an account may be asked again, as far as is known; None: now."""
+    places: AgentPlaces | None = None
+    """What gives places to agents; None: as many as you like."""
     strict: bool = False
     """Every render is made twice, and must give the same."""
     cache: CacheReader | None = None

@@ -24,6 +24,7 @@ from .process import WaitingChild as WaitingChild
 from .store import Calls as Calls
 from .store import Leases as Leases
 from .store import Outsider as Outsider
+from .store import Places as Places
 from .store import Reader as Reader
 from .store import Store as Store
 from .store import Writer as Writer
@@ -41,6 +42,7 @@ __all__ = [
     "Ledger",
     "NoticeEvent",
     "Outsider",
+    "Places",
     "Program",
     "Reader",
     "RetryEvent",

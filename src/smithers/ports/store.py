@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         OwnerHealth,
         ParkedAccount,
         PassRow,
+        PlaceRow,
+        PlaceWanted,
         ProcessRow,
         RunFilter,
         RunRow,
@@ -61,6 +63,10 @@ class Store(Protocol):
 
     def outsider(self) -> Outsider:
         """What others leave messages with."""
+        ...
+
+    def places(self) -> Places:
+        """What gives places to agents that are at work."""
         ...
 
     def calls(self) -> Calls:
@@ -96,6 +102,31 @@ class Calls(Protocol):
 
     def release(self, account: str) -> bool:
         """Let an account be asked again at once; False: nothing is known of it."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Places(Protocol):
+    """Places of agents that are at work, over all processes. From any thread; each method is one
+    transaction."""
+
+    def take(self, owner: int, wanted: PlaceWanted, default: int) -> int | None:
+        """Take a place in a pool and of an account; None: there is none free.
+
+        Args:
+            default: how many a pool has of which nobody has said it; an account has as many as you like.
+        Returns:
+            The number of the place. It is free again when it is given back, or its owner is gone.
+        """
+        ...
+
+    def free(self, places: Sequence[int]) -> None:
+        """Give places back."""
+        ...
+
+    def resize(self, name: str, size: int | None) -> None:
+        """Say how many places a pool, or an account, has; None: as many as by default."""
         ...
 
     def close(self) -> None: ...
@@ -271,6 +302,11 @@ class Reader(Protocol):
 
     def budgets(self, run: int) -> list[BudgetRow]:
         """What has been spent under the budgets of a run, and under `WHOLE_RUN` by all of it."""
+        ...
+
+    def places(self) -> tuple[list[PlaceRow], Mapping[str, int]]:
+        """Places of agents that are at work, and the sizes of pools and accounts of which somebody has said
+        it."""
         ...
 
     def accounts(self) -> list[ParkedAccount]:

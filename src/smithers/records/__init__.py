@@ -31,6 +31,8 @@ from .kin import KeptChild as KeptChild
 from .kin import Kin as Kin
 from .kin import NewChild as NewChild
 from .kin import ParentRef as ParentRef
+from .place import PlaceRow as PlaceRow
+from .place import PlaceWanted as PlaceWanted
 from .process import ProcessRow as ProcessRow
 from .process import ProcessStart as ProcessStart
 from .row import AttemptRow as AttemptRow
@@ -119,6 +121,8 @@ __all__ = [
     "ParkedAccount",
     "PassEnd",
     "PassRow",
+    "PlaceRow",
+    "PlaceWanted",
     "ProcessRow",
     "ProcessStart",
     "RunChange",

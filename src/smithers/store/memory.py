@@ -20,6 +20,7 @@ from smithers.store.identity import Identity
 from smithers.store.inbox import SqliteOutsider
 from smithers.store.lease import SqliteLeases
 from smithers.store.migration import migrate
+from smithers.store.place import SqlitePlaces
 from smithers.store.process import SqliteLedger
 from smithers.store.reader import SqliteReader
 from smithers.store.writer import SqliteWriter
@@ -74,6 +75,9 @@ class MemoryStore:
 
     def calls(self) -> SqliteCalls:
         return SqliteCalls(self._make(self._uri), self.path, self.clock, pause=self._pause)
+
+    def places(self, here: Identity | None = None) -> SqlitePlaces:
+        return SqlitePlaces(self._make(self._uri), self.path, self.clock, here=here, pause=self._pause)
 
     def outsider(self) -> SqliteOutsider:
         return SqliteOutsider(self._make(self._uri), self.path, self.clock, pause=self._pause)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from smithers.records import (
     OwnerHealth,
     ParkedAccount,
     PassRow,
+    PlaceRow,
     ProcessRow,
     RunFilter,
     RunRow,
@@ -39,6 +40,7 @@ from smithers.store.connection import roll_back
 from smithers.store.fact import StoredFacts
 from smithers.store.inbox import open_messages
 from smithers.store.names import Names, Specs
+from smithers.store.place import live_places
 from smithers.store.process import open_rows, process_row
 from smithers.store.queries import statements
 from smithers.store.refusal import DISK_ERRORS, NONSENSE, damaged, refusal
@@ -201,6 +203,11 @@ class SqliteReader:
         """What has been spent under the budgets of a run, and under `WHOLE_RUN` by all of it."""
         with self._moment():
             return budget_rows(self._connection, run)
+
+    def places(self) -> tuple[list[PlaceRow], Mapping[str, int]]:
+        """Places of agents that are at work; how many pools and accounts have, where somebody has said it."""
+        with self._moment():
+            return live_places(self._connection, self._clock) if self._has("smithers_places") else ([], {})
 
     def accounts(self) -> list[ParkedAccount]:
         """Accounts of agents that have met a limit, those whose time has passed too."""

@@ -24,7 +24,7 @@ def test_a_store_from_before_is_looked_at_as_it_is_and_brought_up_to_date_by_the
     Workflow(flow).run_sync(run_id="r1", store=path)
     close_hosts()
     with closing(sqlite3.connect(path)) as connection:
-        newer = ("children", "lineages", "calls", "accounts")
+        newer = ("children", "lineages", "calls", "accounts", "budgets", "places", "pools")
         connection.executescript("".join(f"DROP TABLE smithers_{table};" for table in newer))
         connection.execute("PRAGMA user_version = 5")
 

@@ -62,3 +62,21 @@ CREATE TABLE smithers_budgets (
     unpriced INTEGER NOT NULL,
     PRIMARY KEY (run, node, scope, iteration)
 ) WITHOUT ROWID;
+
+-- Places of agents that are at work, over all runs. A place of an owner that is gone is free.
+CREATE TABLE smithers_places (
+    id INTEGER PRIMARY KEY,
+    owner INTEGER NOT NULL,
+    pool TEXT NOT NULL,
+    account TEXT NOT NULL,
+    -- For whom: the run's and the node's names.
+    run TEXT NOT NULL,
+    node TEXT NOT NULL,
+    since_ms INTEGER NOT NULL
+);
+
+-- How many places a pool, or an account, has, where somebody has said so.
+CREATE TABLE smithers_pools (
+    name TEXT PRIMARY KEY,
+    size INTEGER NOT NULL
+) WITHOUT ROWID;

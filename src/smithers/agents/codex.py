@@ -294,19 +294,20 @@ def _failure(text: str, now_ms: int) -> AgentError:
     found = _STATUS.search(text)
     status = int(found[1]) if found is not None else None
     resets = reset_ms(text, now_ms)
+    shown = " ".join(text.split())[:500] or "it failed without a reason"
     if _REFUSED.search(text):
-        return AgentRefusal(text)
+        return AgentRefusal(shown)
     if status is not None:
         return of_status(status, text, now_ms, is_quota=_USED_UP.search(text) is not None)
     if _USED_UP.search(text):
-        return AgentQuota(text, resets_ms=resets)
+        return AgentQuota(shown, resets_ms=resets)
     if _SIGNED_OUT.search(text):
-        return AgentAuth(text)
+        return AgentAuth(shown)
     if _NEVER.search(text):
-        return AgentUnfit(text, hint="check its model, its options and the length of the prompt")
+        return AgentUnfit(shown, hint="check its model, its options and the length of the prompt")
     if _PASSING.search(text):
-        return AgentThrottled(text, retry_after_s=None if resets is None else (resets - now_ms) / 1000)
-    return AgentError(text or "it failed without a reason")
+        return AgentThrottled(shown, retry_after_s=None if resets is None else (resets - now_ms) / 1000)
+    return AgentError(shown)
 
 
 def _reason(error: AgentError) -> Literal["quota", "throttle", "auth", "server", "network", "other"]:

@@ -195,9 +195,9 @@ def _bare(value: Any, node: Any, root: Mapping[str, Any]) -> Any:
 
 def _fitting(value: Any, node: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part of a union that a list or an object is of, at a glance; an empty one: none of them."""
-    kind = "array" if isinstance(value, list) else "object"
+    kind = "object" if isinstance(value, dict) else "array"
     found = [option for option in _options(node, root) if kind in option.get("type", ())]
-    if len(found) > 1 and kind == "object":
+    if isinstance(value, dict) and len(found) > 1:
         found = [option for option in found if _is_like(value, option.get("properties", {}))]
     return found[0] if found else {}
 

@@ -9,22 +9,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from smithers.agents.antigravity import Antigravity as Antigravity
     from smithers.agents.callable import CallableAgent as CallableAgent
     from smithers.agents.callable import as_agent as as_agent
     from smithers.agents.claude_code import ClaudeCode as ClaudeCode
+    from smithers.agents.codex import Codex as Codex
+    from smithers.agents.command import CommandAgent as CommandAgent
+    from smithers.agents.gemini import Gemini as Gemini
     from smithers.agents.rehearsal import RehearsalAgent as RehearsalAgent
     from smithers.agents.sampler import sample as sample
 
 _HOMES = {
+    "Antigravity": "smithers.agents.antigravity",
     "CallableAgent": "smithers.agents.callable",
     "ClaudeCode": "smithers.agents.claude_code",
+    "Codex": "smithers.agents.codex",
+    "CommandAgent": "smithers.agents.command",
+    "Gemini": "smithers.agents.gemini",
     "RehearsalAgent": "smithers.agents.rehearsal",
     "as_agent": "smithers.agents.callable",
     "sample": "smithers.agents.sampler",
 }
 """Where each public name lives. None is called like a module in here, or that would stand in its place."""
 
-__all__ = ["CallableAgent", "ClaudeCode", "RehearsalAgent", "as_agent", "sample"]
+__all__ = [
+    "Antigravity",
+    "CallableAgent",
+    "ClaudeCode",
+    "Codex",
+    "CommandAgent",
+    "Gemini",
+    "RehearsalAgent",
+    "as_agent",
+    "sample",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -41,9 +41,9 @@ class CliAgent(ABC):
     program: ClassVar[str]
     """Looked up on PATH."""
     install: ClassVar[str]
-    """The command that installs it."""
+    """The command that installs it; empty: there is no such command."""
     sign_in: ClassVar[str]
-    """The command that signs in."""
+    """The command that signs in; empty: there is no such command."""
     credentials: ClassVar[tuple[str, ...]] = ()
     """Variables that it signs in by, taken over from our environment."""
     config_variable: ClassVar[str | None] = None
@@ -181,7 +181,7 @@ class CliAgent(ABC):
 
     def with_clue(self, error: AgentError) -> AgentError:
         """The same error, with the next thing to do where the class has only a general one."""
-        if error.hint == type(error).default_hint and error.code == "AGENT_AUTH":
+        if self.sign_in and error.hint == type(error).default_hint and error.code == "AGENT_AUTH":
             error.hint = f"sign in: `{self.sign_in}`"
         error.details.setdefault("account", self.account)
         return error
@@ -229,8 +229,17 @@ class CliAgent(ABC):
         except ProgramNotFound as error:
             if how.cwd is not None and not how.cwd.is_dir():
                 raise
-            raise AgentMissing(error.message, hint=f"install it: `{self.install}`") from error
-        return Conversation(child, fold, self.clocks, request.emit, how.stdin)
+            hint = f"install it: `{self.install}`" if self.install else None
+            raise AgentMissing(error.message, hint=hint) from error
+        return Conversation(
+            child,
+            fold,
+            self.clocks,
+            request.emit,
+            how.stdin,
+            is_text=how.is_text,
+            hears_stderr=how.hears_stderr,
+        )
 
 
 def _seconds(span: float | str | None, name: str) -> float | None:

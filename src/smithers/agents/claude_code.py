@@ -74,6 +74,7 @@ class ClaudeCode(CliAgent):
         "CLAUDE_CONFIG_DIR",
     )
     config_variable: ClassVar[str | None] = "CLAUDE_CONFIG_DIR"
+    provider: ClassVar[str | None] = "anthropic"
     takes_schema: ClassVar[bool] = True
     limits_tools: ClassVar[bool] = True
 

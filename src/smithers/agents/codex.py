@@ -71,6 +71,7 @@ class Codex(CliAgent):
     # The second is no key of its own, but what the providers of a configuration often sign in by.
     credentials: ClassVar[tuple[str, ...]] = ("CODEX_API_KEY", "OPENAI_API_KEY", "CODEX_HOME")
     config_variable: ClassVar[str | None] = "CODEX_HOME"
+    provider: ClassVar[str | None] = "openai"
 
     effort: str | None = None
     sandbox: Sandbox | None = "workspace-write"
@@ -126,6 +127,9 @@ class Codex(CliAgent):
             found["developer_instructions"] = self.developer_instructions
         servers = {f"mcp_servers.{name}": server for name, server in self.mcp_servers.items()}
         return {**found, **servers, **self.config}
+
+    def resume_words(self, session: str) -> tuple[str, ...]:
+        return (self.binary or self.program, "resume", session)
 
     def fold(self, request: AgentRequest) -> CodexFold:
         return CodexFold(request, self.model or "")

@@ -66,6 +66,7 @@ class Gemini(CliAgent):
         "GOOGLE_GENAI_USE_VERTEXAI",
     )
     config_variable: ClassVar[str | None] = "GEMINI_CLI_HOME"
+    provider: ClassVar[str | None] = "google"
     limits_tools: ClassVar[bool] = True
 
     approval_mode: ApprovalMode = "auto_edit"
@@ -119,6 +120,9 @@ class Gemini(CliAgent):
             rules.append(rule)
         parts = ["\n".join(f"{key} = {toml(value)}" for key, value in rule.items()) for rule in rules]
         return "".join(f"[[rule]]\n{part}\n\n" for part in parts)
+
+    def resume_words(self, session: str) -> tuple[str, ...]:
+        return (self.binary or self.program, "--resume", session)
 
     def fold(self, request: AgentRequest) -> GeminiFold:
         return GeminiFold(request)

@@ -50,6 +50,8 @@ class CliAgent(ABC):
     """Variable that names its private folder; None: it has no single one."""
     limits_tools: ClassVar[bool] = False
     """It can be limited to certain tools."""
+    provider: ClassVar[str | None] = None
+    """Whose price list its models stand in; None: their names say so."""
     takes_schema: ClassVar[bool] = False
     """It can be held to a JSON schema by itself: the prompt need not say so."""
 

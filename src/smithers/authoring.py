@@ -360,6 +360,7 @@ class Workflow(Generic[In, Out]):
             wish: what is to be executed again; what its plan says is what runs.
         """
         limit = max_concurrency or int(claim.row.config.get("max_concurrency") or DEFAULT_LIMIT)
+        host.desk.look()  # what waited for a limit is waited for again, or begins
         rehearse = rehearse or bool(claim.row.config.get("rehearse"))
         try:
             engine = host.engine

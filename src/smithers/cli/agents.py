@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smithers.cli import terminal
+from smithers.cli.agent_pool import pool, unpark
 from smithers.cli.agent_trial import test
 from smithers.cli.exit_code import ExitCode
 from smithers.cli.leaving import orderly_leaving
@@ -38,7 +39,7 @@ class _Agents(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=_Agents, subcommand_metavar="[list|doctor|test] [ARGS]...")
+@click.group(cls=_Agents, subcommand_metavar="[list|doctor|test|pool|unpark] [ARGS]...")
 def agents() -> None:
     """Say which agents are installed and signed in, find out what keeps one from working, or try one.
 
@@ -277,3 +278,5 @@ def _document(seen: Seen) -> dict[str, Any]:
 
 
 agents.add_command(test)
+agents.add_command(pool)
+agents.add_command(unpark)

@@ -109,10 +109,12 @@ class Desk:
         except SmithersError as error:
             _log.debug("parked accounts are not known: %s", error)
 
-    def look_again(self) -> None:
-        """The same, if any agent was asked here."""
+    def look_again(self) -> bool:
+        """The same, if any agent was asked here; whether anything has changed."""
+        before = self._until
         if self.has_looked:
             self.look()
+        return before != self._until
 
     def mark(self, account: str, resets_ms: int | None) -> int:
         """Let nothing of an account be asked by this process from now on; wall clock of its reset, in ms.

@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from smithers import AgentReply, AgentRequest, Context, Loop, Node, Sequence, Subflow, Task, Workflow
+from smithers import (
+    AgentReply,
+    AgentRequest,
+    Context,
+    Loop,
+    Node,
+    Parallel,
+    Sequence,
+    Subflow,
+    Task,
+    Workflow,
+)
 from smithers.clock import SystemClock
 from smithers.engine.asking import BEGUN_BEFORE, INTERRUPTED
 from smithers.engine.hosts import host_for
@@ -28,7 +39,7 @@ from smithers.errors import (
 from smithers.ports import SessionEvent, UsageEvent
 from smithers.records import CallRow, FailureClass, RunState, Usage
 from smithers.store import Store
-from tests.unit.engine.play import Play, quick
+from tests.unit.engine.play import Play, quick, until
 
 
 class Word(BaseModel):
@@ -129,6 +140,44 @@ def test_tasks_that_begin_while_all_their_agents_are_parked_make_no_attempt(play
     assert len(play.attempts("b")) == 1
     assert time.time() * 1000 >= resets_ms
     assert len(agent.requests) == 2
+
+
+def test_an_account_that_somebody_unparks_is_asked_at_once(play: Play) -> None:
+    agent = Actor(AgentQuota("limit", resets_ms=later(60_000)), account="mine")
+
+    def made(ctx: Context) -> Node:
+        first = Task("a", Word, agent=agent, prompt="Go.")
+        second = Task("b", Word, agent=[agent], prompt="Go.", depends_on="free")
+        return Parallel(first, Task("free", Word, run=lambda: {"text": ""}), second)
+
+    handle = Workflow(made, name="flow").start(host_for(play.store), {}, run_id="r")
+    until(lambda: "free" in play.states())
+    time.sleep(0.2)
+    assert len(agent.requests) == 1
+    with closing(host_for(play.store).store.calls()) as desk:
+        assert desk.release("mine")
+    assert handle.ended.result(timeout=10).state is RunState.FINISHED
+
+
+def test_a_resume_looks_again_whether_a_limit_is_still_used_up(play: Play) -> None:
+    agent = Actor(AgentQuota("limit", resets_ms=later(60_000)), account="mine")
+    flow = Workflow(lambda ctx: Task("a", Word, agent=agent, prompt="Go."), name="flow")
+    handle = flow.start(host_for(play.store), {}, run_id="r", linger_ms=0)
+    assert handle.ended.result(timeout=10).state is RunState.WAITING
+    again = flow.resume(host_for(play.store), _claim(play), linger_ms=0)
+    assert again.ended.result(timeout=10).state is RunState.WAITING
+    assert len(agent.requests) == 1
+    with closing(host_for(play.store).store.calls()) as desk:
+        assert desk.release("mine")
+    last = flow.resume(host_for(play.store), _claim(play), linger_ms=0)
+    assert last.ended.result(timeout=10).state is RunState.FINISHED
+    assert len(play.attempts("a")) == 2
+
+
+def _claim(play: Play) -> Any:
+    host = host_for(play.store)
+    with play.reader() as reader:
+        return host.claim(reader.run("r"))
 
 
 def test_a_limit_that_is_moved_is_waited_for_again(play: Play) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final, NamedTuple, TypeVar, overload
 
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, ValidationError
 
 from smithers.errors import BugError, InvalidOutput, fault_path
 from smithers.ports import AgentReply, AgentRequest
@@ -107,13 +107,27 @@ def validate(schema: type[M], value: object) -> M:
 
 def _parse_text(schema: type[M], text: str) -> M | InvalidOutput:
     refusal: InvalidOutput | None = None
-    for candidate in candidates(text, takes_any=issubclass(schema, RootModel)):
+    for candidate in candidates(text, _keys(schema)):
         try:
             check_json(candidate.text)
             return schema.model_validate_json(candidate.text)
         except Exception as error:  # noqa: BLE001 - a model's validator may raise anything; it is told
             refusal = refusal or _refusal(schema, error, candidate)
     return refusal or _invalid(schema, [Fault("$", "the answer holds no JSON object", _quotable(text))])
+
+
+def _keys(schema: type[BaseModel]) -> set[str] | None:
+    """The names that fields have in JSON; None: it need not be an object."""
+    if issubclass(schema, RootModel):
+        return None
+    keys: set[str] = set()
+    for name, field in schema.model_fields.items():
+        keys |= {name, field.alias or name}
+        alias = field.validation_alias
+        for choice in alias.choices if isinstance(alias, AliasChoices) else [alias]:
+            first = choice.path[0] if isinstance(choice, AliasPath) else choice
+            keys |= {first} if isinstance(first, str) else set()
+    return keys
 
 
 # --- Telling what is wrong ----------------------------------------------------------------------

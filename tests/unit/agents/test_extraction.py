@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from smithers.agents.bracket import SPAN_LIMIT
 from smithers.agents.extraction import (
-    CANDIDATE_LIMIT,
     VALUE_LIMIT,
     NotJson,
     TooLarge,
@@ -18,15 +18,17 @@ from smithers.agents.extraction import (
     position,
 )
 
+KEYS = {"steps", "inner", "path", "a"}
+"""What an answer may begin with."""
 GOOD = '{"steps": [{"title": "a"}]}'
 
 
 def found(text: str) -> list[str]:
-    return [candidate.text for candidate in candidates(text)]
+    return [candidate.text for candidate in candidates(text, KEYS)]
 
 
 def found_any(text: str) -> list[str]:
-    return [candidate.text for candidate in candidates(text, takes_any=True)]
+    return [candidate.text for candidate in candidates(text, None)]
 
 
 # --- Order --------------------------------------------------------------------------------------
@@ -155,6 +157,37 @@ def test_an_answer_begun_anew_after_a_cut_one_is_found() -> None:
     assert found('{"steps": [{"title": "a"},\n\nSorry, again:\n```json\n' + GOOD + "\n```")[0] == GOOD
 
 
+@pytest.mark.parametrize(
+    "noise",
+    [
+        '{"other": oops %s}',
+        '{"other": "never closed %s}',
+        '{"other": %s',
+        '["other", %s',
+        "[1, 2 %s ]",
+        '{"other": {"b": %s, oops}}',
+        '{"other": "C:\\d", "inner": %s}',
+        '{"other":' * 1500 + " %s",
+        '{"other":' * 300 + " %s oops" + "}" * 300,
+        '{"other": 5" \\%s}',
+    ],
+    ids=lambda noise: noise[-20:],
+)
+def test_an_answer_is_found_inside_broken_json_that_is_no_answer(noise: str) -> None:
+    assert GOOD in found(noise % GOOD) + found("x " + noise % GOOD + " y")
+
+
+def test_an_answer_inside_whole_json_is_no_candidate() -> None:
+    text = f'{{"result": {{"x": {GOOD}}}, "notes": ["}}"]}}'
+    assert found(text) == found(f"So: {text}") == [text]
+
+
+def test_brackets_in_strings_do_not_count_whatever_they_hold() -> None:
+    for value in ('{"a":', '"{', '{"', "{", "\\", '\\"{', '{":"', ":", "{ "):
+        text = json.dumps({"a": value, "b": [value, value, {value: value}]})
+        assert found(f"So: {text} and so on") == [text]
+
+
 def test_a_text_that_can_only_be_meant_as_json_is_a_candidate_as_it_is() -> None:
     assert found("{'steps': []}")[0] == "{'steps': []}"
     assert found("```json\n{steps: []}\n```")[0] == "{steps: []}"
@@ -220,14 +253,18 @@ def test_a_text_that_is_a_json_string_is_looked_into() -> None:
 def test_a_text_of_a_megabyte_takes_no_second_and_few_candidates(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
     began = time.process_time()
-    assert len(found(text)) <= 2 * CANDIDATE_LIMIT
-    assert len(found_any(text)) <= 2 * CANDIDATE_LIMIT + 1
+    assert len(found(text)) <= 2 * SPAN_LIMIT
+    assert len(found_any(text)) <= 2 * SPAN_LIMIT + 1
     assert time.process_time() - began < 2.0
 
 
 def test_the_last_pieces_are_the_ones_that_are_tried() -> None:
     texts = found("\n".join(f'{{"a": {number}}}' for number in range(1000)))
-    assert texts == [f'{{"a": {number}}}' for number in range(999, 999 - CANDIDATE_LIMIT, -1)]
+    assert texts == [f'{{"a": {number}}}' for number in range(999, 999 - SPAN_LIMIT, -1)]
+
+
+def test_other_json_does_not_push_out_what_begins_like_the_answer() -> None:
+    assert GOOD in found(GOOD + "{} [1]" * 10 * SPAN_LIMIT)
 
 
 def test_many_fenced_blocks_leave_room_for_what_is_outside_them() -> None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import islice
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel
@@ -20,29 +21,32 @@ from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 
 from .extraction import candidates
-from .placeholder import FUNCTION_WORDS, Hollow, judge, stem, words
+from .placeholder import Hollow, Names, judge
+from .wording import FUNCTION, IDLE, LETTERS, stem, words
 
 Policy = Literal["fail", "flag", "accept"]
 """What to do with an answer that is probably a stub: refuse it as if it had not validated; take it, and say
 so; take it."""
 
+_SAID: Final = 5
+"""Words in a field of an earlier answer from which on it is missed when that field is empty."""
 _RICH: Final = 8
-"""Words from which on earlier answers said enough for it to be missed."""
-_KEPT: Final = 0.1
-"""Share of the earlier words of which at least so many must be left where an answer says little itself."""
+"""Words from which on an answer says enough that some of them must come back."""
+_LONG: Final = 15
+"""The same for answers in prose, which also tell how they were arrived at."""
 _LITTLE: Final = 3
-"""Words up to which an answer says little."""
+"""Words from which on an answer says anything."""
 _QUOTABLE: Final = 80
 """Characters of an earlier text up to which a filler in it was meant; any word stands in a long one."""
+_READ: Final = 200_000
+"""Characters of an earlier answer that are looked at."""
+_TEXTS: Final = 500
+"""Texts of an answer that are looked at; what has more is none that was made up."""
 _ACCOUNTS: Final = frozenset(
     """summary description explanation body text content detail analysis report rationale notes
     conclusion""".split()
 )
-"""Fields that give an account of something, which `ok` does not."""
-_VERDICTS: Final = frozenset(
-    """yes no ok okay true false pass passed fail failed lgtm approve approved accept accepted reject
-    rejected""".split()
-)
+"""Fields that give an account of something, in its own words; others may hold a label for it."""
 
 
 def stub_reason(
@@ -56,11 +60,11 @@ def stub_reason(
         turn: corrections before it, from 0. The higher, the weaker the signs that suffice.
         earlier: texts (or JSON) of the answers in this attempt that were corrected, the first one first.
     """
-    slots = list(_slots(output, _Around.of(schema or type(output), output)))
+    slots = islice(_slots(output, _Around.of(schema or type(output), output)), _TEXTS)
     past = _Past.of(earlier)
     texts = [_weigh(slot, past) for slot in slots if slot.text or slot.is_required]
     reason = _first_answer(texts) if turn < 1 else _corrected(texts, past, output, turn)
-    return reason or (_forgetful(texts, past, turn) if turn > 0 else None)
+    return reason or (_forgetful(texts, past, output, turn) if turn > 0 else None)
 
 
 # --- The texts of an answer -----------------------------------------------------------------------
@@ -101,6 +105,10 @@ class _Around:
             info.is_required(),
         )
 
+    def entry(self, key: object) -> _Around:
+        """Of a mapping, in which `key` and `value` name nothing but themselves."""
+        return replace(self.item(key), field=f"{self.field} key value")
+
     def item(self, key: object) -> _Around:
         return _Around(self.field, f"{self.path}[{key!r}]", self.names, self.descriptions, self.closed, True)
 
@@ -129,8 +137,8 @@ def _slots(value: object, around: _Around) -> Iterator[_Slot]:
             yield from _slots(getattr(value, name), around.field_of(model, name, info))
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _slots(key, around.item(key))
-            yield from _slots(item, around.item(key))
+            yield from _slots(key, around.entry(key))
+            yield from _slots(item, around.entry(key))
     elif isinstance(value, (list, tuple, set, frozenset)):
         for index, item in enumerate(value):
             yield from _slots(item, around.item(index))
@@ -166,19 +174,26 @@ class _Past(NamedTuple):
     said: frozenset[str]
     """Stems of the words in all values that say something."""
     richest: frozenset[str]
-    """The same for the JSON that says most: prose also tells how it was arrived at."""
+    """The same for the JSON that says most."""
+    words_at: Mapping[tuple[str, bool], int]
+    """Words that fields of earlier JSON held, the most of each, by whether that was one text: a text may say
+    that there is nothing."""
+    numbers: int
+    """Numbers other than 0 in the JSON that has most of them."""
 
     @classmethod
     def of(cls, earlier: Sequence[str]) -> _Past:
-        read = [_values(text) for text in earlier]
-        values = [frozenset(found) for found, _ in read]
-        said = [_content(found) for found, _ in read]
-        json_only = [content for content, (_, is_json) in zip(said, read, strict=True) if is_json]
+        read = [_read(text) for text in earlier]
+        values = [frozenset(_leaves(value)) for value, _ in read]
+        objects = [value for value, is_json in read if is_json]
+        said = [_content(list(_leaves(value))) for value in objects]
         return cls(
             values[0] if values else frozenset(),
             frozenset[str]().union(*values),
-            frozenset[str]().union(*said),
-            max(json_only, key=len, default=frozenset()),
+            _content([leaf for leaves in values for leaf in leaves]),
+            max(said, key=len, default=frozenset()),
+            _words_at(objects),
+            max((sum(map(_is_number, _leaves(value))) for value in objects), default=0),
         )
 
     def has(self, text: str, *, in_first: bool) -> bool:
@@ -203,14 +218,29 @@ def _stands_in(plain: str, value: str) -> bool:
     return bool(plain) and len(value) <= _QUOTABLE and f" {plain} " in f" {' '.join(words(value))} "
 
 
-def _values(text: str) -> tuple[list[str], bool]:
-    """The values in an earlier answer, and whether it held JSON; else all of it is one."""
+def _read(text: str) -> tuple[object, bool]:
+    """The JSON in an earlier answer; else its text, and False."""
+    text = text[:_READ]
     for candidate in candidates(text, None):
         try:
-            return list(_leaves(from_json(candidate.text))), True
+            return from_json(candidate.text), True
         except (ValueError, TypeError):
             continue
-    return [text], False
+    return text, False
+
+
+def _words_at(objects: Sequence[object]) -> dict[tuple[str, bool], int]:
+    counts: dict[tuple[str, bool], int] = {}
+    for value in objects:
+        items = value.items() if isinstance(value, dict) else [("root", value)]
+        for name, item in items:
+            key = (name, isinstance(item, str))
+            counts[key] = max(counts.get(key, 0), len(_content(list(_leaves(item)))))
+    return counts
+
+
+def _is_number(leaf: str) -> bool:
+    return leaf.strip("-.0").replace(".", "").isdigit()
 
 
 def _leaves(value: object) -> Iterator[str]:
@@ -225,21 +255,26 @@ def _leaves(value: object) -> Iterator[str]:
 
 
 def _content(texts: Sequence[str]) -> frozenset[str]:
-    return frozenset(stem(word) for text in texts for word in words(text) if word not in FUNCTION_WORDS)
+    return frozenset(stem(word) for text in texts for word in words(text) if word not in FUNCTION)
 
 
 # --- Judging --------------------------------------------------------------------------------------
 
 
 def _weigh(slot: _Slot, past: _Past) -> _Text:
-    found = judge(slot.text, slot.around.field, slot.around.names, slot.around.descriptions)
+    around = slot.around
+    found = judge(slot.text, Names(_stems(around.field), around.names, around.descriptions))
     hollow = found.hollow
     if hollow is Hollow.ABSENT and (not slot.is_required or past.has(slot.text, in_first=False)):
         hollow = Hollow.NEUTRAL
-    elif hollow in (Hollow.FILLER, Hollow.ECHO, Hollow.TEMPLATE) and past.has(slot.text, in_first=True):
+    elif hollow in (Hollow.VAGUE, Hollow.FILLER, Hollow.ECHO, Hollow.TEMPLATE) and past.has(
+        slot.text, in_first=True
+    ):
         hollow = Hollow.SAYS
     elif hollow is Hollow.EXCUSE and past.has(slot.text, in_first=True) and not past.is_only(slot.text):
         hollow = Hollow.SAYS  # it was part of an answer then, such as a quotation
+    if hollow is Hollow.VAGUE and all(_is_rooted(word, past) for word in _content([slot.text]) - IDLE):
+        hollow = Hollow.SAYS
     return _Text(slot, hollow, found.why)
 
 
@@ -264,17 +299,28 @@ def _corrected(texts: Sequence[_Text], past: _Past, output: BaseModel, turn: int
         return same
     if not hollow:
         return _all_empty(texts, turn)
+    fields = {text.slot.around.field for text in hollow}
+    worst = max(text.hollow for text in hollow)
     if says:
-        sure = sum(text.hollow > Hollow.ABSENT for text in hollow)
-        return _told(hollow) if turn > 1 and sure > 1 and len(hollow) >= 2 * len(says) else None
-    if any(text.hollow >= Hollow.EXCUSE for text in hollow):
-        return _told(hollow)
-    if _keeps_a_number(output, past):
-        return None
-    if any(text.hollow is Hollow.FILLER for text in hollow):
-        fields = {text.slot.around.field for text in hollow}
-        return _told(hollow) if turn > 1 or len(fields) > 1 or len(past.richest) >= _LITTLE else None
-    return _told(hollow) if turn > 1 or past.said else None
+        sure = sum(text.hollow >= Hollow.FILLER for text in hollow)
+        excuses = sum(text.hollow is Hollow.EXCUSE for text in hollow)
+        is_stub = (turn > 1 or excuses > 1) and sure > 1 and len(hollow) > len(says)
+    elif worst >= Hollow.EXCUSE:
+        is_stub = True
+    elif _keeps_a_number(output, past):
+        is_stub = False
+    elif worst is Hollow.FILLER:
+        # A letter may name a language or a choice; more than one answer of them is none.
+        letters = all(LETTERS.fullmatch(text.slot.text) for text in hollow)
+        is_stub = turn > 1 or len(fields) > 1 or not letters or len(past.richest) >= _LITTLE
+    elif worst is Hollow.VAGUE:
+        is_stub = turn > 1 and (len(fields) > 1 or len(past.said) >= _LITTLE)
+    elif any(not text.slot.text for text in hollow):
+        is_stub = turn > 1 or bool(past.said)
+    else:
+        is_known = len(past.said) >= _LITTLE or fields <= _ACCOUNTS - {"notes"}
+        is_stub = is_known or (turn > 1 and len(fields) > 1)
+    return _told(hollow) if is_stub else None
 
 
 def _all_same(texts: Sequence[_Text]) -> str | None:
@@ -298,23 +344,48 @@ def _keeps_a_number(output: BaseModel, past: _Past) -> bool:
     return any(number in value.split() for number in numbers for value in past.values)
 
 
-def _forgetful(texts: Sequence[_Text], past: _Past, turn: int) -> str | None:
-    """Whether hardly anything is left of what earlier answers said, and nothing has come instead."""
+def _forgetful(texts: Sequence[_Text], past: _Past, output: BaseModel, turn: int) -> str | None:
+    """Whether it leaves out what earlier answers said, and says nothing in its place."""
+    enough = _SAID if turn > 1 else 2 * _SAID
+    for name, value in _fields(output):
+        if value not in (None, "", [], {}, ()):
+            continue
+        held = max(past.words_at.get((name, is_text), 0) for is_text in {False, value == ""})
+        if held >= enough:
+            return f"{name} is empty, and held {held} words before"
+    if turn > 1 and past.numbers > 1 and _is_zero(output) and not texts:
+        return f"all its numbers are 0, and {past.numbers} were not before"
+    return _unrooted(texts, past, output) if turn > 1 else None
+
+
+def _unrooted(texts: Sequence[_Text], past: _Past, output: BaseModel) -> str | None:
+    """Whether it shares no word and no number with answers that said much."""
     said = _content([text.slot.text for text in texts])
-    if len(said) > _LITTLE:
+    fields = {text.slot.around.field for text in texts if text.slot.text}
+    is_account = bool(fields & _ACCOUNTS)
+    before = past.richest if len(past.richest) >= (_LITTLE if is_account else _RICH) else frozenset[str]()
+    if is_account and len(past.said) >= _LONG:
+        before = past.said  # prose counts too if there is much of it
+    if not before or not said or len(said) > _RICH or not (is_account or len(fields) > 1):
         return None
-    before = past.richest
-    if said and turn > 1 and not said & past.said and _is_account(texts, said):
-        before = past.said  # other words than ever before: then prose counts too
-    kept = len(said & before)
-    enough = _RICH if turn > 1 else 2 * _RICH
-    if len(before) < enough or kept > _KEPT * len(before):
+    if _keeps_a_number(output, past) or any(_is_rooted(word, past) for word in said):
         return None
-    return f"it keeps {kept} of {len(before)} words that an earlier answer said"
+    return f"none of its words stands among the {len(before)} of earlier answers"
 
 
-def _is_account(texts: Sequence[_Text], said: AbstractSet[str]) -> bool:
-    return not said & _VERDICTS or any(text.slot.around.field in _ACCOUNTS for text in texts)
+def _is_rooted(word: str, past: _Past) -> bool:
+    # As a part of any word, too: languages bend their words, and some write without spaces.
+    return any(word in value.lower() for value in past.values)
+
+
+def _fields(output: BaseModel) -> Iterator[tuple[str, Any]]:
+    for name, info in type(output).model_fields.items():
+        yield info.alias or name, getattr(output, name)
+
+
+def _is_zero(output: BaseModel) -> bool:
+    leaves = list(_leaves(output.model_dump(mode="json")))
+    return bool(leaves) and all(value in ("0", "0.0", "") for value in leaves)
 
 
 def _told(texts: Sequence[_Text]) -> str:

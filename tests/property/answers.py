@@ -105,29 +105,10 @@ def _answer(rng: random.Random, nonce: int, depth: int) -> dict[str, Any]:
 
 
 _FRAGMENTS = [
-    *(
-        "{",
-        "}",
-        "[",
-        "]",
-        '"',
-        "\\",
-        "\\\\",
-        "'",
-        "`",
-        "```",
-        "~~~",
-        "{}",
-        "[]",
-        ":",
-        ",",
-        "//",
-        "null",
-        "NaN",
-    ),
+    *("{", "}", "[", "]", "{}", "[]", '"', "\\", "\\\\", "'", "`", "```", "~~~", ":", ",", "//", "null"),
     *("\n```json\n", "\n```\n", '{"a": 1}', '{"mark": "answer", "nonce": -3}', '{"mark": 1, ', '"parts": [{'),
     *("\r\n", "\t", "\0", "\x1b[31m", "\ufeff", "\u2028", "\x85", "\xa0", "é", "漢字", "😀", "C:\\dir\\new"),
-    *("def f(x):\n    return {x: [1]}\n", "# Title\n\n- a\n- b\n", "a" * 200, " " * 40, 'say "hi"', "$1"),
+    *("def f(x):\n    return {x: [1]}\n", "# Title\n\n- a\n- b\n", "a" * 200, " " * 40, 'say "hi"', "NaN"),
 ]
 
 
@@ -169,20 +150,7 @@ def _wrap(rng: random.Random, planted: str) -> str:
 
 # --- Noise: complete in itself, or no beginning of an answer; it holds none either -----------------
 
-_WORDS = [
-    "the",
-    "plan",
-    "is",
-    "(so)",
-    "it's",
-    '5" wide',
-    '"quoted"',
-    "{braces}",
-    "{{ x }}",
-    "[note]",
-    "a: b",
-    "—",
-]
+_WORDS = ["the", "plan", "is", "(so)", "it's", '5" wide', '"quoted"', "{braces}", "{{ x }}", "[note]", "—"]
 _OTHERS: list[Any] = [
     {},
     {"other": 1},
@@ -193,63 +161,20 @@ _OTHERS: list[Any] = [
     {"nonce": 1},
 ]
 _BROKEN = [
-    *(
-        "{'a': 1}",
-        "{a: [1, 2]}",
-        '{"a": 1,}',
-        '{"a": "\\d"}',
-        '{"a": NaN}',
-        "[1, 2,]",
-        '{"a" 1}',
-        '{"a": "b\nc"}',
-    ),
-    *(
-        '{"a": oops\n',
-        '["b", oops\n',
-        '{"note": "cut here\n\nSorry, again:\n',
-        '{"a": [1, {"b": 2}}',
-    ),
-    *('{"a": "never closed ', "[1, 2", '{"a": [{"b": "', "{" * 50 + "}" * 50),
+    *("{'a': 1}", "{a: [1, 2]}", '{"a": 1,}', '{"a": "\\d"}', '{"a": NaN}', "[1, 2,]", '{"a" 1}'),
+    *('{"a": "b\nc"}', '{"a": oops\n', '["b", oops\n', '{"note": "cut here\n\nSorry, again:\n'),
+    *('{"a": [1, {"b": 2}}', '{"a": "never closed ', "[1, 2", '{"a": [{"b": "', "{" * 50 + "}" * 50),
 ]
 _CODE = [
-    *(
-        'x = {"a": [1, 2], **{"b": 3}}\n',
-        "if (a) { return [b]; }\n",
-        "f'{x!r}' \"{y}\" {% raw %}\n",
-        'print("{")\n',
-    ),
-    *("let s = `${a}`;\n", "}\n", "{\n", "]]\n", '"\n', "'''\n", "\\\\\n", "#include <a>\n"),
+    *('x = {"a": [1, 2], **{"b": 3}}\n', "if (a) { return [b]; }\n", "f'{x!r}' \"{y}\" {% raw %}\n"),
+    *('print("{")\n', "let s = `${a}`;\n", "}\n", "{\n", "]]\n", '"\n', "'''\n", "\\\\\n", "#include <a>\n"),
 ]
 _ODD = [
-    *(
-        "\0\0",
-        "\ufeff",
-        "\x1b[2K\x1b[1G",
-        "\x1b]0;title\x07",
-        "\ud800 \udfff",
-        "\u2028",
-        "\r",
-        "\x1b[",
-        "9" * 5000,
-    ),
-    *(
-        "[" * 300 + "]" * 300,
-        '{"a":' * 300 + "1" + "}" * 300,
-        "{" * 2000 + "\n",
-        "}" * 2000,
-        '{"n": ' + "9" * 5000 + "}",
-    ),
-    *(
-        '"' * 999 + "\n",
-        "\\" * 999,
-        "{}" * 150,
-        "```json\n{}\n```\n" * 20,
-        "\n" * 500,
-        "a" * 20_000,
-    ),
+    *("\0\0", "\ufeff", "\x1b[2K\x1b[1G", "\x1b]0;title\x07", "\ud800 \udfff", "\u2028", "\r", "\x1b["),
+    *("[" * 300 + "]" * 300, '{"a":' * 300 + "1" + "}" * 300, "{" * 2000 + "\n", "}" * 2000, "9" * 5000),
+    *('{"n": ' + "9" * 5000 + "}", '"' * 999 + "\n", "\\" * 999, "{}" * 150, "```json\n{}\n```\n" * 20),
+    *("\n" * 500, "a" * 20_000),
 ]
-
-
 _OPEN = ['{"a": ', '["a", ', "[", '{"a":' * 300, '{"note": "x", "b": [']
 """What would hold the answer as a part of it, if brackets followed that closed them."""
 

@@ -11,7 +11,7 @@ from smithers.errors import BugError, InvalidOutput, fault_path
 from smithers.ports import AgentReply, AgentRequest
 from smithers.prompt import json_schema
 
-from .extraction import Candidate, NotJson, TooLarge, candidates, check_json, not_json, position
+from .extraction import Candidate, NotJson, TooLarge, begins_with, candidates, check_json, not_json, position
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -62,8 +62,8 @@ def parse_reply(reply: AgentReply, schema: type[BaseModel] | None) -> BaseModel 
     value counts.
 
     Raises:
-        InvalidOutput: nothing validates; `details["errors"]` lists the faults of what was tried first, each
-            with `path`, `message`, `value`.
+        InvalidOutput: nothing validates; `details["errors"]` lists the faults of the structured output, else
+            of the first candidate that begins like an answer, each with `path`, `message`, `value`.
     """
     if schema is None:
         return reply.text or ("" if reply.output is None else str(reply.output))
@@ -106,13 +106,18 @@ def validate(schema: type[M], value: object) -> M:
 
 
 def _parse_text(schema: type[M], text: str) -> M | InvalidOutput:
-    refusal: InvalidOutput | None = None
-    for candidate in candidates(text, _keys(schema)):
+    keys = _keys(schema)
+    refusal, is_answers = None, False
+    for candidate in candidates(text, keys):
+        piece = candidate.text
         try:
-            check_json(candidate.text)
-            return schema.model_validate_json(candidate.text)
+            check_json(piece)
+            return schema.model_validate_json(piece)
         except Exception as error:  # noqa: BLE001 - a model's validator may raise anything; it is told
-            refusal = refusal or _refusal(schema, error, candidate)
+            # The faults of something that does not even begin like an answer would mislead.
+            is_better = not is_answers and begins_with(piece, keys)
+            if refusal is None or is_better:
+                refusal, is_answers = _refusal(schema, error, candidate), is_better
     return refusal or _invalid(schema, [Fault("$", "the answer holds no JSON object", _quotable(text))])
 
 
@@ -160,10 +165,12 @@ def _refusal(schema: type[BaseModel], error: Exception, given: object) -> Invali
         case TooLarge(), Candidate():
             fault = Fault("$", str(error), _quotable(given.text))
         case ValidationError(), Candidate():
-            first = error.errors()[0] if error.error_count() == 1 else None
+            first = error.errors(include_input=False)[0] if error.error_count() == 1 else None
             if first is None or first["type"] != "json_invalid" or first["loc"]:
                 return _invalid(schema, _faults(error, shows_values=len(given.text) <= _SHOWN_LIMIT))
-            fault = _bad_json(not_json(given.text, str(first["ctx"]["error"])), given)
+            fault = _bad_json(
+                not_json(given.text, str(first.get("ctx", {}).get("error", first["msg"]))), given
+            )
         case ValidationError(), _:
             return _invalid(schema, _faults(error))
         case _:
@@ -204,7 +211,7 @@ def _line(fault: Fault) -> str:
 def _faults(error: ValidationError, *, shows_values: bool = True) -> list[Fault]:
     if (count := error.error_count()) > _FAULT_LIMIT:
         # Pydantic hands out all of them or none.
-        return [Fault("$", f"{count:,} values in it do not fit", None)]
+        return [Fault("$", f"{count:,} values in it do not fit", "…")]
     return [
         Fault(_text(fault_path(found["loc"])) or "$", _text(found["msg"]), _quotable(found.get("input", "…")))
         for found in error.errors(include_url=False, include_context=False, include_input=shows_values)

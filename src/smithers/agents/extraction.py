@@ -26,6 +26,7 @@ VALUE_LIMIT: Final = 1_000_000
 
 _FENCE = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)([^\r\n`]*+)\r?$", re.MULTILINE)
 _LANGUAGE = re.compile(r"[ \t]*([\w+./-]*)")
+_FIRST_KEY = re.compile(rf"\{{[ \t\r\n]*+({STRING})")
 _BRACKET = re.compile(r"[{\[]")
 # The final byte is never a brace, though the standard would allow it: a sequence cut off before an answer
 # must not take the answer's first character.
@@ -97,6 +98,12 @@ def candidates(text: str, keys: Collection[str] | None) -> Iterator[Candidate]:
     last = _LAST_LINE.search(text, max(0, text.rstrip().rfind("\n"))) if keys is None else None
     if last is not None:
         yield Candidate(text, *last.span(1))
+
+
+def begins_with(text: str, keys: Collection[str] | None) -> bool:
+    """Whether a candidate begins as the answer may: with one of these keys; None: with anything."""
+    found = _FIRST_KEY.match(text)
+    return keys is None or (found is not None and found[1][1:-1] in keys)
 
 
 def _clean(text: str) -> str:

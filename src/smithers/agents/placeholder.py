@@ -128,6 +128,8 @@ def _excuse(text: str, found: Sequence[str]) -> tuple[Hollow, str] | None:
 
 def _words(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
     """What the words of a text come to, and why."""
+    if wording.ADDRESS.match(text):
+        return Hollow.FILLER, "is an address of examples"
     fillers = wording.FILLERS.intersection(found)
     if found[0] in wording.EMPTY and text.lower().startswith(f"{found[0]}:"):
         return Hollow.ECHO, "is a placeholder"
@@ -135,15 +137,16 @@ def _words(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
         return Hollow.FILLER, "is a filler"
     if _is_idle(found, names):
         return _idle(text, found, names)
+    if found[0] in ("your", "my") and len(found) <= 4 and stem(found[-1]) in names.own:
+        return Hollow.ECHO, "only names what should stand there"
     if len(found) <= 4 and not wording.BLANKS.isdisjoint(found):
         return Hollow.FILLER, "is a placeholder"
     if wording.LETTERS.fullmatch(text):
         return Hollow.FILLER, "is a letter"
-    if wording.ADDRESS.match(text):
-        return Hollow.FILLER, "is an address of examples"
     if wording.REPEATED.fullmatch(text) or (len(found) > 3 and len(set(found)) == 1):
         return Hollow.ECHO, "repeats itself"
-    return (Hollow.NEUTRAL if wording.FUNCTION.issuperset(found) else Hollow.SAYS), ""
+    is_idle = wording.FUNCTION.issuperset(found) and not wording.SIGNS.search(text)
+    return (Hollow.NEUTRAL if is_idle else Hollow.SAYS), ""
 
 
 def _is_idle(found: Sequence[str], names: Names) -> bool:

@@ -9,6 +9,7 @@ the same already: an agent that is corrected keeps what it knows, and one that i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -18,11 +19,10 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import from_json
 
-from .extraction import candidates
+from .earlier import Past, content, leaves
 from .placeholder import Hollow, Names, judge
-from .wording import FUNCTION, IDLE, LETTERS, stem, words
+from .wording import EMPTY, IDLE, LETTERS, stem, words
 
 Policy = Literal["fail", "flag", "accept"]
 """What to do with an answer that is probably a stub: refuse it as if it had not validated; take it, and say
@@ -36,12 +36,10 @@ _LONG: Final = 15
 """The same for answers in prose, which also tell how they were arrived at."""
 _LITTLE: Final = 3
 """Words from which on an answer says anything."""
-_QUOTABLE: Final = 80
-"""Characters of an earlier text up to which a filler in it was meant; any word stands in a long one."""
-_READ: Final = 200_000
-"""Characters of an earlier answer that are looked at."""
 _TEXTS: Final = 500
 """Texts of an answer that are looked at; what has more is none that was made up."""
+_KEY: Final = 40
+"""Characters of a key that are told."""
 _ACCOUNTS: Final = frozenset(
     """summary description explanation body text content detail analysis report rationale notes
     conclusion""".split()
@@ -60,9 +58,12 @@ def stub_reason(
         turn: corrections before it, from 0. The higher, the weaker the signs that suffice.
         earlier: texts (or JSON) of the answers in this attempt that were corrected, the first one first.
     """
-    slots = islice(_slots(output, _Around.of(schema or type(output), output)), _TEXTS)
-    past = _Past.of(earlier)
-    texts = [_weigh(slot, past) for slot in slots if slot.text or slot.is_required]
+    try:
+        slots = list(islice(_slots(output, _Around.of(schema or type(output), output)), _TEXTS))
+    except RecursionError:
+        return None  # nobody makes up what nests that deeply
+    past = Past.of(earlier)
+    texts = _count_up([_weigh(slot, past) for slot in slots if slot.text or slot.is_required])
     reason = _first_answer(texts) if turn < 1 else _corrected(texts, past, output, turn)
     return reason or (_forgetful(texts, past, output, turn) if turn > 0 else None)
 
@@ -110,7 +111,7 @@ class _Around:
         return replace(self.item(key), field=f"{self.field} key value")
 
     def item(self, key: object) -> _Around:
-        return _Around(self.field, f"{self.path}[{key!r}]", self.names, self.descriptions, self.closed, True)
+        return replace(self, path=f"{self.path}[{repr(key)[:_KEY]}]", is_required=True)
 
 
 class _Slot(NamedTuple):
@@ -134,7 +135,9 @@ def _slots(value: object, around: _Around) -> Iterator[_Slot]:
     if isinstance(value, BaseModel):
         model = type(value)
         for name, info in model.model_fields.items():
-            yield from _slots(getattr(value, name), around.field_of(model, name, info))
+            item = getattr(value, name)
+            if info.is_required() or not _is_default(item, info):
+                yield from _slots(item, around.field_of(model, name, info))
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _slots(key, around.entry(key))
@@ -144,6 +147,11 @@ def _slots(value: object, around: _Around) -> Iterator[_Slot]:
             yield from _slots(item, around.item(index))
     elif isinstance(value, str) and not isinstance(value, Enum) and value not in around.closed:
         yield _Slot(around, value.strip())
+
+
+def _is_default(item: object, info: FieldInfo) -> bool:
+    """Whether a text is its field's default, which nobody wrote."""
+    return isinstance(item, str) and isinstance(info.default, str) and item == info.default
 
 
 def _stems(name: str) -> frozenset[str]:
@@ -156,112 +164,16 @@ def _documentation(model: type[BaseModel]) -> tuple[str, ...]:
 
 def _closed(annotation: object) -> frozenset[Any]:
     """The members of all literals in an annotation."""
+    annotation = getattr(annotation, "__value__", annotation)  # of a `type` statement
     arguments = get_args(annotation)
     found = frozenset(arguments) if getattr(annotation, "__origin__", None) is Literal else frozenset[Any]()
     return found.union(*map(_closed, arguments)) if arguments and not found else found
 
 
-# --- What was said before -------------------------------------------------------------------------
-
-
-class _Past(NamedTuple):
-    """The earlier answers of an attempt."""
-
-    first: frozenset[str]
-    """Values of the first answer; a text without JSON is one."""
-    values: frozenset[str]
-    """Values of all."""
-    said: frozenset[str]
-    """Stems of the words in all values that say something."""
-    richest: frozenset[str]
-    """The same for the JSON that says most."""
-    words_at: Mapping[tuple[str, bool], int]
-    """Words that fields of earlier JSON held, the most of each, by whether that was one text: a text may say
-    that there is nothing."""
-    numbers: int
-    """Numbers other than 0 in the JSON that has most of them."""
-
-    @classmethod
-    def of(cls, earlier: Sequence[str]) -> _Past:
-        read = [_read(text) for text in earlier]
-        values = [frozenset(_leaves(value)) for value, _ in read]
-        objects = [value for value, is_json in read if is_json]
-        said = [_content(list(_leaves(value))) for value in objects]
-        return cls(
-            values[0] if values else frozenset(),
-            frozenset[str]().union(*values),
-            _content([leaf for leaves in values for leaf in leaves]),
-            max(said, key=len, default=frozenset()),
-            _words_at(objects),
-            max((sum(map(_is_number, _leaves(value))) for value in objects), default=0),
-        )
-
-    def has(self, text: str, *, in_first: bool) -> bool:
-        """Whether a text was an answer's value before, or stood in a short one."""
-        values = self.first if in_first else self.values
-        plain = _plain(text)
-        return any(_plain(value) == plain or _stands_in(plain, value) for value in values)
-
-    def is_only(self, text: str) -> bool:
-        """Whether the first answer was nothing else."""
-        return {_plain(value) for value in self.first} == {_plain(text)}
-
-
-def _plain(text: str) -> str:
-    """A text without what does not matter: case, white space, a full stop, a plural."""
-    plain = " ".join(text.lower().split())
-    return stem(plain.rstrip(".!") or plain)
-
-
-def _stands_in(plain: str, value: str) -> bool:
-    """Whether a short text is part of another short one, by whole words."""
-    return bool(plain) and len(value) <= _QUOTABLE and f" {plain} " in f" {' '.join(words(value))} "
-
-
-def _read(text: str) -> tuple[object, bool]:
-    """The JSON in an earlier answer; else its text, and False."""
-    text = text[:_READ]
-    for candidate in candidates(text, None):
-        try:
-            return from_json(candidate.text), True
-        except (ValueError, TypeError):
-            continue
-    return text, False
-
-
-def _words_at(objects: Sequence[object]) -> dict[tuple[str, bool], int]:
-    counts: dict[tuple[str, bool], int] = {}
-    for value in objects:
-        items = value.items() if isinstance(value, dict) else [("root", value)]
-        for name, item in items:
-            key = (name, isinstance(item, str))
-            counts[key] = max(counts.get(key, 0), len(_content(list(_leaves(item)))))
-    return counts
-
-
-def _is_number(leaf: str) -> bool:
-    return leaf.strip("-.0").replace(".", "").isdigit()
-
-
-def _leaves(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from _leaves(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _leaves(item)
-    elif not isinstance(value, bool):
-        yield "" if value is None else str(value)
-
-
-def _content(texts: Sequence[str]) -> frozenset[str]:
-    return frozenset(stem(word) for text in texts for word in words(text) if word not in FUNCTION)
-
-
 # --- Judging --------------------------------------------------------------------------------------
 
 
-def _weigh(slot: _Slot, past: _Past) -> _Text:
+def _weigh(slot: _Slot, past: Past) -> _Text:
     around = slot.around
     found = judge(slot.text, Names(_stems(around.field), around.names, around.descriptions))
     hollow = found.hollow
@@ -273,9 +185,24 @@ def _weigh(slot: _Slot, past: _Past) -> _Text:
         hollow = Hollow.SAYS
     elif hollow is Hollow.EXCUSE and past.has(slot.text, in_first=True) and not past.is_only(slot.text):
         hollow = Hollow.SAYS  # it was part of an answer then, such as a quotation
-    if hollow is Hollow.VAGUE and all(_is_rooted(word, past) for word in _content([slot.text]) - IDLE):
+    if hollow is Hollow.VAGUE and all(past.has_word(word) for word in content([slot.text]) - IDLE):
         hollow = Hollow.SAYS
     return _Text(slot, hollow, found.why)
+
+
+def _count_up(texts: Sequence[_Text]) -> list[_Text]:
+    """The texts, with those for sure that only count up: `item1`, `item2`."""
+    counted = Counter((text.slot.around.field, _uncounted(text)) for text in texts)
+    return [
+        text._replace(hollow=Hollow.ECHO, why="only counts up")
+        if text.hollow is Hollow.VAGUE and counted[text.slot.around.field, _uncounted(text)] > 1
+        else text
+        for text in texts
+    ]
+
+
+def _uncounted(text: _Text) -> tuple[str, ...]:
+    return tuple(word for word in words(text.slot.text) if len(word) > 1)
 
 
 def _first_answer(texts: Sequence[_Text]) -> str | None:
@@ -292,7 +219,7 @@ def _first_answer(texts: Sequence[_Text]) -> str | None:
     return _told(hollow) if is_all and len(fields) > 1 else None
 
 
-def _corrected(texts: Sequence[_Text], past: _Past, output: BaseModel, turn: int) -> str | None:
+def _corrected(texts: Sequence[_Text], past: Past, output: BaseModel, turn: int) -> str | None:
     hollow = [text for text in texts if text.hollow > Hollow.NEUTRAL]
     says = [text for text in texts if text.hollow is Hollow.SAYS]
     if (same := _all_same(texts)) is not None:
@@ -302,9 +229,7 @@ def _corrected(texts: Sequence[_Text], past: _Past, output: BaseModel, turn: int
     fields = {text.slot.around.field for text in hollow}
     worst = max(text.hollow for text in hollow)
     if says:
-        sure = sum(text.hollow >= Hollow.FILLER for text in hollow)
-        excuses = sum(text.hollow is Hollow.EXCUSE for text in hollow)
-        is_stub = (turn > 1 or excuses > 1) and sure > 1 and len(hollow) > len(says)
+        is_stub = _outweighs(hollow, says, turn)
     elif worst >= Hollow.EXCUSE:
         is_stub = True
     elif _keeps_a_number(output, past):
@@ -318,9 +243,20 @@ def _corrected(texts: Sequence[_Text], past: _Past, output: BaseModel, turn: int
     elif any(not text.slot.text for text in hollow):
         is_stub = turn > 1 or bool(past.said)
     else:
-        is_known = len(past.said) >= _LITTLE or fields <= _ACCOUNTS - {"notes"}
-        is_stub = is_known or (turn > 1 and len(fields) > 1)
+        is_known = len(past.said) > 1 or fields <= _ACCOUNTS - {"notes"}
+        is_stub = is_known or len(hollow) > 2 or (turn > 1 and len(fields) > 1)
     return _told(hollow) if is_stub else None
+
+
+def _outweighs(hollow: Sequence[_Text], says: Sequence[_Text], turn: int) -> bool:
+    """Whether hollow texts make a stub of an answer that says something in others."""
+    sure = sum(text.hollow >= Hollow.FILLER for text in hollow)
+    surest = sum(text.hollow >= Hollow.EXCUSE for text in hollow)
+    has_blank = any(EMPTY.issuperset(words(text.slot.text) or [""]) for text in hollow)
+    more = len({text.slot.around.field for text in hollow}) - len({text.slot.around.field for text in says})
+    if turn > 1:
+        return (more > 0 and sure > 1) or (more >= 0 and has_blank)
+    return more > 0 and surest > 1
 
 
 def _all_same(texts: Sequence[_Text]) -> str | None:
@@ -332,19 +268,20 @@ def _all_same(texts: Sequence[_Text]) -> str | None:
 
 
 def _all_empty(texts: Sequence[_Text], turn: int) -> str | None:
-    """Every required text is empty, and was before; two of them make a stub all the same."""
+    """Every required text is empty, and was before; that makes a stub all the same."""
     empty = [text for text in texts if text.slot.is_required and not text.slot.text]
-    return "all its texts are empty" if turn > 1 and len(empty) > 1 and len(empty) == len(texts) else None
+    is_account = any(text.slot.around.field in _ACCOUNTS - {"notes"} for text in empty)
+    is_stub = turn > 1 and len(empty) == len(texts) and (len(empty) > 1 or is_account)
+    return "all its texts are empty" if is_stub else None
 
 
-def _keeps_a_number(output: BaseModel, past: _Past) -> bool:
+def _keeps_a_number(output: BaseModel, past: Past) -> bool:
     """Whether a number other than 0 and 1 is in the output that was in an earlier answer."""
-    leaves = _leaves(output.model_dump(mode="json"))
-    numbers = {value for value in leaves if value.strip("-.0").isdigit()} - {"1", "1.0"}
+    numbers = {value for value in _dumped(output) if value.strip("-.0").isdigit()} - {"1", "1.0"}
     return any(number in value.split() for number in numbers for value in past.values)
 
 
-def _forgetful(texts: Sequence[_Text], past: _Past, output: BaseModel, turn: int) -> str | None:
+def _forgetful(texts: Sequence[_Text], past: Past, output: BaseModel, turn: int) -> str | None:
     """Whether it leaves out what earlier answers said, and says nothing in its place."""
     enough = _SAID if turn > 1 else 2 * _SAID
     for name, value in _fields(output):
@@ -358,9 +295,9 @@ def _forgetful(texts: Sequence[_Text], past: _Past, output: BaseModel, turn: int
     return _unrooted(texts, past, output) if turn > 1 else None
 
 
-def _unrooted(texts: Sequence[_Text], past: _Past, output: BaseModel) -> str | None:
+def _unrooted(texts: Sequence[_Text], past: Past, output: BaseModel) -> str | None:
     """Whether it shares no word and no number with answers that said much."""
-    said = _content([text.slot.text for text in texts])
+    said = content([text.slot.text for text in texts])
     fields = {text.slot.around.field for text in texts if text.slot.text}
     is_account = bool(fields & _ACCOUNTS)
     before = past.richest if len(past.richest) >= (_LITTLE if is_account else _RICH) else frozenset[str]()
@@ -368,14 +305,9 @@ def _unrooted(texts: Sequence[_Text], past: _Past, output: BaseModel) -> str | N
         before = past.said  # prose counts too if there is much of it
     if not before or not said or len(said) > _RICH or not (is_account or len(fields) > 1):
         return None
-    if _keeps_a_number(output, past) or any(_is_rooted(word, past) for word in said):
+    if _keeps_a_number(output, past) or any(past.has_word(word) for word in said):
         return None
     return f"none of its words stands among the {len(before)} of earlier answers"
-
-
-def _is_rooted(word: str, past: _Past) -> bool:
-    # As a part of any word, too: languages bend their words, and some write without spaces.
-    return any(word in value.lower() for value in past.values)
 
 
 def _fields(output: BaseModel) -> Iterator[tuple[str, Any]]:
@@ -384,8 +316,15 @@ def _fields(output: BaseModel) -> Iterator[tuple[str, Any]]:
 
 
 def _is_zero(output: BaseModel) -> bool:
-    leaves = list(_leaves(output.model_dump(mode="json")))
-    return bool(leaves) and all(value in ("0", "0.0", "") for value in leaves)
+    values = _dumped(output)
+    return bool(values) and all(value in ("0", "0.0", "") for value in values)
+
+
+def _dumped(output: BaseModel) -> list[str]:
+    try:
+        return list(leaves(output.model_dump(mode="json", warnings=False)))
+    except ValueError:  # JSON cannot hold it, as will be told where it is stored
+        return []
 
 
 def _told(texts: Sequence[_Text]) -> str:

@@ -20,7 +20,8 @@ FUNCTION: Final = frozenset(
 IDLE: Final = FUNCTION | frozenset(
     """valid format available default generic insert enter satisfy satisfies match matches conform conforms
     required requested retry retrying return returned corrected updated fixed sure below following above
-    random short long longer brief main key full new simple basic potential possible""".split()
+    random short long longer brief main key full new simple basic potential possible positive negative good
+    bad""".split()
 )
 """Those, and words that add nothing to the ones below, though each may be an answer by itself."""
 BLANKS: Final = frozenset(
@@ -31,7 +32,7 @@ EMPTY: Final = BLANKS | frozenset("string str todo mock undefined untitled whate
 """Those, and others for it that may also stand in a statement."""
 FILLERS: Final = frozenset(
     """test tests testing foo bar baz qux quux foobar abc abcd xyz asdf asdfgh qwerty qwer xxx aaa bbb hello
-    world temp tmp filler stub fake doe acme""".split()
+    world temp tmp filler stub fake example sample doe acme""".split()
 )
 """Words that are written for want of any."""
 SAMPLES: Final = frozenset("content description example sample response text".split())
@@ -103,6 +104,7 @@ COUNTED: Final = re.compile(r"[A-Za-z]{3,}(?:[ _-][A-Za-z]+)*[ _-]?\d?$")
 ENUMERATED: Final = re.compile(r"\d+$|\b[A-Za-z]$|(?<=_)[a-z]+$")
 LETTERS: Final = re.compile(r"[a-z](?:[\s.,-]+[a-z])*")
 REPEATED: Final = re.compile(r"(\w)\1{3,}")
+SIGNS: Final = re.compile(r"[^\w\s.,;:!?'()-]")
 SUFFIX: Final = re.compile(r"(?<=\w)\.[a-z]{1,4}$")
 SYNTAX: Final = re.compile(r"\w[(\[{<=+^]|[)\]}>]\w|[:=]{2}|: '")
 """Marks that stand in code, not in prose."""

@@ -272,6 +272,13 @@ def test_the_faults_of_the_last_candidate_are_told() -> None:
     assert [fault["path"] for fault in error.details["errors"]] == ["steps"]
 
 
+@pytest.mark.parametrize("noise", ['{"tokens": 5}', "{}", "[1]", '{"a": oops}'])
+def test_the_faults_of_an_answer_are_told_and_not_those_of_what_follows_it(noise: str) -> None:
+    for text in (f"{BAD_TEXT} {noise}", f"```json\n{noise}\n```\n{BAD_TEXT}"):
+        error = refuse(AgentReply(text=text))
+        assert [fault["path"] for fault in error.details["errors"]] == ["steps[0].title"]
+
+
 def test_a_text_without_json_is_quoted() -> None:
     error = refuse(AgentReply(text="I could not do it. " * 100))
     assert error.details["errors"][0]["path"] == "$"

@@ -52,6 +52,8 @@ from .places import pool_of
 
 CORRECTIONS: Final = 3
 """How often an agent is shown what is wrong with its answer, within one attempt."""
+LONG_CHARS: Final = 1 << 18
+"""Answers from here on are read on a thread: a hostile one takes seconds."""
 NOTE_EVERY_S: Final = 5.0
 """What a call has cost so far is stored at most this often while it goes on."""
 
@@ -131,7 +133,8 @@ async def ask(job: Job, desk: Desk) -> Outcome:
         if error is None:
             await _take_place(job, agent)
             try:
-                return Done(await _Call(job, desk, agent, rank, prompt).make(), agent.name, mark)
+                body, suspect = await _Call(job, desk, agent, rank, prompt).make()
+                return Done(body, agent.name, mark, suspect=suspect)
             except (asyncio.CancelledError, MissingOutput):
                 raise
             except _Parked as parked:
@@ -260,11 +263,11 @@ class _Call:
         """By this turn, so far."""
         self._noted: tuple[str | None, float] = (None, 0.0)
 
-    async def make(self) -> str:
+    async def make(self) -> tuple[str, str | None]:
         """Ask, and show the agent what is wrong with its answer, a few times, in the same session.
 
         Returns:
-            The answer, as it is stored.
+            The answer, as it is stored, and why it looks like a placeholder, if it does.
         """
         self._job.asked += 1
         try:
@@ -302,10 +305,11 @@ class _Call:
         self._counted = row.counted or NOTHING
         return before + self._prompt
 
-    async def _turns(self, text: str) -> str:
-        from smithers.agents.correction import correction_prompt, parse_reply
+    async def _turns(self, text: str) -> tuple[str, str | None]:
+        from smithers.agents.correction import correction_prompt
 
         job, schema = self._job, _asked_for(self._job)
+        earlier: list[str] = []
         for turn in range(CORRECTIONS + 1):
             request = self._request(text, schema)
             if turn == 0 and (parked := _parked(self._desk, account_of(self._agent))) is not None:
@@ -313,9 +317,13 @@ class _Call:
             reply = await self._agent.call(request)
             await self._heard(reply)
             try:
-                answer = parse_reply(reply, schema)
-                return encode_output(job.task, job.model, answer)
+                doubts = turn + job.had_bad_output if turn or job.had_bad_output else None
+                if doubts is None and has_account(self._agent):
+                    doubts = 0  # it may have tried a few times itself
+                read = partial(_read, job, reply, schema, doubts, earlier)
+                return await on_thread(_lookers, read) if len(reply.text) > LONG_CHARS else read()
             except InvalidOutput as error:
+                earlier.append(reply.text or str(reply.output))
                 if turn == CORRECTIONS:
                     raise
                 # From the task's own prompt each time: a correction of a correction would repeat them all.
@@ -400,6 +408,34 @@ class _Call:
             self._counted or None,
             self._desk.clock.now_ms(),
         )
+
+
+def _read(
+    job: Job, reply: AgentReply, schema: type[Any] | None, doubts: int | None, earlier: list[str]
+) -> tuple[str, str | None]:
+    """The answer in a reply, as it is stored, and why it looks like a placeholder, if it does.
+
+    Args:
+        doubts: how often answers had to be corrected before; None: there is no reason to doubt this one.
+    Raises:
+        InvalidOutput: it does not fit; or it looks like one, and the task does not take that.
+    """
+    from smithers.agents.correction import parse_reply
+    from smithers.agents.stub import stub_reason
+
+    answer = parse_reply(reply, schema)
+    body = encode_output(job.task, job.model, answer)
+    if doubts is None or isinstance(answer, str) or job.task.on_suspect == "accept":
+        return body, None
+    suspect = stub_reason(answer, schema, turn=doubts, earlier=earlier)
+    if suspect is not None and job.task.on_suspect == "fail":
+        fault = {
+            "path": "$",
+            "message": f"this is a placeholder and no answer: {suspect}",
+            "value": body[:200],
+        }
+        raise InvalidOutput(f"the answer looks like a placeholder: {suspect}", errors=[fault])
+    return body, suspect
 
 
 def _spawn(job: Job, program: Program) -> Child:

@@ -161,6 +161,7 @@ class Starting:
             retries_child=(key, generation - 1) in memory.children,
             out=self.out,
             is_rerun=key in memory.asked,
+            had_bad_output=any(one.failure is FailureClass.BAD_OUTPUT for one in log.failures),
             policies=policies_of(self._definition, self._terms),
             explicit_tools=self._terms.config.get("agent_tools") == "explicit-only",
         )

@@ -37,7 +37,7 @@ from smithers.errors import (
     InvalidNode,
 )
 from smithers.ports import SessionEvent, UsageEvent
-from smithers.records import CallRow, FailureClass, RunState, Usage
+from smithers.records import CallRow, EventType, FailureClass, RunState, Usage
 from smithers.store import Store
 from tests.unit.engine.play import Play, quick, until
 
@@ -503,3 +503,45 @@ def test_a_failed_call_is_priced_too_and_an_unknown_model_is_not(play: Play) -> 
     first, second = calls(play)
     assert first.usage.cost_usd is not None
     assert second.usage.cost_usd is None
+
+
+# --- Placeholders -------------------------------------------------------------------------------
+
+
+class Review(BaseModel):
+    summary: str
+    findings: list[str]
+
+
+STUB = AgentReply(text='{"summary": "test", "findings": []}', session="s")
+"""What is said at last by somebody who only wants to be left alone."""
+
+
+def test_a_last_ditch_placeholder_is_stored_and_said_to_be_suspect(play: Play) -> None:
+    agent = Actor(
+        AgentReply(text="I looked at the parser, and it is wrong in three places.", session="s"), STUB
+    )
+    result = play.run(lambda ctx: Task("a", Review, agent=agent, prompt="Review."))
+    assert result.status == "finished"
+    assert (play.node("a").reason or "").startswith("suspect: ")
+    assert len(play.events(EventType.RUN_WARNING)) == 1
+
+
+def test_a_placeholder_can_be_refused_as_any_answer_that_does_not_fit(play: Play) -> None:
+    good = '{"summary": "Three faults in the parser.", "findings": ["off by one in the lexer"]}'
+    agent = Actor(AgentReply(text="no json", session="s"), STUB, AgentReply(text=good, session="s"))
+    result = play.run(lambda ctx: Task("a", Review, agent=agent, prompt="Review.", on_suspect="fail"))
+    assert result.output["summary"].startswith("Three faults")
+    assert "placeholder" in agent.prompts[2]
+    assert play.node("a").reason is None
+
+
+def test_a_placeholder_is_taken_where_the_task_accepts_it(play: Play) -> None:
+    agent = Actor(AgentReply(text="no json", session="s"), STUB)
+    play.run(lambda ctx: Task("a", Review, agent=agent, prompt="Review.", on_suspect="accept"))
+    assert play.node("a").reason is None
+
+
+def test_a_first_answer_of_a_function_is_believed(play: Play) -> None:
+    play.run(lambda ctx: Task("a", Review, agent=lambda prompt: STUB.text, prompt="Review."))
+    assert play.node("a").reason is None

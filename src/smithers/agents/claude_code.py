@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ from .cli import (
 
 PermissionMode: TypeAlias = Literal["acceptEdits", "auto", "bypassPermissions", "manual", "dontAsk", "plan"]
 
+_QUOTA: Final = re.compile(r"\b(quota|billing|credits?|usage limit)\b", re.IGNORECASE)
 RETRIES: Final = 3
 """How often it tries a request again by itself; the run tries again after that, and survives meanwhile."""
 
@@ -154,6 +156,7 @@ class ClaudeFold:
     def __init__(self, request: AgentRequest) -> None:
         self._request = request
         self._result: Mapping[str, Any] | None = None
+        self._session = ""
         self._error = ""
         """Class of the last refused request, as the program names it."""
         self._retry_status: int | None = None
@@ -192,8 +195,7 @@ class ClaudeFold:
     def _system(self, event: Mapping[str, Any]) -> Iterator[AgentEvent]:
         match event.get("subtype"):
             case "init":
-                if session := text_at(event, "session_id"):
-                    yield SessionEvent(session)
+                yield from self._name(event)
             case "api_retry":
                 yield from self._retry(event)
             case "permission_denied":
@@ -252,7 +254,13 @@ class ClaudeFold:
     def _take_result(self, event: Mapping[str, Any]) -> Iterator[AgentEvent]:
         self._result = event
         yield UsageEvent(_usage(event, self._request.counted))
-        if session := text_at(event, "session_id"):
+        yield from self._name(event)
+
+    def _name(self, event: Mapping[str, Any]) -> Iterator[AgentEvent]:
+        """The conversation's name, the first time that it is said."""
+        session = text_at(event, "session_id")
+        if session and session != self._session:
+            self._session = session
             yield SessionEvent(session)
 
     # --- Its end --------------------------------------------------------------------------------
@@ -277,16 +285,22 @@ class ClaudeFold:
         said = f"{ending.stderr}\n{' '.join(self._noise)}"
         if self._is_limited:
             return AgentQuota("the account's limit is used up", resets_ms=self._limit_ms)
-        if self._request.session is not None and "No conversation found" in said:
+        if self._has_no_session(said):
             return AgentSessionLost(f"it has no conversation {self._request.session}")
+        if "unknown option" in ending.stderr:
+            return AgentUnfit(ending.stderr.strip()[:500], hint="check args= and the program's version")
         return without_result("claude", ending, said)
+
+    def _has_no_session(self, said: str) -> bool:
+        words = ("No conversation found", "requires a valid session ID")
+        return self._request.session is not None and any(word in said for word in words)
 
     def _refused(self, result: Mapping[str, Any]) -> AgentError:
         text = text_at(result, "result") or "; ".join(str(one) for one in list_at(result, "errors"))
         text = text or text_at(result, "subtype") or "it failed without a reason"
         status = count_at(result, "api_error_status") or None
         now_ms = self._request.now_ms()
-        if self._request.session is not None and "No conversation found" in text:
+        if self._has_no_session(text):
             return AgentSessionLost(f"it has no conversation {self._request.session}")
         if self._error == "authentication_failed":
             return AgentAuth(text, status=status)
@@ -300,7 +314,8 @@ class ClaudeFold:
             return AgentError(text, reason=text_at(result, "subtype"))
         if self._error == "rate_limit" or status == 429:
             resets = reset_ms(text, now_ms)
-            is_quota = self._error == "billing_error" or resets is not None
+            # Written by the program, in place of an answer: the model has no word in it.
+            is_quota = self._error == "billing_error" or resets is not None or bool(_QUOTA.search(text))
             return of_status(429, text, now_ms, is_quota=is_quota)
         if status is None and self._error in ("server_error", "unknown"):
             return AgentThrottled(text)

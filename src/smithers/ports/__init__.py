@@ -1,4 +1,4 @@
-"""The protocols that travel between rooms: programs, agents, and where facts are kept."""
+"""The protocols that travel between rooms: programs, agents, and where facts and conversations are kept."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from .store import Outsider as Outsider
 from .store import Reader as Reader
 from .store import Store as Store
 from .store import Writer as Writer
+from .transcript import TranscriptReader as TranscriptReader
+from .transcript import Transcripts as Transcripts
 
 __all__ = [
     "Agent",
@@ -49,6 +51,8 @@ __all__ = [
     "ToolCallEvent",
     "ToolResultEvent",
     "Trace",
+    "TranscriptReader",
+    "Transcripts",
     "UsageEvent",
     "WaitingChild",
     "Writer",

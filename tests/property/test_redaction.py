@@ -1,4 +1,4 @@
-"""Whatever stands around a secret, and however a text comes in pieces: no secret is left, and nothing else goes."""
+"""Whatever stands around a secret, in whatever pieces a text comes: no secret is left, and all else is."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ keys = st.one_of(
     word.map(lambda text: f"xoxb-{text}"),
     st.tuples(word, word, word).map(lambda parts: f"eyJ{parts[0]}.eyJ{parts[1]}.{parts[2]}"),
     st.lists(word, min_size=1, max_size=20).map(
-        lambda lines: "\n".join(
-            ["-----BEGIN EC PRIVATE KEY-----", *lines, "-----END EC PRIVATE KEY-----"]
-        )
+        lambda lines: "\n".join(["-----BEGIN EC PRIVATE KEY-----", *lines, "-----END EC PRIVATE KEY-----"])
     ),
 )
 # Of few letters, so that they overlap with each other and with themselves.
@@ -57,7 +55,7 @@ def in_pieces(text: str, cuts: list[int], redactor: Redactor) -> str:
     for start, end in pairwise(places):
         held += text[start:end]
         cut = redactor.divide(held, before)
-        shown += redactor.clean(held[:cut], before)
+        shown += redactor.clean(held[:cut], before, held[cut:])
         before, held = (before + held[:cut])[-LOOK_BACK:], held[cut:]
     return shown + redactor.clean(held, before)
 
@@ -96,7 +94,11 @@ def test_a_text_in_pieces_is_shown_as_the_whole_is(
     assert in_pieces(text, cuts, redactor) == redactor.clean(text)
 
 
-@given(st.lists(keys, min_size=1, max_size=3), st.lists(st.integers(0, 10_000), min_size=1, max_size=40), st.data())
+@given(
+    st.lists(keys, min_size=1, max_size=3),
+    st.lists(st.integers(0, 10_000), min_size=1, max_size=40),
+    st.data(),
+)
 def test_a_key_that_comes_in_pieces_does_not_survive(
     planted: list[str], cuts: list[int], data: st.DataObject
 ) -> None:
@@ -112,7 +114,14 @@ def test_prose_is_left_as_it_is_whole_and_in_pieces(text: str, cuts: list[int]) 
     assert in_pieces(text, cuts, Redactor(["correct horse 7 battery"])) == text
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | fillers | keys, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(fillers, inner, max_size=3), max_leaves=8))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | fillers | keys,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(fillers, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(json_values)
 def test_json_with_keys_in_it_is_suspected_and_cleaned(value: object) -> None:
     redactor = Redactor()
     cleaned = redactor.clean_json(value)

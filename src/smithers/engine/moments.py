@@ -62,6 +62,8 @@ class Speaker:
     """One agent in one attempt, as the queue knows it. Guarded by the queue's lock."""
 
     conversation: Conversation
+    secrets: frozenset[str] = frozenset()
+    """Values that must not be written, beside those of our own environment."""
     turn: int = 0
     serial: int = 0
     """Of its last event."""

@@ -41,6 +41,8 @@ class Draft:
     """What `text` is the JSON of."""
     before: str = ""
     """The end of what stands before the text."""
+    behind: str = ""
+    """What it was cut off from."""
     events: int = 1
     """How many events it is."""
     tail: str = ""
@@ -63,8 +65,11 @@ class Draft:
         """Replace the secrets in it."""
         if self.tool_input is not None and not self.missing:
             self.text = as_json(_clean_json(redactor, self.tool_input))
-        self.text = redactor.clean(self.text, self.before)
-        self.tail = redactor.clean(self.tail)
+        if self.missing:
+            self.text = redactor.clean(self.text, self.before)
+            self.tail = redactor.clean(self.tail, behind=self.behind)
+        else:
+            self.text = redactor.clean(self.text, self.before, self.behind)
         if self.data:
             self.data = as_json(redactor.clean_json(json.loads(self.data)))
 
@@ -123,7 +128,8 @@ class Scribe:
         if isinstance(payload, Speech):
             kind = EntryKind.REASONING if payload.is_reasoning else EntryKind.TEXT
             text, events = "".join(payload.parts), len(payload.parts)
-            self._speech(Draft(self, serial, turn, kind, at_ms, text, events=events), drafts)
+            if text:
+                self._speech(Draft(self, serial, turn, kind, at_ms, text, events=events), drafts)
             return
         self.release(drafts)
         kind, text, data = _facts(payload)
@@ -131,8 +137,6 @@ class Scribe:
             if text == self._session:
                 return
             self._session = text
-        if kind in _ENDS and self._left_events:
-            drafts.append(Draft(self, serial, turn, EntryKind.LEFT_OUT, at_ms, "", self._take_left()))
         tool_input = payload.input if isinstance(payload, ToolCallEvent) else None
         drafts.append(Draft(self, serial, turn, kind, at_ms, text, data, tool_input))
 
@@ -161,7 +165,8 @@ class Scribe:
         cut = self.redactor.divide(held.text, self._before)
         rest, held.text = held.text[cut:], held.text[:cut]
         self._before = (self._before + held.text)[-LOOK_BACK:]
-        self._held = replace(held, text=rest, before=self._before, events=0) if rest else None
+        held.behind = rest
+        self._held = replace(held, text=rest, before=self._before, behind="", events=0) if rest else None
         if held.text:
             drafts.append(held)
 
@@ -171,6 +176,9 @@ class Scribe:
             if draft.kind not in _ALWAYS:
                 self._leave(draft, entries)
                 return
+            if (self._left_events or self._left_characters) and draft.kind in _ENDS:
+                left = (EntryKind.LEFT_OUT, draft.at_ms, "", self._take_left())
+                entries.append(NewEntry(draft.serial, draft.turn, *left))
             if draft.kind is EntryKind.REPLY:
                 draft.text, draft.tail, draft.missing = "", "", 0
         text, size = draft.within(self._limits.text_bytes)
@@ -188,8 +196,9 @@ class Scribe:
     def lose(self, entries: Iterable[NewEntry]) -> None:
         """They could not be stored: the next entry says how many."""
         for entry in entries:
-            self._lost_events += 1
-            self._lost_characters += len(entry.text)
+            known = json.loads(entry.data) if entry.kind is EntryKind.LEFT_OUT else {}
+            self._lost_events += known.get("events", 0) if known else 1
+            self._lost_characters += known.get("characters", 0) if known else len(entry.text)
 
     def _take_lost(self) -> str:
         found = {"why": "store", "events": self._lost_events, "characters": self._lost_characters}

@@ -174,9 +174,8 @@ class ChatText:
         self._of, self._said, self._tools = of.id, "", {}
         again = f" (generation {of.generation})" if of.generation else ""
         began = moment.local(of.began_ms)
-        yield Piece(
-            f"{self._name(of.key)} attempt {of.attempt}{again}, {_one_line(of.agent)}, {began}", "head"
-        )
+        head = f"{self._name(of.key)} attempt {of.attempt}{again}, {of.agent}, {began}"
+        yield Piece(_one_line(head), "head")
 
     def _speech(self, entry: EntryRow) -> Iterator[Piece]:
         tone: Tone | None = "aside" if entry.kind is EntryKind.REASONING else None
@@ -201,9 +200,9 @@ class ChatText:
                 yield Piece(self._at(entry, word), "aside")
                 yield from self._folded(entry.text, PROMPT_LINES)
             case EntryKind.TOOL_CALL:
-                name = _one_line(str(data.get("name", ""))) or "a tool"
+                name = str(data.get("name", "")) or "a tool"
                 self._tools[str(data.get("id", ""))] = name
-                yield Piece(self._at(entry, f"calls {name} {_one_line(entry.text)}"))
+                yield Piece(self._at(entry, f"calls {name} {entry.text}"))
             case EntryKind.TOOL_RESULT:
                 name = self._tools.get(str(data.get("id", "")), "a tool")
                 is_error = bool(data.get("is_error"))
@@ -213,7 +212,7 @@ class ChatText:
             case EntryKind.USAGE:
                 self._usage = usage_text(data)
             case EntryKind.SESSION:
-                yield Piece(self._at(entry, f"session {_one_line(entry.text)}"), "aside")
+                yield Piece(self._at(entry, f"session {entry.text}"), "aside")
             case EntryKind.RETRY:
                 yield Piece(self._at(entry, _retry(entry.text, data)), "warning")
             case EntryKind.NOTICE:
@@ -225,7 +224,7 @@ class ChatText:
                     yield from self._folded(entry.text, PROMPT_LINES)
             case EntryKind.ERROR:
                 code = f"[{data['code']}] " if data.get("code") else ""
-                yield from self._end(entry, f"failed: {code}{_one_line(entry.text)}", "error")
+                yield from self._end(entry, f"failed: {code}{entry.text}", "error")
             case EntryKind.LEFT_OUT:
                 yield Piece(self._at(entry, _left_out(data)), "warning")
             case EntryKind.TEXT | EntryKind.REASONING:
@@ -240,7 +239,7 @@ class ChatText:
             yield Piece(f"{_INDENT}{usage}", "aside")
 
     def _at(self, entry: EntryRow, text: str) -> str:
-        return f"{moment.offset(entry.at_ms - self._run.created_ms)} {text}"
+        return f"{moment.offset(entry.at_ms - self._run.created_ms)} {_one_line(text)}"
 
     def _folded(self, text: str, count: int) -> Iterator[Piece]:
         lines = plain(text).strip("\n").split("\n")
@@ -283,12 +282,12 @@ def usage_text(data: Mapping[str, Any]) -> str:
         about = "about " if data.get("cost_source") == "prices" else ""
         parts.append(f"{about}${cost:.4f}")
     if model := data.get("model"):
-        parts.append(_one_line(str(model)))
-    return ", ".join(parts)
+        parts.append(str(model))
+    return _one_line(", ".join(parts))
 
 
 def _retry(text: str, data: Mapping[str, Any]) -> str:
-    parts = [f"tries again: {data.get('reason', 'other')}", _one_line(text)]
+    parts = [f"tries again: {data.get('reason', 'other')}", text]
     if number := data.get("attempt"):
         parts.append(f"try {number}")
     if delay := data.get("delay_s"):

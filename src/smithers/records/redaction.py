@@ -79,19 +79,23 @@ class Redactor:
         """Whether there may be secrets in a text, or in texts that it is the JSON of; False is certain."""
         return any(value in text for value in self._values) or may_have_form(text)
 
-    def clean(self, text: str, before: str = "") -> str:
+    def clean(self, text: str, before: str = "", behind: str = "") -> str:
         """The text with `MARK` in the place of each secret.
 
         Args:
             before: what stands before it, the last `LOOK_BACK` characters.
+            behind: what stands behind the place where `divide` has cut it.
         """
         if not self.suspects(text):
             return text
-        whole, parts, done = before + text, [], len(before)
+        whole, parts, done = f"{before}{text}{behind}", [], len(before)
+        end_of_text = done + len(text)
         for start, end in _joined(self._spans(whole, done)):
+            if start >= end_of_text:
+                break
             parts += [whole[done:start], MARK]
             done = end
-        return "".join((*parts, whole[done:]))
+        return "".join((*parts, whole[done:end_of_text]))
 
     def _spans(self, text: str, begin: int) -> Iterator[tuple[int, int]]:
         for value in self._values:

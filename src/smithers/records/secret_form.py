@@ -92,15 +92,24 @@ def _headers() -> re.Pattern[str]:
 @lru_cache(maxsize=1)
 def _pieces() -> tuple[dict[str, tuple[str, ...]], re.Pattern[str]]:
     """Beginnings of openings by their last letter; and what finds them at the end of a text."""
-    words = {word[:length] for word in (*_OPENINGS, _PEM) for length in range(1, len(word))}
-    headers = {word[:length] for word in ("authorization", "bearer") for length in range(1, len(word))}
-    headers |= {form for piece in headers for form in (piece.upper(), piece.capitalize())}
-    longest_first = sorted(words | headers, key=len, reverse=True)
+    words = _heads(*_OPENINGS)
+    headers = _heads("authorization", "bearer")
+    words |= headers | {form for piece in headers for form in (piece.upper(), piece.capitalize())}
+    keys = _heads(_PEM)
     by_last = {
-        last: tuple(one for one in longest_first if one[-1] == last)
-        for last in {one[-1] for one in longest_first}
+        last: tuple(one for one in words | keys if one[-1] == last)
+        for last in {one[-1] for one in words | keys}
     }
-    return by_last, re.compile(f"{_BEGIN}(?:{'|'.join(map(re.escape, longest_first))})\\Z")
+    return by_last, re.compile(rf"(?:{_BEGIN}(?:{_any(words)})|{_any(keys)})\Z")
+
+
+def _heads(*words: str) -> set[str]:
+    """All that they begin with."""
+    return {word[:length] for word in words for length in range(1, len(word))}
+
+
+def _any(words: set[str]) -> str:
+    return "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
 
 
 def open_form(text: str, low: int) -> int:

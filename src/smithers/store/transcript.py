@@ -1,7 +1,7 @@
 """Transcripts in an SQLite file of their own, beside the store.
 
-What agents say is much, and no run depends on it: so it is no part of any commit. When the power fails, its last
-moments may be lost, and only then.
+What agents say is much, and no run depends on it: so it is no part of any commit. When the power fails, its
+last moments may be lost, and only then.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -100,7 +100,8 @@ class SqliteTranscripts:
         for conversation, number in begun.items():
             conversation.id = number
         self._unchecked_bytes += sum(len(row[5]) + len(row[6]) for row in rows)
-        self._make_room()
+        with suppress(StoreError):  # these are stored; whatever is wrong, the next batch meets it
+            self._make_room()
 
     def close(self) -> None:
         """Close the connection; the file is complete by itself then."""

@@ -30,7 +30,9 @@ KEYS = [
 
 
 @pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("around", ["{}", "key={}", '"{}",', "said ({}) and", "a\\n{}\\n", "q=%22{}%22", "\n{}\n"])
+@pytest.mark.parametrize(
+    "around", ["{}", "key={}", '"{}",', "said ({}) and", "a\\n{}\\n", "q=%22{}%22", "\n{}\n"]
+)
 def test_what_looks_like_a_key_is_replaced_and_nothing_beside_it(key: str, around: str) -> None:
     assert redact(around.format(key)) == around.format(MARK)
 
@@ -107,7 +109,12 @@ def test_credentials_are_found_by_the_names_of_variables() -> None:
 
 def test_json_is_cleaned_text_by_text_and_stays_json() -> None:
     key = KEYS[0]
-    value = {"command": f"echo\n{key}", "list": [key, 1, None, True], key: 2.5, "other": {"a": "-----BEGIN PRIVATE KEY-----"}}
+    value = {
+        "command": f"echo\n{key}",
+        "list": [key, 1, None, True],
+        key: 2.5,
+        "other": {"a": "-----BEGIN PRIVATE KEY-----"},
+    }
     redactor = Redactor()
     assert redactor.suspects(json.dumps(value))
     assert redactor.clean_json(value) == {
@@ -158,7 +165,11 @@ def test_what_stands_before_a_text_says_whether_a_word_begins_with_it() -> None:
 
 def test_not_more_than_a_window_waits() -> None:
     redactor = Redactor(["x" * 9 + "y" * (2 * WINDOW)])
-    for text in ("sk-" + "a" * (2 * WINDOW), "-----BEGIN RSA PRIVATE KEY-----" + "a\n" * WINDOW, "x" * 9 + "y" * WINDOW):
+    for text in (
+        "sk-" + "a" * (2 * WINDOW),
+        "-----BEGIN RSA PRIVATE KEY-----" + "a\n" * WINDOW,
+        "x" * 9 + "y" * WINDOW,
+    ):
         assert len(text) - redactor.divide(text) <= WINDOW
 
 
@@ -166,7 +177,16 @@ def test_a_text_made_to_be_slow_is_not() -> None:
     from time import process_time
 
     redactor = Redactor(["hunter2-hunter2-hunter2"])
-    for piece in ("-----BEGIN PRIVATE KEY-----", "Authorization:        ", "sk-", "-eyJ", "eyJaaaaaaaa.eyJ", "Bearer ", "- -", "a" * 40 + "."):
+    for piece in (
+        "-----BEGIN PRIVATE KEY-----",
+        "Authorization:        ",
+        "sk-",
+        "-eyJ",
+        "eyJaaaaaaaa.eyJ",
+        "Bearer ",
+        "- -",
+        "a" * 40 + ".",
+    ):
         text = piece * (200_000 // len(piece))
         began = process_time()
         redactor.clean(text)

@@ -204,6 +204,8 @@ class Talk:
                     if entry.id <= self._after:
                         self._screen.show(entry, one)
                 after = page[-1].id
+            if one is not chosen[-1]:  # that one may go on
+                self._screen.close()
 
     def _learn(self) -> list[Conversation]:
         """The conversations that are asked for; those that have begun meanwhile, too."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, assert_never
 
 from smithers.observe import moment
@@ -119,6 +119,18 @@ def _parsed(text: str) -> Any:
 # --- Text ---------------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class _Told:
+    """What is remembered of a conversation."""
+
+    said: str = ""
+    """The last text, as it came."""
+    usage: str = ""
+    """What the turn has cost so far; told when it ends."""
+    tools: dict[str, str] = field(default_factory=dict)
+    """Names of tools, by calls."""
+
+
 class ChatText:
     """Entries as text, one after the other. Remembers what stands before, so that what goes on does.
 
@@ -135,24 +147,20 @@ class ChatText:
         """The conversation that was shown last."""
         self._speaks: tuple[EntryKind, int] | None = None
         """What it says goes on."""
-        self._said = ""
-        """The last text of the conversation, as it came."""
         self._breaks = ""
         """Line breaks that are printed if it goes on."""
-        self._usage = ""
-        """What the turn has cost so far; told when it ends."""
-        self._tools: dict[str, str] = {}
-        """Names of tools, by the calls of the conversation."""
+        self._known: dict[int, _Told] = {}
 
     def pieces(self, entry: EntryRow, of: Conversation) -> Iterator[Piece]:
         """What is to be printed of an entry."""
+        told = self._known.setdefault(of.id, _Told())
         if of.id != self._of:
             yield from self._begin(of)
         if entry.kind in (EntryKind.TEXT, EntryKind.REASONING):
-            yield from self._speech(entry)
+            yield from self._speech(entry, told)
             return
         yield from self.rest()
-        yield from self._line(entry, _data(entry))
+        yield from self._line(entry, _data(entry), told)
 
     def rest(self) -> Iterator[Piece]:
         """What ends a line that was left open."""
@@ -161,39 +169,40 @@ class ChatText:
         self._speaks, self._breaks = None, ""
 
     def cost(self) -> Iterator[Piece]:
-        """What a turn that has not ended has cost so far."""
+        """What the turn of the conversation shown last has cost so far, if it has not ended."""
         yield from self.rest()
-        if self._usage:
-            yield Piece(f"{_INDENT}so far: {self._usage}", "aside")
-        self._usage = ""
+        told = self._known.get(self._of or 0)
+        if told is not None and told.usage:
+            yield Piece(f"{_INDENT}so far: {told.usage}", "aside")
+            told.usage = ""
 
     def _begin(self, of: Conversation) -> Iterator[Piece]:
-        yield from self.cost()
+        yield from self.rest()
         if self._of is not None:
             yield Piece("")
-        self._of, self._said, self._tools = of.id, "", {}
+        self._of = of.id
         again = f" (generation {of.generation})" if of.generation else ""
         began = moment.local(of.began_ms)
         head = f"{self._name(of.key)} attempt {of.attempt}{again}, {of.agent}, {began}"
         yield Piece(_one_line(head), "head")
 
-    def _speech(self, entry: EntryRow) -> Iterator[Piece]:
+    def _speech(self, entry: EntryRow, told: _Told) -> Iterator[Piece]:
         tone: Tone | None = "aside" if entry.kind is EntryKind.REASONING else None
         if self._speaks != (entry.kind, entry.turn):
             yield from self.rest()
-            self._said = ""
+            told.said = ""
             self._speaks = (entry.kind, entry.turn)
             word = "says" if tone is None else "thinks"
             yield Piece(self._at(entry, word), "aside")
             yield Piece(_INDENT, is_open=True)
-        self._said += entry.text
+        told.said += entry.text
         text = self._breaks + plain(entry.text)
         shown = text.rstrip("\n")
         self._breaks = text[len(shown) :]
         if shown:
             yield Piece(shown.replace("\n", f"\n{_INDENT}"), tone, is_open=True)
 
-    def _line(self, entry: EntryRow, data: Mapping[str, Any]) -> Iterator[Piece]:
+    def _line(self, entry: EntryRow, data: Mapping[str, Any], told: _Told) -> Iterator[Piece]:
         match entry.kind:
             case EntryKind.PROMPT:
                 word = "asked" if entry.turn == 0 else f"asked again ({entry.turn})"
@@ -201,16 +210,16 @@ class ChatText:
                 yield from self._folded(entry.text, PROMPT_LINES)
             case EntryKind.TOOL_CALL:
                 name = str(data.get("name", "")) or "a tool"
-                self._tools[str(data.get("id", ""))] = name
+                told.tools[str(data.get("id", ""))] = name
                 yield Piece(self._at(entry, f"calls {name} {entry.text}"))
             case EntryKind.TOOL_RESULT:
-                name = self._tools.get(str(data.get("id", "")), "a tool")
+                name = told.tools.get(str(data.get("id", "")), "a tool")
                 is_error = bool(data.get("is_error"))
                 word = f"{name} failed" if is_error else f"{name} answered"
                 yield Piece(self._at(entry, word), "error" if is_error else "aside")
                 yield from self._folded(entry.text, RESULT_LINES)
             case EntryKind.USAGE:
-                self._usage = usage_text(data)
+                told.usage = usage_text(data)
             case EntryKind.SESSION:
                 yield Piece(self._at(entry, f"session {entry.text}"), "aside")
             case EntryKind.RETRY:
@@ -219,12 +228,12 @@ class ChatText:
                 yield Piece(self._at(entry, "notice"), "aside")
                 yield from self._folded(entry.text, RESULT_LINES)
             case EntryKind.REPLY:
-                yield from self._end(entry, "answered", "end")
-                if entry.text.strip() != self._said.strip():
+                yield from self._end(entry, "answered", "end", told)
+                if entry.text.strip() != told.said.strip():
                     yield from self._folded(entry.text, PROMPT_LINES)
             case EntryKind.ERROR:
                 code = f"[{data['code']}] " if data.get("code") else ""
-                yield from self._end(entry, f"failed: {code}{entry.text}", "error")
+                yield from self._end(entry, f"failed: {code}{entry.text}", "error", told)
             case EntryKind.LEFT_OUT:
                 yield Piece(self._at(entry, _left_out(data)), "warning")
             case EntryKind.TEXT | EntryKind.REASONING:
@@ -232,8 +241,8 @@ class ChatText:
             case _:
                 assert_never(entry.kind)
 
-    def _end(self, entry: EntryRow, text: str, tone: Tone) -> Iterator[Piece]:
-        usage, self._usage = self._usage, ""
+    def _end(self, entry: EntryRow, text: str, tone: Tone, told: _Told) -> Iterator[Piece]:
+        usage, told.usage = told.usage, ""
         yield Piece(self._at(entry, text), tone)
         if usage:
             yield Piece(f"{_INDENT}{usage}", "aside")

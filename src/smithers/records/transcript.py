@@ -57,7 +57,7 @@ class Conversation:
     began_ms: int
     """Wall clock; no entry is older."""
     id: int = 0
-    """Filled in when it is first stored; rises."""
+    """Its number in the file; filled in when it is stored."""
 
 
 class NewEntry(NamedTuple):

@@ -78,9 +78,11 @@ class SqliteTranscripts:
                 if is_new:
                     path.chmod(0o600)  # before its `-wal` and `-shm` are made: they take their mode from it
                 patiently(partial(_prepare, self._connection, path), clock)
+                found = path.stat()
             except BaseException:
                 self._connection.close()
                 raise
+        self._place = (found.st_dev, found.st_ino)
 
     def add(self, batch: Batch) -> None:
         """Store entries, all or none of them."""
@@ -88,6 +90,7 @@ class SqliteTranscripts:
         begun: dict[Conversation, int] = {}
         rows: list[tuple[Any, ...]] = []
         with _named(self._path), _transaction(connection):
+            self._check_place()
             for conversation, entries in batch:
                 if conversation not in begun:
                     begun[conversation] = self._begin(conversation)
@@ -108,15 +111,24 @@ class SqliteTranscripts:
         with _named(self._path):
             self._connection.close()
 
-    def _begin(self, new: Conversation) -> int:
-        key = new.key
-        row = (new.run, *key, new.generation, new.attempt, new.agent, new.began_ms)
-        if new.id:
-            self._connection.execute(statements("transcript")["keep_conversation"], (*row, new.id))
-            return new.id
-        number = self._connection.execute(statements("transcript")["add_conversation"], row).lastrowid
+    def _begin(self, one: Conversation) -> int:
+        """The number of a conversation in this file."""
+        sql, key = statements("transcript"), one.key
+        row = (one.run, *key, one.generation, one.attempt, one.agent, one.began_ms)
+        if one.id and self._connection.execute(sql["has_conversation"], (one.id, *row)).fetchone():
+            return one.id
+        number = self._connection.execute(sql["add_conversation"], row).lastrowid
         assert number is not None  # an INSERT always has a rowid
         return number
+
+    def _check_place(self) -> None:
+        """Refuse to write into a file that nobody can read any more: SQLite would, and say nothing."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._place:
+            raise StoreNotFound(f"{self._path} was removed or replaced", path=str(self._path))
 
     def _make_room(self) -> None:
         """Delete what is oldest, if too much is kept. Its pages are used again; the file does not shrink."""

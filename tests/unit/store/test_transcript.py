@@ -208,9 +208,30 @@ def test_a_run_that_is_alone_loses_its_oldest_conversations_and_one_that_goes_on
             assert reader.conversations(7)[0].attempt > 2
             assert reader.entries(first.id) == []
             transcripts.add([(first, entries("and on"))])
-            assert reader.conversations(7)[0].id == first.id
+            assert reader.conversations(7)[-1].attempt == 1
             (entry,) = reader.entries(first.id)
             assert (entry.text, entry.id) == ("and on", newest + 1)
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_a_file_that_was_removed_is_not_written_and_another_one_begins_anew(
+    path: Path, is_replaced: bool
+) -> None:
+    one, other = conversation(attempt=1), conversation(attempt=2)
+    with closing(SqliteTranscripts(path, CLOCK)) as transcripts:
+        transcripts.add([(one, entries("a"))])
+        path.unlink()
+        if is_replaced:
+            path.write_bytes(b"notes")
+        with pytest.raises(StoreNotFound, match="removed or replaced"):
+            transcripts.add([(one, entries("b"))])
+    path.unlink(missing_ok=True)
+    with closing(SqliteTranscripts(path, CLOCK)) as transcripts:
+        transcripts.add([(other, entries("c"))])
+        transcripts.add([(one, entries("d"))])
+        with closing(SqliteTranscriptReader(path, CLOCK)) as reader:
+            assert [found.attempt for found in reader.conversations(7)] == [2, 1]
+            assert [entry.text for entry in reader.entries(one.id)] == ["d"]
 
 
 # --- What it refuses ----------------------------------------------------------------------------

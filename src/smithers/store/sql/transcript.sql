@@ -4,10 +4,11 @@
 INSERT INTO smithers_conversations (run, node, scope, iteration, generation, attempt, agent, began_ms)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
--- name: keep_conversation
--- It may have been deleted, to make room, while it went on.
-INSERT OR IGNORE INTO smithers_conversations (run, node, scope, iteration, generation, attempt, agent, began_ms, id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+-- name: has_conversation
+-- It may have been deleted to make room while it went on, or the file may be another one.
+SELECT 1 FROM smithers_conversations
+WHERE id = ? AND run = ? AND node = ? AND scope = ? AND iteration = ? AND generation = ? AND attempt = ? AND agent = ?
+  AND began_ms = ?;
 
 -- name: add_entry
 INSERT INTO smithers_entries (conversation, serial, turn, kind, at_ms, text, data) VALUES (?, ?, ?, ?, ?, ?, ?);

@@ -101,6 +101,8 @@ class Moments:
 
     def say(self, speaker: Speaker, text: str, at_ms: int, *, is_reasoning: bool) -> None:
         """Add a text, to the one before it if that still waits."""
+        if self.is_closed:
+            return
         with self._changed:
             speaker.serial += 1
             if self._characters + len(text) > self.limits.queue_characters:
@@ -128,6 +130,8 @@ class Moments:
             characters: about how many it takes.
             is_vital: it says how the turn stands.
         """
+        if self.is_closed:
+            return
         with self._changed:
             speaker.serial += 1
             last = speaker.last if speaker.last_batch == self._batch else None
@@ -138,6 +142,8 @@ class Moments:
 
     def prompt(self, speaker: Speaker, turn: int, payload: Plain, at_ms: int) -> None:
         """Begin a turn."""
+        if self.is_closed:
+            return
         with self._changed:
             speaker.serial += 1
             speaker.turn = turn
@@ -148,8 +154,7 @@ class Moments:
     ) -> None:
         room = VITAL if is_vital else 1
         if (
-            self.is_closed
-            or len(self._waiting) >= self.limits.queue_events * room
+            len(self._waiting) >= self.limits.queue_events * room
             or self._characters + characters > self.limits.queue_characters * room
         ):
             self._lose(speaker, characters)

@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import threading
 from asyncio import CancelledError
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from smithers.clock import Clock
+from smithers.clock import Clock, SystemClock
 from smithers.errors import SmithersError
 from smithers.ids import NodeKey
 from smithers.ports import (
@@ -64,6 +64,22 @@ class AttemptTranscript:
         """The turn is over: what it answered, or why it did not."""
         plain = _outcome(outcome)
         self._moments.put(self._speaker, plain, self._clock.now_ms(), len(plain.text), is_vital=True)
+
+    async def hear(self, call: Awaitable[AgentReply]) -> AgentReply:
+        """Await what the agent answers, and tell how the turn has ended."""
+        try:
+            reply = await call
+        except BaseException as error:
+            self.end(error)
+            raise
+        self.end(reply)
+        return reply
+
+
+UNRECORDED: Final = AttemptTranscript(
+    Speaker(Conversation(0, NodeKey(""), 0, 0, "", 0)), Moments(Limits(), is_closed=True), SystemClock()
+)
+"""What is told where nothing is recorded: in simulations, and with a store in memory."""
 
 
 class TranscriptRecorder:

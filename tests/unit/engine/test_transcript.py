@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from smithers.engine.moments import Limits, Moment, Speaker
-from smithers.engine.transcript import TranscriptRecorder
+from smithers.engine.transcript import UNRECORDED, TranscriptRecorder
 from smithers.engine.transcript_writer import TranscriptWriter
 from smithers.errors import AgentQuota
 from smithers.ids import NodeKey
@@ -273,3 +273,32 @@ def test_a_recorder_that_is_told_nothing_opens_nothing() -> None:
     assert recording.recorder.close(0)
     recording.attempt()
     assert recording.close().opened == 0
+
+
+async def answer(outcome: AgentReply | BaseException) -> AgentReply:
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def test_a_call_is_heard_to_its_end() -> None:
+    recording = Recording()
+    talk = recording.attempt()
+    assert asyncio.run(talk.hear(answer(AgentReply("yes")))).text == "yes"
+    for error in (AgentQuota("used up"), asyncio.CancelledError()):
+        with pytest.raises(type(error)):
+            asyncio.run(talk.hear(answer(error)))
+    assert [(entry.kind, entry.text) for entry in recording.close().of()] == [
+        (EntryKind.REPLY, "yes"),
+        (EntryKind.ERROR, "used up"),
+        (EntryKind.ERROR, "cancelled"),
+    ]
+
+
+def test_what_is_told_where_nothing_is_recorded_goes_nowhere() -> None:
+    UNRECORDED.prompt("x")
+    UNRECORDED.event(TextEvent("x"))
+    UNRECORDED.event(NoticeEvent("x"))
+    assert asyncio.run(UNRECORDED.hear(answer(AgentReply("yes")))).text == "yes"
+    assert not UNRECORDED._moments._waiting
+    assert not UNRECORDED._moments._losing

@@ -34,6 +34,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "output": Entry("smithers.cli.output:output", "Print what a run or a node returned."),
         "logs": Entry("smithers.cli.logs:logs", "Print a run's events, or follow them."),
         "events": Entry("smithers.cli.events:events", "Print the events of one node or of one type."),
+        "chat": Entry("smithers.cli.chat:chat", "Show what agents were asked, said and did."),
         "tree": Entry("smithers.cli.tree:tree", "Show a run's tree, now or as it stood at a frame."),
         "node": Entry("smithers.cli.node:node", "Show all of one node: attempts, output, deadlines."),
     },

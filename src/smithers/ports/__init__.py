@@ -1,4 +1,4 @@
-"""The protocols that travel between rooms: programs, agents, and where facts are kept."""
+"""The protocols that travel between rooms: programs, agents, and where facts and conversations are kept."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ from .store import Places as Places
 from .store import Reader as Reader
 from .store import Store as Store
 from .store import Writer as Writer
+from .transcript import TranscriptReader as TranscriptReader
+from .transcript import Transcripts as Transcripts
 
 __all__ = [
     "Agent",
@@ -53,6 +55,8 @@ __all__ = [
     "ToolCallEvent",
     "ToolResultEvent",
     "Trace",
+    "TranscriptReader",
+    "Transcripts",
     "UsageEvent",
     "WaitingChild",
     "Writer",

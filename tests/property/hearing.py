@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from smithers.agents.cli import CliAgent, Ending
@@ -31,17 +32,21 @@ def folded(
     """
     asks = {"schema": None, "now_ms": lambda: RECORDED_MS, **asks}
     request = AgentRequest("Do it.", task=NodeKey("task"), run_id="run", attempt=1, **asks)
-    fold, lines, events = agent.fold(request), Lines(), list[AgentEvent]()
+    how = agent.invocation(request, Path("/folder"))
+    fold, events = agent.fold(request), list[AgentEvent]()
+    lines, notes = Lines(keeps_empty=how.is_text), Lines()
 
-    def take(heard: Iterable[str]) -> None:
+    def take(heard: Iterable[str], is_text: bool = how.is_text) -> None:
         for line in heard:
-            event = event_in(line)
+            event = None if is_text else event_in(line)
             events.extend(fold.event(event) if event is not None else fold.line(line))
 
     try:
         for chunk in chunks:
             take(lines.feed(chunk))
         take(lines.end())
+        if how.hears_stderr:
+            take([*notes.feed(stderr.encode()), *notes.end()], is_text=True)
         return fold.finish(Ending(Exit(status), stderr, False, lines.dropped)), events
     except AgentError as error:
         return error, events

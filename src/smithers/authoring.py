@@ -360,6 +360,7 @@ class Workflow(Generic[In, Out]):
             wish: what is to be executed again; what its plan says is what runs.
         """
         limit = max_concurrency or int(claim.row.config.get("max_concurrency") or DEFAULT_LIMIT)
+        host.desk.look()  # what waited for a limit is waited for again, or begins
         rehearse = rehearse or bool(claim.row.config.get("rehearse"))
         try:
             engine = host.engine
@@ -407,6 +408,21 @@ class Workflow(Generic[In, Out]):
         rehearse = rehearse or bool(row.config.get("rehearse"))
         terms = self._terms(host, None, rehearse, None, strict=bool(wish and wish.strict))
         return _plan(host, row, self.definition, terms, wish)
+
+    def agents_of(self, host: Host, row: RunRow, key: NodeKey) -> tuple[Agent, ...]:
+        """The agents that this workflow has for a task of a stored run; none, if the task is not in its
+        tree. For the rim.
+
+        Raises:
+            SmithersError: what a resume would be refused for.
+        """
+        from smithers.engine.prospect import Prospect
+
+        with closing(host.store.reader()) as reader:
+            stored = reader.history(row.id).stored
+        terms = self._terms(host, None, False, None)
+        leaf = Prospect(stored, self.definition, terms).leaves.get(key)
+        return () if leaf is None else terms.agents(leaf.plan.payload)
 
     def played_by(self, agents: Agent | Mapping[str, Agent]) -> Workflow[In, Out]:
         """The same workflow with other agents, for tests; this one is not changed.

@@ -282,6 +282,13 @@ class RunNotResumable(RefusedError):
     default_hint = "start a new run with `smithers up`"
 
 
+class HijackRefused(RefusedError):
+    """There is no conversation that could be taken into a terminal."""
+
+    code = "HIJACK_REFUSED"
+    default_hint = "see the node: `smithers node RUN NODE`"
+
+
 class NodeSettled(RefusedError):
     code = "NODE_SETTLED"
     default_hint = "a finished task is executed again by `smithers up --resume RUN --rerun NODE`"

@@ -48,7 +48,7 @@ import pytest
 from pydantic import BaseModel
 
 from smithers.agents.cli import CliAgent
-from smithers.agents.cli.environment import SCRUBBED
+from smithers.agents.environment import SCRUBBED
 from smithers.errors import AgentAuth, AgentError, AgentMissing, AgentUnfit, InvalidNode, ProgramNotFound
 from smithers.ports import Agent, AgentTools, SessionEvent, UsageEvent
 from tests.contract.agent_case import Answer, Case

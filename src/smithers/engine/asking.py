@@ -52,6 +52,8 @@ from .places import pool_of
 
 CORRECTIONS: Final = 3
 """How often an agent is shown what is wrong with its answer, within one attempt."""
+LONG_CHARS: Final = 1 << 18
+"""Answers from here on are read on a thread: a hostile one takes seconds."""
 NOTE_EVERY_S: Final = 5.0
 """What a call has cost so far is stored at most this often while it goes on."""
 
@@ -131,9 +133,12 @@ async def ask(job: Job, desk: Desk) -> Outcome:
         if error is None:
             await _take_place(job, agent)
             try:
-                return Done(await _Call(job, desk, agent, rank, prompt).make(), agent.name, mark)
+                body, suspect = await _Call(job, desk, agent, rank, prompt).make()
+                return Done(body, agent.name, mark, suspect=suspect)
             except (asyncio.CancelledError, MissingOutput):
                 raise
+            except _Parked as parked:
+                error = parked.error
             except (AgentAuth, AgentMissing, AgentQuota, AgentUnfit) as raised:
                 # Signing in, installing and waiting are nobody's retry: the next agent is asked at once.
                 error = await _set_aside(job, desk, agent, raised)
@@ -159,10 +164,23 @@ async def _excuse(job: Job, desk: Desk, agent: Agent) -> SmithersError | None:
         return out
     if has_account(agent) or not desk.has_looked:  # functions and rehearsals have no limits
         await _looked_up(desk, desk.look)
+    return _parked(desk, account)
+
+
+def _parked(desk: Desk, account: str) -> AgentQuota | None:
+    """What keeps an account from being asked, as far as this process knows; None: nothing."""
     until_ms = desk.until_ms(account)
     if until_ms is None:
         return None
     return AgentQuota(f"the limit of {account} is used up", resets_ms=until_ms, account=account)
+
+
+class _Parked(Exception):
+    """Between the look at an account and the call somebody else has found its limit used up."""
+
+    def __init__(self, error: AgentQuota) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 async def _take_place(job: Job, agent: Agent) -> None:
@@ -185,9 +203,11 @@ async def _take_place(job: Job, agent: Agent) -> None:
 
 async def _set_aside(job: Job, desk: Desk, agent: Agent, error: AgentError) -> SmithersError:
     """Remember what keeps an agent from being asked, and make room for the next one."""
+    account = account_of(agent)
+    if isinstance(error, AgentQuota):
+        desk.mark(account, error.resets_ms)  # before anything is waited for: nobody may ask it from here on
     if job.processes is not None and job.processes.is_used:
         await on_thread(_enders, job.processes.sweep)  # no two agents in one place
-    account = account_of(agent)
     match error:
         case AgentQuota():
             park = partial(desk.park, account, error.resets_ms, error.message)
@@ -243,11 +263,11 @@ class _Call:
         """By this turn, so far."""
         self._noted: tuple[str | None, float] = (None, 0.0)
 
-    async def make(self) -> str:
+    async def make(self) -> tuple[str, str | None]:
         """Ask, and show the agent what is wrong with its answer, a few times, in the same session.
 
         Returns:
-            The answer, as it is stored.
+            The answer, as it is stored, and why it looks like a placeholder, if it does.
         """
         self._job.asked += 1
         try:
@@ -262,13 +282,17 @@ class _Call:
                 # What was to be gone on with is not there any more: the same can be asked anew.
                 self._session, self._is_continued, self._counted = None, False, NOTHING
                 return await self._turns(BEGUN_BEFORE + self._prompt)
+        except Exception:
+            self._spending = await self._priced(self._spending)  # what failed has cost as much
+            raise
         finally:
             if (row := self._row()) is not None:
                 self._job.calls.append(row)
 
     async def _begin(self) -> str:
         """Find the conversation to go on with; what is asked in it."""
-        if self._job.attempt == 1 and not self._job.task.is_continuing:
+        job = self._job
+        if job.attempt == 1 and not job.generation and not job.task.is_continuing:
             return self._prompt
         look = partial(_conversation, self._job, self._desk, self._agent)
         found = await _looked_up(self._desk, look)
@@ -281,18 +305,25 @@ class _Call:
         self._counted = row.counted or NOTHING
         return before + self._prompt
 
-    async def _turns(self, text: str) -> str:
-        from smithers.agents.correction import correction_prompt, parse_reply
+    async def _turns(self, text: str) -> tuple[str, str | None]:
+        from smithers.agents.correction import correction_prompt
 
         job, schema = self._job, _asked_for(self._job)
+        earlier: list[str] = []
         for turn in range(CORRECTIONS + 1):
             request = self._request(text, schema)
+            if turn == 0 and (parked := _parked(self._desk, account_of(self._agent))) is not None:
+                raise _Parked(parked)
             reply = await self._agent.call(request)
-            self._heard(reply)
+            await self._heard(reply)
             try:
-                answer = parse_reply(reply, schema)
-                return encode_output(job.task, job.model, answer)
+                doubts = turn + job.had_bad_output if turn or job.had_bad_output else None
+                if doubts is None and has_account(self._agent):
+                    doubts = 0  # it may have tried a few times itself
+                read = partial(_read, job, reply, schema, doubts, earlier)
+                return await on_thread(_lookers, read) if len(reply.text) > LONG_CHARS else read()
             except InvalidOutput as error:
+                earlier.append(reply.text or str(reply.output))
                 if turn == CORRECTIONS:
                     raise
                 # From the task's own prompt each time: a correction of a correction would repeat them all.
@@ -338,13 +369,24 @@ class _Call:
             self._noted = (self._session, time.monotonic())
             self._desk.note(self._job.run, self._job.fence, row)
 
-    def _heard(self, reply: AgentReply) -> None:
+    async def _heard(self, reply: AgentReply) -> None:
         """One turn is over."""
-        self._spent += reply.usage if reply.usage is not None else self._spending
+        usage = reply.usage if reply.usage is not None else self._spending
+        self._spent += await self._priced(usage)
         self._spending = NOTHING
         self._counted = reply.counted or self._counted
         if reply.session is not None:
             self._named(reply.session)
+
+    async def _priced(self, usage: Usage) -> Usage:
+        """With what it costs by the list, where the agent does not say and the model is known."""
+        model = usage.model or getattr(self._agent, "model", None)
+        if usage.cost_usd is not None or not usage.tokens or not isinstance(model, str):
+            return usage
+        from smithers.agents.price import priced  # what it imports takes a tenth of a second: not on the loop
+
+        provider = getattr(self._agent, "provider", None)
+        return await on_thread(_lookers, partial(priced, usage, model, provider))
 
     def _row(self) -> CallRow | None:
         """What is known of the call; None: nothing that anybody would want to know."""
@@ -368,6 +410,34 @@ class _Call:
         )
 
 
+def _read(
+    job: Job, reply: AgentReply, schema: type[Any] | None, doubts: int | None, earlier: list[str]
+) -> tuple[str, str | None]:
+    """The answer in a reply, as it is stored, and why it looks like a placeholder, if it does.
+
+    Args:
+        doubts: how often answers had to be corrected before; None: there is no reason to doubt this one.
+    Raises:
+        InvalidOutput: it does not fit; or it looks like one, and the task does not take that.
+    """
+    from smithers.agents.correction import parse_reply
+    from smithers.agents.stub import stub_reason
+
+    answer = parse_reply(reply, schema)
+    body = encode_output(job.task, job.model, answer)
+    if doubts is None or isinstance(answer, str) or job.task.on_suspect == "accept":
+        return body, None
+    suspect = stub_reason(answer, schema, turn=doubts, earlier=earlier)
+    if suspect is not None and job.task.on_suspect == "fail":
+        fault = {
+            "path": "$",
+            "message": f"this is a placeholder and no answer: {suspect}",
+            "value": body[:200],
+        }
+        raise InvalidOutput(f"the answer looks like a placeholder: {suspect}", errors=[fault])
+    return body, suspect
+
+
 def _spawn(job: Job, program: Program) -> Child:
     if job.processes is None:
         raise BugError(f"{job} has nothing to start programs with")
@@ -387,7 +457,7 @@ def _conversation(job: Job, desk: Desk, agent: Agent) -> tuple[CallRow | None, b
     Raises:
         AgentUnfit: the task goes on with another one's conversation, which this agent cannot.
     """
-    former = _former(job, desk) if job.attempt > 1 else []
+    former = _former(job, desk) if not job.is_rerun or job.attempt > 1 else []
     if former and _is_of(former[0], agent) and _was_interrupted(former[0]):
         return former[0], False, INTERRUPTED
     source = job.task.continue_ or job.task.fork
@@ -399,8 +469,10 @@ def _conversation(job: Job, desk: Desk, agent: Agent) -> tuple[CallRow | None, b
 
 def _former(job: Job, desk: Desk) -> list[CallRow]:
     """Conversations of earlier attempts, the newest first."""
-    rows = desk.calls_of(job.run, job.key, job.generation)
-    return [row for row in rows if row.attempt < job.attempt and row.session is not None]
+    # A task that failed and is tried again by a resume may go on as well as one that was only interrupted.
+    rows = desk.calls_of(job.run, job.key, job.generation if job.is_rerun else None)
+    here = (job.generation, job.attempt)
+    return [row for row in rows if (row.generation, row.attempt) < here and row.session is not None]
 
 
 def _is_of(row: CallRow, agent: Agent) -> bool:

@@ -20,8 +20,14 @@ _log = logging.getLogger("smithers")
 
 FIRST_PARK_MS: Final = 60_000
 """How long an account is left alone that has met a limit whose end nobody knows; twice as long each time."""
+SHORTEST_PARK_MS: Final = 1_000
+"""The same for one whose limit should have ended by now."""
 LONGEST_PARK_MS: Final = 3_600_000
 """… up to this."""
+
+
+def _first_ms(resets_ms: int | None) -> int:
+    return FIRST_PARK_MS if resets_ms is None else min(SHORTEST_PARK_MS, FIRST_PARK_MS)
 
 
 def has_account(agent: Agent) -> bool:
@@ -103,26 +109,39 @@ class Desk:
         except SmithersError as error:
             _log.debug("parked accounts are not known: %s", error)
 
-    def look_again(self) -> None:
-        """The same, if any agent was asked here."""
+    def look_again(self) -> bool:
+        """The same, if any agent was asked here; whether anything has changed."""
+        before = self._until
         if self.has_looked:
             self.look()
+        return before != self._until
+
+    def mark(self, account: str, resets_ms: int | None) -> int:
+        """Let nothing of an account be asked by this process from now on; wall clock of its reset, in ms.
+
+        Args:
+            resets_ms: wall clock; None: nobody knows.
+        """
+        now_ms = self.clock.now_ms()
+        if resets_ms is None or resets_ms <= now_ms:
+            resets_ms = now_ms + _first_ms(resets_ms)
+        self._until[account] = max(self._until.get(account, 0), resets_ms)
+        return self._until[account]
 
     def park(self, account: str, resets_ms: int | None, reason: str) -> int:
         """Let nothing of an account be asked before its reset, by any run; wall clock of that, in ms.
 
         Args:
-            resets_ms: wall clock; None, or one that has passed: nobody knows.
+            resets_ms: wall clock; None: nobody knows. One that has passed is hardly true, or clocks differ.
         """
-        now_ms = self.clock.now_ms()
-        if resets_ms is not None and resets_ms <= now_ms:
+        first_ms = _first_ms(resets_ms)
+        if resets_ms is not None and resets_ms <= self.clock.now_ms():
             resets_ms = None
-        # At once for this process; the others learn of it from the store.
-        self._until[account] = max(self._until.get(account, 0), resets_ms or now_ms + FIRST_PARK_MS)
+        marked_ms = self.mark(account, resets_ms)
         calls = self._opened()
         if calls is None:
-            return self._until[account]
-        until_ms = calls.park(account, resets_ms, reason, first_ms=FIRST_PARK_MS, cap_ms=LONGEST_PARK_MS)
+            return marked_ms
+        until_ms = calls.park(account, resets_ms, reason, first_ms=first_ms, cap_ms=LONGEST_PARK_MS)
         self._until[account] = until_ms
         return until_ms
 

@@ -144,6 +144,8 @@ class Drive:
         """Runs that such work goes on with; the first frame stores it."""
         self._begun: list[tuple[Job, str]] = []
         """Attempts whose own runs have begun, and their names; the next frame tells of it."""
+        self.looks_at_limits = False
+        """What is known of accounts has changed since its last frame."""
         self.is_stopped_now = False
         """It was asked to end without its last parts."""
 
@@ -404,6 +406,9 @@ class Drive:
                 self.wants_more = True
                 return
             planning.refresh(draft)
+            if self.looks_at_limits:
+                self.looks_at_limits = False
+                self._starting.look_at_limits(draft)
             if self._scripting is not None:
                 self._scripting.step(draft)
             self._cancelling.look(draft.now_ms, self._scripting)

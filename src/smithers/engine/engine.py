@@ -223,7 +223,8 @@ class Engine:
             return
         self._polled_ms = now_ms
         if self._effects.writer.has_changed():
-            self._effects.look_at_accounts()
+            if self._effects.look_at_accounts():
+                self.fleet.look_at_limits()
             for run, messages in self._effects.writer.inbox(runs).items():
                 self.fleet.take(run, messages)
         if now_ms - self._watched_ms >= WATCH_MS:

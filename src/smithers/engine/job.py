@@ -32,6 +32,8 @@ class Done:
     prompt: bytes | None = None
     in_part: bool = False
     """It was a run of its own, which tolerated a failure."""
+    suspect: str | None = None
+    """Why its agent's answer looks like a placeholder; None: it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,10 @@ class Job:
     """That of its first agent, in a pool; given back when it is reported."""
     places: AgentPlaces | None = None
     """Where the next ones of its chain get theirs."""
+    had_bad_output: bool = False
+    """An attempt before has failed for its answer."""
+    is_rerun: bool = False
+    """Somebody has asked to execute it again: it begins anew, whatever was there."""
     asked: int = 0
     """How many agents it has asked; written from the author's side."""
     calls: list[CallRow] = field(default_factory=list)

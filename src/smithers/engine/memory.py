@@ -229,7 +229,8 @@ class Memory:
         for wakeup in stored.wakeups:
             if wakeup.kind == "quota":
                 self.limited.add(wakeup.key)
-            if wakeup.kind in ("retry", "child", "quota") and wakeup.key not in self.facts.nodes:
+            # Whether a limit is still used up is looked at anew: somebody may have seen to it.
+            if wakeup.kind in ("retry", "child") and wakeup.key not in self.facts.nodes:
                 self.facts.nodes[wakeup.key] = Due(wakeup.due_ms)
         self._restore_tree(stored)
         return cut_off

@@ -12,6 +12,7 @@ from smithers.errors import CrashLoop, MissingOutput, RowsRefused
 from smithers.ids import NodeKey
 from smithers.records import (
     IN_PART,
+    SUSPECT,
     AttemptRow,
     AttemptState,
     EventType,
@@ -131,9 +132,13 @@ class Settling:
         draft.end_attempt(
             key, job.attempt, AttemptState.FINISHED, counted=True, prompt=done.prompt, agent=done.agent
         )
-        draft.settle_node(key, NodeState.FINISHED, job.attempt, IN_PART if done.in_part else None)
-        if done.in_part:
-            self._memory.reasons[key] = IN_PART
+        reason = IN_PART if done.in_part else f"{SUSPECT}: {done.suspect}" if done.suspect else None
+        draft.settle_node(key, NodeState.FINISHED, job.attempt, reason)
+        if reason is not None:
+            self._memory.reasons[key] = reason
+        if done.suspect:
+            text = f"the answer looks like a placeholder: {done.suspect}"
+            draft.event(EventType.RUN_WARNING, key, job.attempt, {"message": text, "suspect": done.suspect})
         draft.write.outputs.append(OutputRow(key, job.generation, seq, model, done.body))
         has_table = job.task.table is not None
         self._shapes.tell(

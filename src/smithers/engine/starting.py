@@ -160,6 +160,8 @@ class Starting:
             child=memory.children.get((key, generation)),
             retries_child=(key, generation - 1) in memory.children,
             out=self.out,
+            is_rerun=key in memory.asked,
+            had_bad_output=any(one.failure is FailureClass.BAD_OUTPUT for one in log.failures),
             policies=policies_of(self._definition, self._terms),
             explicit_tools=self._terms.config.get("agent_tools") == "explicit-only",
         )
@@ -174,19 +176,46 @@ class Starting:
         """
         if task.cache is not None:
             return False
-        usable = (agent for agent in self._terms.agents(task) if self.out.why(agent) is None)
-        times = [self._terms.parked_until_ms(account_of(agent)) for agent in usable]
-        due = [at_ms for at_ms in times if at_ms is not None]
-        if not due or len(due) < len(times):
-            self._memory.limited.discard(key)
+        due_ms = self.parked_until_ms(task)
+        if due_ms is None:
             return False
         self._memory.limited.add(key)
-        due_ms = min(due)
         data = {"code": AgentQuota.code, "due_ms": due_ms}
         draft.event(EventType.NODE_BLOCKED, key, 0, {"waits_for": "quota", **data})
         draft.write.wakeups.append(Wakeup(key, "quota", due_ms))
         self._planning.settle(key, Due(due_ms))
         return True
+
+    def parked_until_ms(self, task: Task[Any]) -> int | None:
+        """Wall clock at which the first of a task's agents may be asked again; None: one of them may be
+        now."""
+        usable = (agent for agent in self._terms.agents(task) if self.out.why(agent) is None)
+        times = [self._terms.parked_until_ms(account_of(agent)) for agent in usable]
+        due = [at_ms for at_ms in times if at_ms is not None]
+        return min(due) if due and len(due) == len(times) else None
+
+    def look_at_limits(self, draft: Draft) -> None:
+        """Somebody has changed what is known of accounts: what waited for one that is free now goes on."""
+        facts = self._memory.facts.nodes
+        for key in [*self._memory.limited, *self._quota_waits()]:
+            leaf = self._planning.schedule.leaf(key)
+            if (
+                leaf is not None
+                and isinstance(facts.get(key), Due)
+                and self.parked_until_ms(leaf.plan.payload) is None
+            ):
+                self._planning.settle(key, Due(draft.now_ms))
+
+    def _quota_waits(self) -> list[NodeKey]:
+        """Tasks whose last attempt has met a limit, and that wait for its reset."""
+        memory = self._memory
+        waiting = (key for key, fact in memory.facts.nodes.items() if isinstance(fact, Due))
+        logs = ((key, memory.logs.get(key)) for key in waiting)
+        return [
+            key
+            for key, log in logs
+            if log and log.failures and log.failures[-1].failure is FailureClass.QUOTA
+        ]
 
     def _may_not_spend(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
         """Whether no agent may be asked now: the task has settled then, or waits."""

@@ -83,6 +83,10 @@ class TaskOptions(TypedDict, total=False):
     allow_tools: SequenceOf[str] | None
     """Tools that the agent may use, by its own names, and no others; empty: none; unset: as the agent
     says."""
+    on_suspect: Literal["fail", "flag", "accept"]
+    """What becomes of an agent's answer that fits, and looks like a placeholder: `"flag"` (the default)
+    stores it and says so, `"fail"` shows it to the agent as any other that does not fit, `"accept"` takes
+    it."""
     continue_: Task[Any] | str
     """Go on with the conversation that this task has had with the same agent; it must have finished."""
     fork: Task[Any] | str

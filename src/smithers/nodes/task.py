@@ -74,6 +74,7 @@ class Task(Node, Generic[T_co]):
         "model",
         "model_name",
         "needs",
+        "on_suspect",
         "output_name",
         "prompt",
         "retries",
@@ -328,6 +329,7 @@ class Task(Node, Generic[T_co]):
         self.run_in: Literal["process"] | None = options.get("run_in")
         self.cache: Cache | None = options.get("cache")
         self.allow_tools: tuple[str, ...] | None = None
+        self.on_suspect = options.get("on_suspect", "flag")
         self.continue_: Task[Any] | str | None = options.get("continue_")
         self.fork: Task[Any] | str | None = options.get("fork")
         if options:
@@ -359,7 +361,7 @@ class Task(Node, Generic[T_co]):
 
     def _check_agent_options(self, options: TaskOptions) -> None:
         """What only a task with an agent takes."""
-        for name in ("allow_tools", "continue_", "fork"):
+        for name in ("allow_tools", "continue_", "fork", "on_suspect"):
             if options.get(name) is not None and self.mode != "agent":
                 raise InvalidNode(f"Task {self.id}: {name}= is for tasks with an agent", place=self.place)
         tools = options.get("allow_tools")
@@ -369,6 +371,10 @@ class Task(Node, Generic[T_co]):
                     f"Task {self.id}: allow_tools={tools!r} is not a list of names of tools", place=self.place
                 )
             self.allow_tools = tuple(tools)
+        if self.on_suspect not in ("fail", "flag", "accept"):
+            raise InvalidNode(
+                f'on_suspect={self.on_suspect!r} is not "fail", "flag" or "accept"', place=self.place
+            )
         if self.continue_ is not None and self.fork is not None:
             raise InvalidNode(f"Task {self.id} has both continue_= and fork=", place=self.place)
         for source in (self.continue_, self.fork):

@@ -58,6 +58,7 @@ from .state import BLOB_LIMIT_BYTES as BLOB_LIMIT_BYTES
 from .state import IN_PART as IN_PART
 from .state import INPUT_LIMIT_BYTES as INPUT_LIMIT_BYTES
 from .state import STATE_LIMIT_BYTES as STATE_LIMIT_BYTES
+from .state import SUSPECT as SUSPECT
 from .state import TOLERATED as TOLERATED
 from .state import AttemptState as AttemptState
 from .state import EventType as EventType
@@ -76,6 +77,7 @@ __all__ = [
     "IN_PART",
     "NOTHING",
     "STATE_LIMIT_BYTES",
+    "SUSPECT",
     "TOLERATED",
     "WHOLE_RUN",
     "AttemptEnd",

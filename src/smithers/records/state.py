@@ -136,6 +136,8 @@ class InboxKind(IntEnum):
 TOLERATED: Final = "continued"
 """Stored reason of a node that failed for good, and whose failure its `continue_on_fail` tolerated."""
 
+SUSPECT: Final = "suspect"
+"""Begins the reason of a finished node whose answer looks like a placeholder."""
 IN_PART: Final = "in part"
 """Stored reason of a node that finished, and whose own run tolerated a failure."""
 

@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from smithers import AgentReply, AgentRequest, Context, Loop, Node, Sequence, Subflow, Task, Workflow
+from smithers import (
+    AgentReply,
+    AgentRequest,
+    Context,
+    Loop,
+    Node,
+    Parallel,
+    Sequence,
+    Subflow,
+    Task,
+    Workflow,
+)
 from smithers.clock import SystemClock
 from smithers.engine.asking import BEGUN_BEFORE, INTERRUPTED
 from smithers.engine.hosts import host_for
@@ -26,9 +37,9 @@ from smithers.errors import (
     InvalidNode,
 )
 from smithers.ports import SessionEvent, UsageEvent
-from smithers.records import CallRow, FailureClass, RunState, Usage
+from smithers.records import CallRow, EventType, FailureClass, RunState, Usage
 from smithers.store import Store
-from tests.unit.engine.play import Play, quick
+from tests.unit.engine.play import Play, quick, until
 
 
 class Word(BaseModel):
@@ -106,7 +117,7 @@ def test_after_a_used_up_limit_nothing_of_that_account_is_asked_by_any_run(play:
 
 
 def test_a_run_whose_agents_are_all_parked_goes_on_by_itself_at_the_reset(play: Play) -> None:
-    resets_ms = later(400)
+    resets_ms = later(1_500)
     agent = Actor(AgentQuota("limit", resets_ms=resets_ms))
     result = play.run(lambda ctx: Task("a", Word, agent=agent, prompt="Go.", retries=0))
     assert result.status == "finished"
@@ -118,7 +129,7 @@ def test_a_run_whose_agents_are_all_parked_goes_on_by_itself_at_the_reset(play: 
 
 
 def test_tasks_that_begin_while_all_their_agents_are_parked_make_no_attempt(play: Play) -> None:
-    resets_ms = later(400)
+    resets_ms = later(1_500)
     agent = Actor(AgentQuota("limit", resets_ms=resets_ms), account="shared")
 
     def flow(ctx: Context) -> Node:
@@ -131,13 +142,59 @@ def test_tasks_that_begin_while_all_their_agents_are_parked_make_no_attempt(play
     assert len(agent.requests) == 2
 
 
+def test_an_account_that_somebody_unparks_is_asked_at_once(play: Play) -> None:
+    agent = Actor(AgentQuota("limit", resets_ms=later(60_000)), account="mine")
+
+    def made(ctx: Context) -> Node:
+        first = Task("a", Word, agent=agent, prompt="Go.")
+        second = Task("b", Word, agent=[agent], prompt="Go.", depends_on="free")
+        return Parallel(first, Task("free", Word, run=lambda: {"text": ""}), second)
+
+    handle = Workflow(made, name="flow").start(host_for(play.store), {}, run_id="r")
+    until(lambda: "free" in play.states())
+    time.sleep(0.2)
+    assert len(agent.requests) == 1
+    with closing(host_for(play.store).store.calls()) as desk:
+        assert desk.release("mine")
+    assert handle.ended.result(timeout=10).state is RunState.FINISHED
+
+
+def test_a_resume_looks_again_whether_a_limit_is_still_used_up(play: Play) -> None:
+    agent = Actor(AgentQuota("limit", resets_ms=later(60_000)), account="mine")
+    flow = Workflow(lambda ctx: Task("a", Word, agent=agent, prompt="Go."), name="flow")
+    handle = flow.start(host_for(play.store), {}, run_id="r", linger_ms=0)
+    assert handle.ended.result(timeout=10).state is RunState.WAITING
+    again = flow.resume(host_for(play.store), _claim(play), linger_ms=0)
+    assert again.ended.result(timeout=10).state is RunState.WAITING
+    assert len(agent.requests) == 1
+    with closing(host_for(play.store).store.calls()) as desk:
+        assert desk.release("mine")
+    last = flow.resume(host_for(play.store), _claim(play), linger_ms=0)
+    assert last.ended.result(timeout=10).state is RunState.FINISHED
+    assert len(play.attempts("a")) == 2
+
+
+def _claim(play: Play) -> Any:
+    host = host_for(play.store)
+    with play.reader() as reader:
+        return host.claim(reader.run("r"))
+
+
 def test_a_limit_that_is_moved_is_waited_for_again(play: Play) -> None:
     agent = Actor(
-        AgentQuota("limit", resets_ms=later(150)),
+        lambda request: AgentQuota("limit", resets_ms=later(150)),
         lambda request: AgentQuota("limit", resets_ms=later(250)),
     )
     result = play.run(lambda ctx: Task("a", Word, agent=agent, prompt="Go.", retries=0))
     assert (result.status, len(agent.requests)) == ("finished", 3)
+
+
+def test_a_reset_that_has_passed_is_tried_soon(play: Play) -> None:
+    agent = Actor(AgentQuota("limit", resets_ms=later(-5_000)))
+    before = time.monotonic()
+    result = play.run(lambda ctx: Task("a", Word, agent=agent, prompt="Go.", retries=0))
+    assert (result.status, len(agent.requests)) == ("finished", 2)
+    assert 0.9 <= time.monotonic() - before < 10
 
 
 def test_a_limit_without_a_reset_is_left_alone_longer_each_time(play: Play) -> None:
@@ -183,7 +240,7 @@ def test_without_an_agent_left_the_task_fails_at_once_and_says_what_to_do(play: 
 
 def test_a_limit_beside_a_missing_program_is_waited_for(play: Play) -> None:
     first = Actor(AgentMissing("no program"), AgentMissing("no program"), name="first")
-    second = Actor(AgentQuota("limit", resets_ms=later(200)), name="second")
+    second = Actor(lambda request: AgentQuota("limit", resets_ms=later(200)), name="second")
     result = play.run(lambda ctx: Task("a", Word, agent=[first, second], prompt="Go.", retries=0))
     assert result.output == {"text": "word 2"}
     assert len(first.requests) == 1
@@ -425,3 +482,66 @@ def test_a_policy_has_a_word_in_sub_workflows_too(play: Play) -> None:
 def test_what_is_no_policy_is_refused_where_it_is_written(policy: Any) -> None:
     with pytest.raises(InvalidNode):
         Workflow(lambda ctx: None, name="flow", policy=policy)
+
+
+def test_what_an_agent_does_not_price_itself_is_priced_by_the_list(play: Play) -> None:
+    agent = Actor(AgentReply(output={"text": "x"}, usage=Usage(1_000_000, 0, model="gpt-4o")))
+    play.run(lambda ctx: Task("a", Word, agent=agent, prompt="Go."))
+    (call,) = calls(play)
+    assert call.usage.cost_source == "prices"
+    assert call.usage.cost_usd is not None
+    assert 0 < call.usage.cost_usd < 100
+
+
+def test_a_failed_call_is_priced_too_and_an_unknown_model_is_not(play: Play) -> None:
+    def fail(request: AgentRequest) -> AgentError:
+        request.emit(UsageEvent(Usage(1_000_000, 0, model="gpt-4o")))
+        return AgentError("crash")
+
+    agent = Actor(fail, AgentReply(output={"text": "x"}, usage=Usage(10, 0, model="nobody-knows-1")))
+    play.run(lambda ctx: Task("a", Word, agent=agent, prompt="Go.", retry_policy=quick(1)))
+    first, second = calls(play)
+    assert first.usage.cost_usd is not None
+    assert second.usage.cost_usd is None
+
+
+# --- Placeholders -------------------------------------------------------------------------------
+
+
+class Review(BaseModel):
+    summary: str
+    findings: list[str]
+
+
+STUB = AgentReply(text='{"summary": "test", "findings": []}', session="s")
+"""What is said at last by somebody who only wants to be left alone."""
+
+
+def test_a_last_ditch_placeholder_is_stored_and_said_to_be_suspect(play: Play) -> None:
+    agent = Actor(
+        AgentReply(text="I looked at the parser, and it is wrong in three places.", session="s"), STUB
+    )
+    result = play.run(lambda ctx: Task("a", Review, agent=agent, prompt="Review."))
+    assert result.status == "finished"
+    assert (play.node("a").reason or "").startswith("suspect: ")
+    assert len(play.events(EventType.RUN_WARNING)) == 1
+
+
+def test_a_placeholder_can_be_refused_as_any_answer_that_does_not_fit(play: Play) -> None:
+    good = '{"summary": "Three faults in the parser.", "findings": ["off by one in the lexer"]}'
+    agent = Actor(AgentReply(text="no json", session="s"), STUB, AgentReply(text=good, session="s"))
+    result = play.run(lambda ctx: Task("a", Review, agent=agent, prompt="Review.", on_suspect="fail"))
+    assert result.output["summary"].startswith("Three faults")
+    assert "placeholder" in agent.prompts[2]
+    assert play.node("a").reason is None
+
+
+def test_a_placeholder_is_taken_where_the_task_accepts_it(play: Play) -> None:
+    agent = Actor(AgentReply(text="no json", session="s"), STUB)
+    play.run(lambda ctx: Task("a", Review, agent=agent, prompt="Review.", on_suspect="accept"))
+    assert play.node("a").reason is None
+
+
+def test_a_first_answer_of_a_function_is_believed(play: Play) -> None:
+    play.run(lambda ctx: Task("a", Review, agent=lambda prompt: STUB.text, prompt="Review."))
+    assert play.node("a").reason is None

@@ -213,6 +213,7 @@ def test_every_option_is_taken_and_none_is_required() -> None:
         "run_in": None,
         "cache": None,
         "allow_tools": None,
+        "on_suspect": "flag",
         "continue_": None,
         "fork": None,
         "retries": 1,

@@ -20,6 +20,9 @@ from .json_value import number_at as number_at
 from .json_value import text_at as text_at
 from .limit import instant_ms as instant_ms
 from .limit import reset_ms as reset_ms
+from .strict_schema import strict_schema as strict_schema
+from .strict_schema import without_nulls as without_nulls
+from .toml import toml as toml
 
 __all__ = [
     "CliAgent",
@@ -34,6 +37,9 @@ __all__ = [
     "number_at",
     "of_status",
     "reset_ms",
+    "strict_schema",
     "text_at",
+    "toml",
+    "without_nulls",
     "without_result",
 ]

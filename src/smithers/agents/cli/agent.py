@@ -14,14 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+from smithers.agents.environment import environment_for
 from smithers.errors import AgentError, AgentMissing, AgentUnfit, InvalidNode, ProgramNotFound
+from smithers.ids import NodeKey
 from smithers.ports import AgentReply, AgentRequest, AgentTools, Child, Program
 from smithers.prompt import json_schema
 from smithers.span import span_of
 from smithers.workers import Workers, on_thread
 
 from .conversation import Clocks, Conversation
-from .environment import environment_for
 from .fold import Ending, Fold, Invocation
 
 _workers = Workers("smithers-cli")
@@ -50,6 +51,8 @@ class CliAgent(ABC):
     """Variable that names its private folder; None: it has no single one."""
     limits_tools: ClassVar[bool] = False
     """It can be limited to certain tools."""
+    provider: ClassVar[str | None] = None
+    """Whose price list its models stand in; None: their names say so."""
     takes_schema: ClassVar[bool] = False
     """It can be held to a JSON schema by itself: the prompt need not say so."""
 
@@ -116,6 +119,22 @@ class CliAgent(ABC):
     @abstractmethod
     def fold(self, request: AgentRequest) -> Fold:
         """What sums up its stream for a request."""
+
+    def interactive(self, session: str) -> Invocation:
+        """How a person goes on with a conversation in a terminal.
+
+        Raises:
+            AgentUnfit: this program cannot.
+        """
+        words = self.resume_words(session)
+        if not words:
+            raise self.cannot("be taken into a terminal")
+        request = AgentRequest("", None, NodeKey("hijack"), "", 1, session=session)
+        return Invocation(words, self.environment(request, {}), cwd=self.folder(request))
+
+    def resume_words(self, session: str) -> tuple[str, ...]:
+        """The command line that opens a conversation in a terminal; empty: there is none."""
+        return ()
 
     def check(self, tools: AgentTools) -> None:
         """Refuse what a task says of its tools, if this program cannot keep to it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smithers.agents.cli.environment import environment_for, scrubbed
+from smithers.agents.environment import environment_for, scrubbed
 
 OURS = {
     "PATH": "/bin", "HOME": "/home/me", "LANG": "C", "HTTPS_PROXY": "x", "NODE_EXTRA_CA_CERTS": "x",

@@ -96,6 +96,7 @@ CASES = [
     Case("prompts-callable-1000", "prompts", "prompts-callable", 1000, 0, None,
          (Target("CPU, times static", 1.3),)),
     Case("prompts-fstring-1000", "prompts", "prompts-fstring", 1000, 0, 1),
+    Case("agents-200", "run", "agents-claude", 200, 0, None, (Target("CPU ms/task", 15),)),
     Case("runs-1000", "run", "runs", 3000, 0, None,
          (Target("CPU ms/task", 0.2), Target("runs/s", 1600 / 5000))),
     Case("outsider-write", "live", "outsider", 1, 0, 3, (Target("ms at p99", 20),)),

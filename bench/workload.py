@@ -87,6 +87,8 @@ def build(shape: str, count: int, folder: Path) -> Workflow[Any, Any]:
             return _killed_before_the_last(count, folder)
         case "empty":
             return _sequence("async", 1)
+        case "agents":
+            return _agents(count, folder)
         case "runs":
             return _sequence("async", 3)
         case "asleep":
@@ -198,6 +200,24 @@ def _script_killed_before_the_last(count: int, folder: Path) -> Workflow[Any, An
         await ctx.run(Task("last", Answer, run=die_once))
 
     return resumed
+
+
+def _agents(count: int, folder: Path) -> Workflow[Any, Any]:
+    """Tasks of an agent whose program says at once what took a real one some minutes, four at a time."""
+    from bench.transcript import claude_stream
+    from smithers.agents import ClaudeCode
+
+    (folder / "stream").write_text(claude_stream(ANSWER), encoding="utf-8")
+    program = folder / "claude"
+    program.write_text(f"#!/bin/sh\nexec cat '{folder}/stream'\n", encoding="utf-8")
+    program.chmod(0o755)
+    agent = ClaudeCode(binary=str(program))
+
+    @workflow(max_concurrency=4)
+    def agents(ctx: Context) -> Node:
+        return Parallel(Task(name, Answer, agent=agent, prompt="Go on.") for name in ids(count))
+
+    return agents
 
 
 def _prompts(form: str, count: int) -> Workflow[Any, Any]:

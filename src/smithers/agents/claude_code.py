@@ -40,6 +40,7 @@ from .cli import (
     at,
     content_text,
     count_at,
+    instant_ms,
     list_at,
     number_at,
     of_status,
@@ -50,7 +51,12 @@ from .cli import (
 
 PermissionMode: TypeAlias = Literal["acceptEdits", "auto", "bypassPermissions", "manual", "dontAsk", "plan"]
 
-_QUOTA: Final = re.compile(r"\b(quota|billing|credits?|usage limit)\b", re.IGNORECASE)
+THROTTLE_MS: Final = 60_000
+"""Whoever is asked to wait longer has used up a limit, and not only asked too much at once."""
+_LIMIT: Final = re.compile(r"\blimit\b", re.IGNORECASE)
+_USED_UP: Final = re.compile(r"\bquota\b|\bbilling\b|\bcredits?\b|\busage limit\b", re.IGNORECASE)
+"""In the words of a provider that has refused a request, never in those of a model."""
+
 RETRIES: Final = 3
 """How often it tries a request again by itself; the run tries again after that, and survives meanwhile."""
 
@@ -159,9 +165,10 @@ class ClaudeFold:
         self._session = ""
         self._error = ""
         """Class of the last refused request, as the program names it."""
-        self._retry_status: int | None = None
-        self._limit_ms: int | None = None
-        self._is_limited = False
+        self._own_words = ""
+        """What it wrote last in place of an answer; empty: the model has spoken since."""
+        self._limits: dict[str, int | None] = {}
+        """Limits of the account that are used up, with their resets in ms, by what they are called."""
         self._noise: list[str] = []
 
     @property
@@ -221,11 +228,12 @@ class ClaudeFold:
         message = event.get("message")
         if text_at(message, "model") == "<synthetic>":
             # Written by the program itself, in place of an answer: a refused request, or a limit.
-            self._error = text_at(event, "error") or self._error
-            text = content_text(at(message, "content"))
-            self._note_limit(text)
-            yield NoticeEvent(text)
+            self._error = text_at(event, "error")
+            self._own_words = content_text(at(message, "content"))
+            self._note_limit(event)
+            yield NoticeEvent(self._own_words)
             return
+        self._error = self._own_words = ""
         for part in list_at(message, "content"):
             match at(part, "type"):
                 case "text":
@@ -237,19 +245,21 @@ class ClaudeFold:
                 case _:
                     pass
 
-    def _note_limit(self, text: str) -> None:
-        if "limit" in text.lower() and (resets := reset_ms(text, self._request.now_ms())) is not None:
-            self._is_limited, self._limit_ms = True, resets
+    def _note_limit(self, event: Mapping[str, Any]) -> None:
+        resets = reset_ms(self._own_words, self._request.now_ms())
+        is_limit = resets is not None and _LIMIT.search(self._own_words) is not None
+        if is_limit or text_at(event, "api_error") == "usage_limit_reached":
+            self._limits.setdefault("", resets)
 
     def _rate_limit(self, event: Mapping[str, Any]) -> Iterator[AgentEvent]:
         info = event.get("rate_limit_info")
-        status = text_at(info, "status")
-        if status == "rejected":
-            seconds = number_at(info, "resetsAt")
-            self._is_limited = True
-            self._limit_ms = None if seconds is None else round(seconds * 1000)
+        status, kind = text_at(info, "status"), text_at(info, "rateLimitType")
+        if status == "rejected" and at(info, "isUsingOverage") is not True:
+            self._limits[kind] = instant_ms(number_at(info, "resetsAt"), self._request.now_ms())
+        else:
+            self._limits.pop(kind, None)
         if status and status != "allowed":
-            yield NoticeEvent(f"limit of the account: {status} {text_at(info, 'rateLimitType')}".strip())
+            yield NoticeEvent(f"limit of the account: {status} {kind}".strip())
 
     def _take_result(self, event: Mapping[str, Any]) -> Iterator[AgentEvent]:
         self._result = event
@@ -269,10 +279,8 @@ class ClaudeFold:
         result = self._result
         if result is None:
             raise self._no_result(ending)
-        if result.get("is_error") is not False:
+        if self._has_failed(result):
             raise self._refused(result)
-        if self._is_limited and not text_at(result, "result"):
-            raise AgentQuota("the account's limit is used up", resets_ms=self._limit_ms)
         return AgentReply(
             text=text_at(result, "result"),
             output=result.get("structured_output"),
@@ -281,10 +289,19 @@ class ClaudeFold:
             counted=_counted(result),
         )
 
+    def _has_failed(self, result: Mapping[str, Any]) -> bool:
+        if result.get("is_error") is not False or text_at(result, "subtype").startswith("error"):
+            return True
+        # Some limits leave with every sign of success, and the program's own words for an answer.
+        is_own = (
+            text_at(result, "result") in ("", self._own_words) and result.get("structured_output") is None
+        )
+        return is_own and bool(self._limits or self._error)
+
     def _no_result(self, ending: Ending) -> AgentError:
         said = f"{ending.stderr}\n{' '.join(self._noise)}"
-        if self._is_limited:
-            return AgentQuota("the account's limit is used up", resets_ms=self._limit_ms)
+        if self._limits:
+            return self._used_up("the account's limit is used up")
         if self._has_no_session(said):
             return AgentSessionLost(f"it has no conversation {self._request.session}")
         if "unknown option" in ending.stderr:
@@ -295,31 +312,45 @@ class ClaudeFold:
         words = ("No conversation found", "requires a valid session ID")
         return self._request.session is not None and any(word in said for word in words)
 
+    def _used_up(self, text: str, status: int | None = None) -> AgentQuota:
+        resets = max((one for one in self._limits.values() if one is not None), default=None)
+        return AgentQuota(text, status=status, resets_ms=resets)
+
     def _refused(self, result: Mapping[str, Any]) -> AgentError:
         text = text_at(result, "result") or "; ".join(str(one) for one in list_at(result, "errors"))
-        text = text or text_at(result, "subtype") or "it failed without a reason"
+        text = " ".join((text or text_at(result, "subtype") or "it failed without a reason").split())[:500]
         status = count_at(result, "api_error_status") or None
-        now_ms = self._request.now_ms()
         if self._has_no_session(text):
             return AgentSessionLost(f"it has no conversation {self._request.session}")
         if self._error == "authentication_failed":
             return AgentAuth(text, status=status)
-        if self._is_limited:
-            return AgentQuota(text, status=status, resets_ms=self._limit_ms)
+        if self._limits:
+            return self._used_up(text, status)
         if text_at(result, "stop_reason") == "refusal":
             return AgentRefusal(text)
-        if self._error == "model_not_found":
-            return AgentUnfit(text, hint="choose another model=", status=status)
-        if text_at(result, "subtype").startswith("error_"):
+        if text_at(result, "subtype").startswith("error"):
             return AgentError(text, reason=text_at(result, "subtype"))
-        if self._error == "rate_limit" or status == 429:
-            resets = reset_ms(text, now_ms)
-            # Written by the program, in place of an answer: the model has no word in it.
-            is_quota = self._error == "billing_error" or resets is not None or bool(_QUOTA.search(text))
-            return of_status(429, text, now_ms, is_quota=is_quota)
-        if status is None and self._error in ("server_error", "unknown"):
-            return AgentThrottled(text)
-        return of_status(status, text, now_ms) if status is not None else AgentError(text)
+        return self._of_request(text, status)
+
+    def _of_request(self, text: str, status: int | None) -> AgentError:
+        """By the class that the program gives to a refused request."""
+        now_ms = self._request.now_ms()
+        match self._error:
+            case "model_not_found":
+                return AgentUnfit(text, hint="choose another model=", status=status)
+            case "billing_error":
+                return AgentQuota(text, status=status, resets_ms=reset_ms(text, now_ms))
+            case "server_error" | "overloaded" | "unknown" if status is None:
+                return AgentThrottled(text)
+            case "rate_limit":
+                status = 429
+            case _:
+                pass
+        if status is None:
+            return AgentError(text)
+        resets = reset_ms(text, now_ms)
+        is_far = resets is not None and resets - now_ms > THROTTLE_MS
+        return of_status(status, text, now_ms, is_quota=is_far or _USED_UP.search(text) is not None)
 
 
 def _counted(result: Mapping[str, Any]) -> Usage:

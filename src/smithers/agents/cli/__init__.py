@@ -18,6 +18,7 @@ from .json_value import count_at as count_at
 from .json_value import list_at as list_at
 from .json_value import number_at as number_at
 from .json_value import text_at as text_at
+from .limit import instant_ms as instant_ms
 from .limit import reset_ms as reset_ms
 from .strict_schema import strict_schema as strict_schema
 from .strict_schema import without_nulls as without_nulls
@@ -31,6 +32,7 @@ __all__ = [
     "at",
     "content_text",
     "count_at",
+    "instant_ms",
     "list_at",
     "number_at",
     "of_status",

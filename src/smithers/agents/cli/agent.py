@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
+import os
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from smithers.agents.environment import environment_for
 from smithers.errors import AgentError, AgentMissing, AgentUnfit, InvalidNode, ProgramNotFound
 from smithers.ids import NodeKey
-from smithers.ports import AgentReply, AgentRequest, AgentTools, Program
+from smithers.ports import AgentReply, AgentRequest, AgentTools, Child, Program
 from smithers.prompt import json_schema
 from smithers.span import span_of
 from smithers.workers import Workers, on_thread
 
 from .conversation import Clocks, Conversation
-from .fold import Fold, Invocation
+from .fold import Ending, Fold, Invocation
 
 _workers = Workers("smithers-cli")
 
@@ -144,6 +145,17 @@ class CliAgent(ABC):
         if not self.limits_tools and self.tools_for(tools, None) is not None:
             raise self.cannot("be limited to certain tools")
 
+    async def prepare(self, request: AgentRequest) -> tuple[Self, AgentRequest]:
+        """What is called, and what is asked of it, once that is known which only this machine can say.
+
+        For what `invocation` cannot know by itself: which of two programs is installed, whether a session
+        is there. By default nothing is looked at.
+
+        Raises:
+            AgentError: the call would be in vain.
+        """
+        return self, request
+
     # --- For adapters ---------------------------------------------------------------------------
 
     def environment(self, request: AgentRequest, own: Mapping[str, str]) -> dict[str, str]:
@@ -197,58 +209,78 @@ class CliAgent(ABC):
             AgentError: classified.
         """
         self.check(request.tools)
-        folder = Path(await on_thread(_workers, partial(tempfile.mkdtemp, prefix="smithers-")))
         try:
-            return await self._converse(request, folder)
+            agent, request = await self.prepare(request)
+            return await agent._converse(request)
         except AgentError as error:
             raise self.with_clue(error) from error.__cause__
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
-    async def _converse(self, request: AgentRequest, folder: Path) -> AgentReply:
-        how = self.invocation(request, folder)
-        for name, text in how.files.items():
-            (folder / name).write_text(text, encoding="utf-8")
+    async def _converse(self, request: AgentRequest) -> AgentReply:
         fold = self.fold(request)
-        talk = await on_thread(_workers, partial(self._start, request, how, fold))
-        hearing = asyncio.ensure_future(on_thread(_workers, talk.run))
+        talk = Conversation(fold, self.clocks, request.emit)
+        hearing = asyncio.ensure_future(on_thread(_workers, partial(self._hear, request, talk)))
         try:
-            ending = await asyncio.shield(hearing)
+            reply = fold.finish(await asyncio.shield(hearing))
         except asyncio.CancelledError:
             talk.stop()
-            await asyncio.wait((hearing,))
+            await _over(hearing)
             raise
-        reply = fold.finish(ending)
         if request.schema is None and reply.output is None and not reply.text.strip():
             raise AgentError(f"{self.name} answered nothing")
         return reply
 
-    def _start(self, request: AgentRequest, how: Invocation, fold: Fold) -> Conversation:
+    def _hear(self, request: AgentRequest, talk: Conversation) -> Ending:
+        """All that blocks, on one thread: a folder, the program in it, and its end."""
+        with tempfile.TemporaryDirectory(prefix="smithers-", ignore_cleanup_errors=True) as made:
+            folder = Path(made)
+            how = self.invocation(request, folder)
+            for name, text in how.files.items():
+                (folder / name).write_text(text, encoding="utf-8", errors="replace")
+            return talk.run(self._start(request, how), how)
+
+    def _start(self, request: AgentRequest, how: Invocation) -> Child:
+        self._refuse_untold(how)
         stdin: Literal["pipe", "null"] = "pipe" if how.stdin is not None else "null"
         program = Program(how.argv, how.cwd, how.env, stdin=stdin, stdout="pipe", stderr="pipe")
         try:
-            child = request.spawn(program)
+            return request.spawn(program)
         except ProgramNotFound as error:
             if how.cwd is not None and not how.cwd.is_dir():
                 raise
             hint = f"install it: `{self.install}`" if self.install else None
             raise AgentMissing(error.message, hint=hint) from error
-        return Conversation(
-            child,
-            fold,
-            self.clocks,
-            request.emit,
-            how.stdin,
-            is_text=how.is_text,
-            hears_stderr=how.hears_stderr,
-        )
+
+    def _refuse_untold(self, how: Invocation) -> None:
+        """Refuse what no program can be told: NUL, or half a character."""
+        for word in (*how.argv, str(how.cwd)):
+            if not _can_be_told(word):
+                raise self.cannot(f"be told {word[:100]!r}")
+        for name, value in how.env.items():
+            if not (_can_be_told(name) and _can_be_told(value)):
+                raise self.cannot(f"be told the variable {name[:100]!r}")  # its value may be a secret
+
+
+async def _over(hearing: asyncio.Future[Ending]) -> None:
+    """Wait until it is over, however often somebody asks: its thread is no nearer to its end by that."""
+    while not hearing.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait((hearing,))
+    if not hearing.cancelled():
+        hearing.exception()  # seen, so that nobody logs it as forgotten
+
+
+def _can_be_told(word: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(word)
+    except UnicodeEncodeError:
+        return False
 
 
 def _seconds(span: float | str | None, name: str) -> float | None:
     if span is None:
         return None
     ms = span_of(span) if isinstance(span, str) else float(span) * 1000
-    if not ms or ms <= 0:
+    if ms is None or not ms > 0:  # NaN is not, either
         raise InvalidNode(f"{name}={span!r} is not a positive span of time", hint='write 30, "30s" or "5m"')
     return ms / 1000
 
@@ -259,6 +291,8 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, Mapping):
         return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (set, frozenset)):
+        return sorted((_plain(one) for one in value), key=str)  # their own order differs between processes
+    if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
     return value

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import selectors
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, Final
@@ -20,7 +21,7 @@ from smithers.errors import AgentError, AgentStalled, AgentTimeout
 from smithers.ports import AgentEvent, Child, NoticeEvent
 from smithers.workers import Workers
 
-from .fold import Ending, Fold
+from .fold import Ending, Fold, Invocation
 from .line import Lines, Tail, event_in
 
 GRACE_S: Final = 5.0
@@ -48,40 +49,32 @@ class Clocks:
 
 
 class Conversation:
-    """One call of a program. `run` blocks for as long; `stop` is safe from any thread.
+    """One call of a program. `run` blocks for as long; `stop` is safe from any thread, and at any time.
 
     Args:
-        child: just started; its standard output and error are pipes, and its input where there is `stdin`.
         emit: told of every event.
-        is_text: no line is an event, whatever it looks like.
-        hears_stderr: lines of its standard error are told to the fold, too.
+        grace_s: how long the program may take to leave when it is told to.
+        leave_s: how long it may take to leave when it has said all.
     """
 
     def __init__(
         self,
-        child: Child,
         fold: Fold,
         clocks: Clocks,
         emit: Callable[[AgentEvent], None],
-        stdin: str | None = None,
-        grace_s: float = GRACE_S,
         *,
-        is_text: bool = False,
-        hears_stderr: bool = False,
+        grace_s: float = GRACE_S,
+        leave_s: float = LEAVE_S,
     ) -> None:
-        self._child = child
         self._fold = fold
         self._clocks = clocks
         self._emit = emit
-        self._stdin = memoryview((stdin or "").encode(errors="replace"))
         self._grace_s = grace_s
-        self._is_text = is_text
-        self._lines = Lines(keeps_empty=is_text)
+        self._leave_s = leave_s
         self._stderr = Tail(STDERR_BYTES)
-        self._notes = Lines() if hears_stderr else None
-        self._selector = selectors.DefaultSelector()
-        self._wake_end, self._wake = os.pipe()
-        self._began = self._heard = time.monotonic()
+        self._lock = threading.Lock()
+        self._wake = -1
+        """Written to by whoever has news for the thread of `run`; -1: there is none, or not any more."""
         self._has_begun = False
         self._is_stopped = False
         self._is_ending = False
@@ -90,29 +83,43 @@ class Conversation:
         self._closed_at: float | None = None
         """Since when its output is closed, or its last word is there."""
         self._gone_at: float | None = None
+        # Of `run`: nothing is opened before there is something to close it.
+        self._child: Child
+        self._is_text: bool
+        self._lines: Lines
+        self._notes: Lines | None
+        self._stdin: memoryview
+        self._selector: selectors.BaseSelector
+        self._began: float
+        self._heard: float
 
-    def run(self) -> Ending:
+    def run(self, child: Child, how: Invocation) -> Ending:
         """Hear it out.
 
+        Args:
+            child: just started so; its standard output and error are pipes, its input too if it is told
+                something by it.
         Raises:
             AgentStalled, AgentTimeout: a clock ran out; nothing of it is left.
             AgentError: the fold knew before the end that the call is lost; nothing of it is left.
         """
-        child = self._child
-        child.ended.add_done_callback(lambda _: self._nudge())
-        try:
-            self._open()
-            while not self._is_done():
-                for key, _ in self._selector.select(self._patience_s()):
-                    key.data()
-                self._look_at_clocks()
-            self._take(self._lines.end())
-            self._take_notes(self._notes.end() if self._notes is not None else ())
-        except BaseException:
-            child.end(0)
-            raise
-        finally:
-            self._close()
+        self._child, self._stdin = child, memoryview((how.stdin or "").encode(errors="replace"))
+        self._is_text, self._lines = how.is_text, Lines(keeps_empty=how.is_text)
+        self._notes = Lines() if how.hears_stderr else None
+        self._began = self._heard = time.monotonic()
+        with ExitStack() as opened:
+            opened.callback(child.close_streams)
+            try:
+                self._open(opened)
+                while not self._is_done():
+                    for key, _ in self._selector.select(self._patience_s()):
+                        key.data()
+                    self._look_at_clocks()
+                self._take(self._lines.end())
+                self._take_notes(self._notes.end() if self._notes is not None else ())
+            except BaseException:
+                child.end(0)
+                raise
         if self._error is not None:
             raise self._error
         return Ending(child.ended.result(), str(self._stderr), self._is_ending, self._lines.dropped)
@@ -123,21 +130,34 @@ class Conversation:
         self._nudge()
 
     def _nudge(self) -> None:
-        with suppress(OSError):  # it is over, and the pipe is closed
-            os.write(self._wake, b"!")
+        # Under the lock: a number that is closed meanwhile may be a file of somebody else's already.
+        with self._lock:
+            if self._wake != -1:
+                with suppress(BlockingIOError):  # enough has been written
+                    os.write(self._wake, b"!")
 
     # --- Streams --------------------------------------------------------------------------------
 
-    def _open(self) -> None:
+    def _open(self, opened: ExitStack) -> None:
         child, read = self._child, selectors.EVENT_READ
+        self._selector = opened.enter_context(selectors.DefaultSelector())
+        wake_end, self._wake = os.pipe()
+        opened.callback(os.close, wake_end)
+        opened.callback(self._close_wake)
         os.set_blocking(self._wake, False)
-        self._selector.register(self._wake_end, read, lambda: os.read(self._wake_end, 4096))
+        self._selector.register(wake_end, read, partial(os.read, wake_end, 4096))
+        child.ended.add_done_callback(lambda _: self._nudge())
         if child.stdout is not None:
             self._watch(child.stdout, read, partial(self._read, child.stdout, self._hear))
         if child.stderr is not None:
             self._watch(child.stderr, read, partial(self._read, child.stderr, self._note))
         if child.stdin is not None:
             self._watch(child.stdin, selectors.EVENT_WRITE, partial(self._write, child.stdin))
+
+    def _close_wake(self) -> None:
+        with self._lock:
+            wake, self._wake = self._wake, -1
+            os.close(wake)
 
     def _watch(self, stream: IO[bytes], events: int, serve: Callable[[], object]) -> None:
         os.set_blocking(stream.fileno(), False)
@@ -167,13 +187,6 @@ class Conversation:
             self._selector.unregister(stream)
             with suppress(OSError):
                 stream.close()
-
-    def _close(self) -> None:
-        self._selector.close()
-        os.close(self._wake_end)
-        wake, self._wake = self._wake, -1
-        os.close(wake)
-        self._child.close_streams()
 
     # --- What it says ---------------------------------------------------------------------------
 
@@ -227,7 +240,7 @@ class Conversation:
         if self._is_ending:
             return []
         if self._closed_at is not None:
-            return [self._closed_at + LEAVE_S]
+            return [self._closed_at + self._leave_s]
         silent_s = clocks.idle_s if self._has_begun else clocks.start_s
         due = [self._heard + silent_s] if silent_s is not None else []
         return due if clocks.total_s is None else [*due, self._began + clocks.total_s]
@@ -241,7 +254,7 @@ class Conversation:
         if self._is_stopped:
             self._end()
         elif self._closed_at is not None:
-            if now >= self._closed_at + LEAVE_S:
+            if now >= self._closed_at + self._leave_s:
                 self._end()
         elif (error := self._late(now)) is not None:
             self._give_up(error)

@@ -12,6 +12,7 @@ from smithers.errors import (
 
 from .fold import Ending
 from .limit import reset_ms
+from .line import LINE_LIMIT_BYTES
 
 
 def of_status(
@@ -56,4 +57,6 @@ def without_result(program: str, ending: Ending, said: str = "") -> AgentError:
     words = [line.strip() for line in (said or ending.stderr).splitlines() if line.strip()]
     why = f": {' '.join(words[-3:])[:500]}" if words else ""
     left = f"and {ending.exit}" if not ending.was_ended else "and was ended by us"
-    return AgentError(f"{program} gave no result {left}{why}", status=ending.exit.status)
+    # Its last word may have been among them.
+    lost = f"; lines longer than {LINE_LIMIT_BYTES >> 20} MiB: {ending.dropped}" if ending.dropped else ""
+    return AgentError(f"{program} gave no result {left}{lost}{why}", status=ending.exit.status)

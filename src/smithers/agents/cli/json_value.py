@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
+
+LARGEST_COUNT: Final = 1 << 53
+"""What counts more than that counts nothing: no number in JSON is exact beyond it."""
 
 
 def at(value: Any, *path: str | int) -> Any:
     """What stands at a path of keys and indexes; None: nothing does."""
+    # Of a parsed line all objects are dicts; asking for any Mapping costs ten times as much, event for event.
     for step in path:
-        if isinstance(step, int):
-            value = value[step] if isinstance(value, list) and -len(value) <= step < len(value) else None
+        if isinstance(step, str):
+            if not isinstance(value, dict):
+                return None
+            value = value.get(step)
+        elif isinstance(value, list) and -len(value) <= step < len(value):
+            value = value[step]
         else:
-            value = value.get(step) if isinstance(value, Mapping) else None
+            return None
     return value
 
 
@@ -24,19 +32,21 @@ def text_at(value: Any, *path: str | int) -> str:
 
 
 def count_at(value: Any, *path: str | int) -> int:
-    """The whole number of things that stands there; 0: none does, or one below it."""
-    found = at(value, *path)
-    if isinstance(found, bool) or not isinstance(found, (int, float)) or not math.isfinite(found):
-        return 0
-    return max(0, int(found))
+    """The whole number of things that stands there; 0: none does, or one that cannot be a count."""
+    found = number_at(value, *path)
+    return int(found) if found is not None and 0 <= found <= LARGEST_COUNT else 0
 
 
 def number_at(value: Any, *path: str | int) -> float | None:
     """The finite number that stands there; None: none does."""
     found = at(value, *path)
-    if isinstance(found, bool) or not isinstance(found, (int, float)) or not math.isfinite(found):
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
         return None
-    return float(found)
+    try:
+        number = float(found)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def list_at(value: Any, *path: str | int) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -24,7 +25,8 @@ class Lines:
     def __init__(self, limit: int = LINE_LIMIT_BYTES, *, keeps_empty: bool = False) -> None:
         self._limit = limit
         self._keeps_empty = keeps_empty
-        self._parts: list[bytes] = []
+        # Not a list of pieces: a program that writes byte by byte would make one of millions.
+        self._kept = bytearray()
         self._size = 0
         self.dropped = 0
         """Lines that were too long."""
@@ -33,9 +35,12 @@ class Lines:
         """The lines that end in `chunk`, without their ends."""
         first, *rest = chunk.split(b"\n")
         self._keep(first)
-        for piece in rest:
+        if rest:
             yield from self._take()
-            self._keep(piece)
+            *whole, last = rest
+            for piece in whole:
+                yield from self._line(piece)
+            self._keep(last)
 
     def end(self) -> Iterator[str]:
         """What was written after the last end of a line."""
@@ -45,18 +50,21 @@ class Lines:
     def _keep(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size <= self._limit:
-            self._parts.append(piece)
-        else:
-            self._parts.clear()
+            self._kept += piece
+        elif self._kept:
+            self._kept = bytearray()
 
     def _take(self) -> Iterator[str]:
-        size, parts = self._size, self._parts
-        self._size, self._parts = 0, []
-        if size > self._limit:
+        size, kept = self._size, self._kept
+        self._size, self._kept = 0, bytearray()
+        yield from self._line(kept, size)
+
+    def _line(self, line: bytes | bytearray, size: int | None = None) -> Iterator[str]:
+        if (len(line) if size is None else size) > self._limit:
             self.dropped += 1
             return
-        text = b"".join(parts).decode(errors="replace").rstrip("\r")
-        if self._keeps_empty or text.strip():
+        text = line.decode(errors="replace").rstrip("\r")
+        if self._keeps_empty or (text and not text.isspace()):
             yield text
 
 
@@ -79,12 +87,16 @@ class Tail:
 def event_in(line: str) -> dict[str, Any] | None:
     """The JSON object that a line is; None: it is none.
 
-    A terminal event must not be lost by what an agent has quoted: raw control characters and half surrogates
-    are let through, the latter as replacement characters.
+    A terminal event must not be lost by what an agent has quoted, or by what a terminal would have swallowed:
+    raw control characters, half surrogates (as `?`), numbers too long for a number (as null), and marks and
+    escape sequences around the object are let through. Nothing in it is nested deeper than 200 times.
     """
     text = line.strip()
     if not text.startswith("{"):
-        return None
+        before = _SWALLOWED.match(text, 0, _SWALLOWED_LIMIT)
+        if before is None or not text.startswith("{", before.end()):
+            return None
+        text = text[before.end() :]
     try:
         # Ends deep nesting and endless numbers with a ValueError; the standard library's comes second.
         value = from_json(text)
@@ -95,7 +107,24 @@ def event_in(line: str) -> dict[str, Any] | None:
 
 def _lenient(text: str) -> Any:
     try:
-        value = json.loads(text, strict=False)
-        return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+        value, end = _DECODER.raw_decode(text)
+        rest = text[end : end + _SWALLOWED_LIMIT]
+        if rest and (len(rest) == _SWALLOWED_LIMIT or _SWALLOWED.fullmatch(rest) is None):
+            return None
+        return from_json(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         return None
+
+
+def _whole_number(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _DIGITS else None
+
+
+_DIGITS: Final = 4000
+"""Python itself reads and writes none that are longer than 4,300."""
+_DECODER: Final = json.JSONDecoder(strict=False, parse_int=_whole_number)
+_SWALLOWED_LIMIT: Final = 1000
+_SWALLOWED: Final = re.compile(
+    r"(?:\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x20\x7f\ufeff])+"
+)
+"""Escape sequences of a terminal, control characters, and the mark of a byte order."""

@@ -46,7 +46,7 @@ class Greeting(BaseModel):
 
 
 class Crew:
-    """Agents, one of each kind, that work in one repository; each has a key of its own at the model server."""
+    """Agents, one of each kind, in one repository; each has a key of its own at the model server."""
 
     def __init__(self, server: ModelServer, repository: Path, home: Path) -> None:
         self.server, self.repository, self._home = server, repository, home
@@ -135,7 +135,8 @@ from types import SimpleNamespace
 
 crew = Crew(SimpleNamespace(url={url!r}), Path({repository!r}), Path({home!r}))
 agent = crew.agent({name!r})
-flow = Workflow(lambda ctx: Task("a", Greeting, agent=agent, prompt="The question of questions."), name="flow")
+ask = "The question of questions."
+flow = Workflow(lambda ctx: Task("a", Greeting, agent=agent, prompt=ask), name="flow")
 result = flow.run_sync(run_id="r", resume={resume}, store={store!r})
 print(result.status, result.output)
 """

@@ -119,5 +119,5 @@ class TestClaudeCode(AgentContract):
             AgentRefusal,
         ),
         _said("interrupted", claude.lines(claude.init(), claude.said("I am done.")), AgentError, status=0),
-        _said("a bad flag", "", AgentError, stderr="error: unknown option '--wat'\n", details={"status": 1}),
+        _said("a bad flag", "", AgentUnfit, stderr="error: unknown option '--wat'\n"),
     )

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 
+from smithers.agents import RehearsalAgent
 from smithers.errors import (
     AgentAuth,
     AgentError,
@@ -49,6 +50,7 @@ from .encode import encode_output
 from .failure import classify, describe
 from .job import Done, Failed, Job, Outcome
 from .places import pool_of
+from .transcript import UNRECORDED, AttemptTranscript
 
 CORRECTIONS: Final = 3
 """How often an agent is shown what is wrong with its answer, within one attempt."""
@@ -261,6 +263,7 @@ class _Call:
         """By the turns before this one."""
         self._spending: Usage = NOTHING
         """By this turn, so far."""
+        self._talk = _transcript(job, desk, agent)
         self._noted: tuple[str | None, float] = (None, 0.0)
 
     async def make(self) -> tuple[str, str | None]:
@@ -314,7 +317,8 @@ class _Call:
             request = self._request(text, schema)
             if turn == 0 and (parked := _parked(self._desk, account_of(self._agent))) is not None:
                 raise _Parked(parked)
-            reply = await self._agent.call(request)
+            self._talk.prompt(text, turn)
+            reply = await self._talk.hear(self._agent.call(request))
             await self._heard(reply)
             try:
                 doubts = turn + job.had_bad_output if turn or job.had_bad_output else None
@@ -351,6 +355,7 @@ class _Call:
     def _hear(self, event: AgentEvent) -> None:
         """From any thread: a sign of life."""
         self._job.beat(self._job, None)
+        self._talk.event(event)
         if isinstance(event, SessionEvent):
             self._named(event.session)
         elif isinstance(event, UsageEvent):
@@ -436,6 +441,15 @@ def _read(
         }
         raise InvalidOutput(f"the answer looks like a placeholder: {suspect}", errors=[fault])
     return body, suspect
+
+
+def _transcript(job: Job, desk: Desk, agent: Agent) -> AttemptTranscript:
+    """Where the call is recorded."""
+    if desk.recorder is None or isinstance(agent, RehearsalAgent):
+        return UNRECORDED
+    env = getattr(agent, "env", None)
+    given = env if isinstance(env, Mapping) else None
+    return desk.recorder.attempt(job.run, job.key, job.generation, job.attempt, agent.name, given)
 
 
 def _spawn(job: Job, program: Program) -> Child:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from smithers.ports import Calls
     from smithers.records import CallRow
 
+    from .transcript import TranscriptRecorder
+
 _log = logging.getLogger("smithers")
 
 FIRST_PARK_MS: Final = 60_000
@@ -74,9 +76,16 @@ class Desk:
 
     Args:
         open_calls: called when an agent is first asked; None: nothing is stored, as in a rehearsal.
+        recorder: keeps what agents are asked and say; None: nobody does.
     """
 
-    def __init__(self, clock: Clock, open_calls: Callable[[], Calls] | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        open_calls: Callable[[], Calls] | None = None,
+        recorder: TranscriptRecorder | None = None,
+    ) -> None:
+        self.recorder = recorder
         self.clock = clock
         self._open_calls = open_calls
         self._lock = threading.Lock()
@@ -177,6 +186,8 @@ class Desk:
         with self._lock:
             self._open_calls = None
             calls, self._calls = self._calls, None
+        if self.recorder is not None:
+            self.recorder.close()
         if calls is not None:
             try:
                 calls.close()

@@ -21,11 +21,13 @@ from smithers.ports import Spawner
 from smithers.process import Processes, ProcessSpawner, reap_dead, reap_run
 from smithers.records import Owner, RunFilter, RunRow, RunState
 from smithers.store import Durability, Store, open_store, project_root
+from smithers.store.transcript import SqliteTranscripts, transcripts_path
 
 from .cache_reader import CacheReader
 from .desk import Desk
 from .lease import LEASE_MS
 from .places import AgentPlaces
+from .transcript import TranscriptRecorder
 
 if TYPE_CHECKING:
     from smithers.store.lease import SqliteLeases
@@ -107,8 +109,12 @@ class Host:
         """What the agents of this process have in common."""
         with self._lock:
             if self._desk is None:
-                self._desk = Desk(self.clock, self.store.calls)
+                recorder = TranscriptRecorder(self._open_transcripts, self.clock)
+                self._desk = Desk(self.clock, self.store.calls, recorder)
             return self._desk
+
+    def _open_transcripts(self) -> SqliteTranscripts:
+        return SqliteTranscripts(transcripts_path(self.store.path), self.clock)
 
     @property
     def places(self) -> AgentPlaces:

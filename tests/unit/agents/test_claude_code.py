@@ -165,7 +165,6 @@ def test_its_stream_is_told_as_it_comes() -> None:
         RetryEvent("throttle", "rate_limit 429", 2, 1.5),
         TextEvent("done"),
         UsageEvent(usage),
-        SessionEvent(claude.SESSION),
     ]
 
 

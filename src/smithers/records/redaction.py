@@ -129,9 +129,10 @@ class Redactor:
         whole = before + text
         low = max(len(before), len(whole) - WINDOW)
         found = min(open_form(whole, low), self._open_value(whole, low))
-        if found < len(whole) and self.suspects(whole):
+        near = max(len(before), len(whole) - 4 * WINDOW)
+        if found < len(whole) and self.suspects(whole[near:]):
             # What may be a beginning may stand within what is a secret already.
-            for start, end in sorted(self._spans(whole, len(before)), reverse=True):
+            for start, end in sorted(self._spans(whole, near), reverse=True):
                 found = start if start < found < end else found
         return found - len(before)
 

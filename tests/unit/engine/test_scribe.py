@@ -100,6 +100,14 @@ def test_no_piece_of_a_secret_is_left_beside_a_cut() -> None:
         assert not any(KEY[n : n + 8] in entry.text for n in range(len(KEY) - 8))
 
 
+def test_no_piece_of_a_secret_moves_up_to_a_cut_when_others_shrink() -> None:
+    value = "".join(f"<{number}>" for number in range(1_000))
+    desk = Desk(Limits(text_bytes=400), value)
+    (entry,) = desk.batch(ToolResultEvent("c", f"{value} " * 50))
+    assert "left out" in entry.text
+    assert not any(f"<{number}>" in entry.text for number in range(1_000))
+
+
 def test_the_input_of_a_tool_stays_json_when_a_secret_in_it_is_replaced() -> None:
     desk = Desk(None, 'pa"ss\nword')
     (entry,) = desk.batch(ToolCallEvent("c", "Bash", {"command": f"echo\n{KEY}", "with": 'pa"ss\nword'}))

@@ -8,7 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,12 +36,12 @@ from smithers.engine.returned import VALUE, returned_model
 from smithers.engine.script_player import ScriptPlayer
 from smithers.engine.terms import Terms, Wires
 from smithers.engine.verdict import ResumePlan, Wish
-from smithers.errors import InvalidNode, OutsideTask, Place
+from smithers.errors import InvalidNode, OutsideTask, Place, SmithersError
 from smithers.ids import NodeKey, check_run_id
 from smithers.nodes import AgentLike, Task, check_amount, check_limit
 from smithers.plan import PlanNode
-from smithers.ports import Agent
-from smithers.records import FrameWrite, RunRow, RunState, UserTable
+from smithers.ports import Agent, Reader
+from smithers.records import UNSPENT, FrameWrite, RunRow, RunState, Spending, UserTable
 from smithers.store import find_store, place_store
 
 In = TypeVar("In", default=Any)
@@ -69,6 +69,9 @@ class RunResult(Generic[Out]):
     """The run's own output: the newest row of `@workflow(output=Model)`, else the newest output of all."""
     error: Mapping[str, Any] | None = None
     """`code`, `message`, `hint`, … of what ended a failed run."""
+    cost: Spending = UNSPENT
+    """What agents have told that the run has cost in all: every attempt since it began, resumes included, its
+    sub-workflows, and the runs before it in its lineage. False: none has told a thing."""
 
 
 class Workflow(Generic[In, Out]):
@@ -168,17 +171,20 @@ class Workflow(Generic[In, Out]):
             )
             if isinstance(found, RunResult):
                 return found
-            handle = found
+            handle, host = found, self._known_host(store)
         else:
             host = await self._host(store)
             handle = self._begin(
                 host, input, run_id, max_concurrency, rehearse, agent_tools=agent_tools, max_usd=max_usd
             )
         try:
-            return self.result(await asyncio.wrap_future(handle.ended))
+            end = await asyncio.wrap_future(handle.ended)
         except asyncio.CancelledError:
             handle.pause()
             raise
+        if not resume and not host.desk.has_looked:
+            return self.result(end)  # as below
+        return self.result(end, await asyncio.to_thread(_cost, host, end.run_id))
 
     def run_sync(
         self,
@@ -202,9 +208,9 @@ class Workflow(Generic[In, Out]):
             )
             if isinstance(found, RunResult):
                 return found
-            handle = found
+            handle, host = found, self._known_host(store)
         else:
-            host = host_for(self._store_path(store), self.definition.durability)
+            host = self._known_host(store)
             handle = self.start(
                 host,
                 input,
@@ -215,11 +221,14 @@ class Workflow(Generic[In, Out]):
                 max_usd=max_usd,
             )
         try:
-            return self.result(_wait(handle.ended))
+            end = _wait(handle.ended)
         except KeyboardInterrupt:
             handle.pause()
             _wait(handle.ended)
             raise
+        # Without an agent that was asked, a look into the store would cost more than all of a short run.
+        is_free = not resume and not host.desk.has_looked
+        return self.result(end, UNSPENT if is_free else _cost(host, end.run_id))
 
     def _check_place(self) -> None:
         if ambient.get() is not None and running_as.get() is None:
@@ -235,6 +244,10 @@ class Workflow(Generic[In, Out]):
         if found is not None:
             return found
         return await asyncio.to_thread(_open_host, path, self.definition.durability)
+
+    def _known_host(self, store: str | Path | None) -> Host:
+        """The same, on a thread that may wait, or where it has been opened."""
+        return host_for(self._store_path(store), self.definition.durability)
 
     async def _resume_on_thread(self, *how: Any) -> Handle | RunResult[Out]:
         """`_resume_stored` for a coroutine, which may be cancelled meanwhile: then the run is paused."""
@@ -266,7 +279,7 @@ class Workflow(Generic[In, Out]):
         max_usd: float | None,
         wish: Wish,
     ) -> Handle | RunResult[Out]:
-        host = host_for(self._store_path(store), self.definition.durability)
+        host = self._known_host(store)
         row = find_resumable(host.store, run_id, self.source(host.project) if run_id is None else None)
         if input is not None:
             check_same_input(row, _plain(input))
@@ -480,10 +493,10 @@ class Workflow(Generic[In, Out]):
             is_leaving=host.ends_process,
         )
 
-    def result(self, end: RunEnd) -> RunResult[Out]:
+    def result(self, end: RunEnd, cost: Spending = UNSPENT) -> RunResult[Out]:
         """A run's end as its caller sees it."""
         output = None if end.output is None else self._decode(end.output, end.output_model)
-        return RunResult(end.run_id, end.state.word, output, end.error)
+        return RunResult(end.run_id, end.state.word, output, end.error, cost)
 
     def stored_result(self, host: Host, run_id: str) -> RunResult[Out]:
         """The result of a run that has ended, from its rows."""
@@ -494,10 +507,11 @@ class Workflow(Generic[In, Out]):
             if row.output is not None:
                 wanted = row.output
                 found = next((one for one in reader.outputs(row.id) if one.key == wanted.key), None)
+            cost = _spent(reader, row.id)
         finally:
             reader.close()
         output = None if found is None else self._decode(found.body, found.model)
-        return RunResult(row.name, row.state.word, output, row.error)
+        return RunResult(row.name, row.state.word, output, row.error, cost)
 
     def _decode(self, text: str, model: str | None) -> Any:
         if self.output is not None and self.output is not str:
@@ -637,6 +651,17 @@ def _plan(host: Host, row: RunRow, definition: Definition, terms: Terms, wish: W
     with closing(host.store.reader()) as reader:
         history = reader.history(row.id)
     return plan_resume(history, definition, terms, wish)
+
+
+def _cost(host: Host, run_id: str) -> Spending:
+    """What a run has cost; of what cannot be read, nothing: no result is lost for that."""
+    with suppress(SmithersError), closing(host.store.reader()) as reader:
+        return _spent(reader, reader.run(run_id).id)
+    return UNSPENT
+
+
+def _spent(reader: Reader, run: int) -> Spending:
+    return sum(reader.spent([run]).get(run, {}).values(), UNSPENT)
 
 
 def _open_host(path: Path, durability: Literal["full", "normal"]) -> Host:

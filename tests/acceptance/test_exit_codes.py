@@ -247,7 +247,7 @@ def test_130_and_143_are_signals(flow: Project, number: signal.Signals, code: in
     process.send_signal(number)
     out, _ = process.communicate(timeout=20)
     assert process.returncode == code
-    assert json.loads(out) == {"status": "paused", "run": "r1", "output": None, "error": None}
+    assert json.loads(out) == {"status": "paused", "run": "r1", "output": None, "error": None, "cost": None}
 
 
 def test_141_is_an_output_that_nobody_reads(flow: Project) -> None:

@@ -44,7 +44,7 @@ def test_json_has_status_run_output_and_error(project: Project) -> None:
     project.write(STEPS)
     project.touch("go")
     assert project.document("up", "flow.py", "-r", "r1") == {
-        "status": "finished", "run": "r1", "output": {"text": "built"}, "error": None,
+        "status": "finished", "run": "r1", "output": {"text": "built"}, "error": None, "cost": None,
     }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from smithers import (
     Workflow,
     workflow,
 )
+from smithers.records import Spending
 
 
 class Ticket(BaseModel):
@@ -96,6 +97,9 @@ assert_type(reporting.run_sync(Ticket(goal="x")), RunResult[Report])
 assert_type(reporting.run_sync(Ticket(goal="x")).output, Report | None)
 assert_type(reporting.run_sync({"goal": "x"}, run_id="r1", store="x.db", max_concurrency=2).run_id, str)
 assert_type(reporting.run_sync(run_id="r1", resume=True).status, str)
+assert_type(reporting.run_sync({"goal": "x"}).cost, Spending)
+assert_type(reporting.run_sync({"goal": "x"}).cost.usd, float | None)
+assert_type(reporting.run_sync({"goal": "x"}).cost.tokens, int | None)
 assert_type(plain.run_sync({"goal": "x"}, rehearse=True).output, Any | None)
 reporting.graph({"goal": "x"})
 reporting.graph(Ticket(goal="x"))

@@ -11,7 +11,7 @@ from smithers.cli import terminal
 from smithers.cli.progress import Progress, clock, data_of, first_line, reload_text, request_text
 from smithers.cli.spot import container_glyph
 from smithers.cli.table import cut, one_line
-from smithers.observe import moment
+from smithers.observe.quota import until_text
 from smithers.observe.tree import LOOP
 from smithers.records import EventRow, EventType, FrameWrite, Verdict
 
@@ -51,7 +51,7 @@ def display_for(run: str, resumed: RunRow | None, host: Host) -> Display:
         run: the run's name.
         resumed: the run's row as it was before, on a resume.
     """
-    progress = Progress(host.store, resumed.id) if resumed is not None else Progress()
+    progress = Progress(host.store, resumed.id if resumed is not None else 0)
     if sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown"):
         from smithers.cli.live import LiveDisplay
 
@@ -108,9 +108,8 @@ class PlainDisplay:
         parts = [progress.summary()]
         if progress.running:
             parts.append(f"still running: {self._running(now_ms)}")
-        due_ms = progress.next_due_ms()
-        if due_ms is not None:
-            parts.append(f"goes on {moment.due(due_ms, now_ms)}")
+        if next_ := progress.next_text(now_ms):
+            parts.append(one_line(next_))
         self._say([f"{self._time(now_ms)} … {' · '.join(parts)}"])
 
     def close(self) -> None:
@@ -156,6 +155,11 @@ class PlainDisplay:
     def _rest(self, event: EventRow) -> str:
         """What a line says after the task's name."""
         data = data_of(event)
+        limit = self._progress.limit_of(event.key) if event.key is not None else None
+        if limit is not None and event.type in (EventType.NODE_BLOCKED, EventType.NODE_RETRYING):
+            until = one_line(until_text(limit, event.at_ms))
+            reason = f": {_short(limit.reason)}" if limit.reason else ""
+            return f"waits for {until}{reason}"
         match event.type:
             case EventType.NODE_STARTED:
                 if event.key is not None:

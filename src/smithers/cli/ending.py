@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 from smithers.cli import terminal
 from smithers.cli.exit_code import OF_A_RUN
 from smithers.cli.options import with_store
+from smithers.cli.table import one_line
 from smithers.clock import SystemClock
 from smithers.observe import moment
+from smithers.observe.spending import spending_document, spent_text
 from smithers.records import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from smithers.cli.parting import Parting
     from smithers.cli.wanted import Wanted
-    from smithers.engine.handle import RunEnd
+    from smithers.ids import NodeKey
+    from smithers.observe.quota import Limit
     from smithers.records import Wakeup
 
 _RESUMED_BY_HAND = (
@@ -31,31 +35,34 @@ _RESUMED_BY_HAND = (
 )
 
 
-def told(end: RunEnd, signal: int | None, wanted: Wanted) -> int:
+def told(last: Parting, signal: int | None, wanted: Wanted) -> int:
     """Print how the run ended; returns the exit code.
 
     Args:
         signal: the one that interrupted it, if one did.
     """
-    for line in _lines(end, wanted):
+    end = last.end
+    for line in _lines(last, wanted):
         terminal.note(line)
-    print_result(end, is_json=wanted.is_json)
+    print_result(last, is_json=wanted.is_json)
     if signal is not None and end.state is RunState.PAUSED:
         return 128 + signal
     return OF_A_RUN[end.state]
 
 
-def print_result(end: RunEnd, *, is_json: bool) -> None:
+def print_result(last: Parting, *, is_json: bool) -> None:
     """The one thing on stdout."""
+    end = last.end
     if is_json:
         result: dict[str, Any] = {
             "status": end.state.word,
             "run": end.run_id,
             "output": None if end.output is None else json.loads(end.output),
             "error": None if end.error is None else dict(end.error),
+            "cost": spending_document(last.spent),
         }
         if end.state is RunState.WAITING:
-            result["waits"] = [_wait_document(wait) for wait in end.waits]
+            result["waits"] = [_wait_document(wait, last.limits.get(wait.key)) for wait in end.waits]
         print(json.dumps(result, ensure_ascii=False, default=str))
     elif end.output is not None and end.state in (RunState.FINISHED, RunState.PARTIAL):
         indent = 2 if terminal.is_terminal() else None
@@ -63,15 +70,18 @@ def print_result(end: RunEnd, *, is_json: bool) -> None:
     sys.stdout.flush()
 
 
-def _lines(end: RunEnd, wanted: Wanted) -> Iterator[str]:
+def _lines(last: Parting, wanted: Wanted) -> Iterator[str]:
     """The last lines on stderr."""
+    end = last.end
     word = terminal.style(end.state.word, terminal.STATE_COLOURS.get(end.state.word), stream=sys.stderr)
     by = f": {end.asked_by} asked for it" if end.asked_by else ""
     yield f"{word} {end.run_id}{by}"
     if end.error:
         yield from _error_lines(end.error)
     if end.waits:
-        yield from _wait_lines(end.waits)
+        yield from _wait_lines(end.waits, last.limits)
+    if last.spent.is_known:
+        yield f"  spent:  {spent_text(last.spent)}"
     if end.state in _RESUMED_BY_HAND:
         resume = f"smithers up {quote(wanted.file)} --run-id {end.run_id} --resume"
         yield f"  resume: {with_store(resume, wanted.store)}"
@@ -87,21 +97,34 @@ def _error_lines(error: Mapping[str, Any]) -> Iterator[str]:
         yield f"  hint: {error['hint']}"
 
 
-def _wait_lines(waits: tuple[Wakeup, ...]) -> Iterator[str]:
+def _wait_lines(waits: tuple[Wakeup, ...], limits: Mapping[NodeKey, Limit]) -> Iterator[str]:
     """What a parked run waits for, until when, and who wakes it."""
     first, now_ms = waits[0], SystemClock().now_ms()
-    more = f", and {len(waits) - 1} more after that" if len(waits) > 1 else ""
     when = f"{moment.local(first.due_ms)}, {moment.due(first.due_ms, now_ms)}"
-    what = f"to go on with {first.key}" if first.kind == "child" else f"to try {first.key} again"
-    yield f"  waits:  {what} at {when}{more}"
+    limit = limits.get(first.key)
+    match first.kind:
+        case _ if limit is not None:
+            what = f"for {one_line(limit.name)} until"
+            waits = tuple(wait for wait in waits if wait is first or limits.get(wait.key) != limit)
+        case "quota":
+            what = f"for the agents of {first.key} until"
+        case "child":
+            what = f"to go on with {first.key} at"
+        case _:
+            what = f"to try {first.key} again at"
+    more = f", and {len(waits) - 1} more after that" if len(waits) > 1 else ""
+    yield f"  waits:  {what} {when}{more}"
+    if limit is not None:
+        yield f"  reason: its limit is used up{f': {one_line(limit.reason)}' if limit.reason else ''}"
     yield "  nothing wakes it by itself: resume it then, or at any time with a longer --linger"
 
 
-def _wait_document(wait: Wakeup) -> dict[str, Any]:
+def _wait_document(wait: Wakeup, limit: Limit | None) -> dict[str, Any]:
     return {
         "kind": wait.kind,
         "node": wait.key.node,
         "scope": wait.key.scope,
         "iteration": wait.key.iteration,
         "due_at": moment.iso(wait.due_ms),
+        "account": limit.account if limit is not None else None,
     }

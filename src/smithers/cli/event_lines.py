@@ -11,7 +11,8 @@ from smithers.cli import terminal
 from smithers.cli.table import cut, one_line
 from smithers.observe import next_step
 from smithers.observe.log_line import event_document, event_text
-from smithers.observe.snapshot import is_driven, shown_status
+from smithers.observe.snapshot import is_driven
+from smithers.observe.summary import summarize
 from smithers.observe.tree import Tree
 from smithers.records import EventType
 
@@ -123,7 +124,8 @@ class EventLines:
                 return
             if not is_driven(run):
                 command = self._project.command(next_step.resume_of(run))
-                terminal.note(f"{run.name} is {shown_status(run)} and nobody drives it: {command}")
+                status = summarize(self._reader, run, self._project.now_ms).status
+                terminal.note(f"{run.name} is {status} and nobody drives it: {command}")
                 return
             time.sleep(_POLL_S)
 

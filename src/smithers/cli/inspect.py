@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from smithers.cli import terminal
+from smithers.cli.node_table import node_table
 from smithers.cli.options import json_option, run_argument, store_option
 from smithers.cli.project import Project, open_run
-from smithers.cli.spot import UNSHOWN, container_glyph, loop_state
-from smithers.cli.table import Column, Table, cut, one_line
-from smithers.observe import moment, next_step
-from smithers.observe.node_view import LoopView, NodeView, NodeViews, headline, is_settled
+from smithers.cli.table import cut, one_line
+from smithers.observe import moment, next_step, quota
+from smithers.observe.child import with_doings
+from smithers.observe.node_view import NodeViews, headline
 from smithers.observe.run_view import run_document
-from smithers.observe.snapshot import is_driven, shown_status
-from smithers.observe.summary import owner_name, took_ms
-from smithers.observe.tree import Place
-from smithers.records import NodeState, RunState
+from smithers.observe.snapshot import is_driven
+from smithers.observe.spending import spent_text, tokens_in_full
+from smithers.observe.summary import named, owner_name, took_ms
+from smithers.records import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from smithers.observe.snapshot import Snapshot
-    from smithers.records import RunRow
 
 
 @click.command()
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 def inspect(run_id: str, store: str | None, is_json: bool) -> None:
     """Show RUN: its owner and input, and every node with its state, attempts, time and error."""
     with open_run(store, run_id) as (project, snapshot):
+        snapshot = with_doings(project.reader, snapshot, project.now_ms)
         if is_json:
             outputs, frames = project.reader.outputs(snapshot.run.id), project.reader.frames(snapshot.run.id)
-            print(json.dumps(run_document(snapshot, outputs, frames), ensure_ascii=False))
+            print(json.dumps(run_document(snapshot, outputs, frames, project.now_ms), ensure_ascii=False))
             return
         width = terminal.width()
         views = NodeViews(snapshot)
@@ -44,7 +45,7 @@ def inspect(run_id: str, store: str | None, is_json: bool) -> None:
             print(f"{terminal.style(name.ljust(9), None, bold=True)} {text}")
         if views.tree.places or views.by_node:
             print()
-            print("\n".join(_table(snapshot, views, project.now_ms).lines(width)))
+            print("\n".join(node_table(snapshot, views, project.now_ms).lines(width)))
         for command in _commands(snapshot):
             print(f"\nnext: {project.command(command)}")
 
@@ -65,7 +66,9 @@ def _header(snapshot: Snapshot, views: NodeViews, project: Project) -> Iterator[
         more = "" if run.kin.next == run.kin.newest else f"; the newest is {run.kin.newest}"
         yield "After", cut(f"it went on as {run.kin.next}{more}", room)
     settled, mounted = views.progress()
-    yield "Status", f"{terminal.state_style(shown_status(run))}, {settled} of {mounted} tasks settled"
+    status = terminal.state_style(quota.status_of(snapshot, views))
+    yield "Status", f"{status}, {settled} of {mounted} tasks settled"
+    yield from _quota(snapshot, views, now)
     if run.owner is not None:
         yield "Owner", cut(f"{owner_name(run.owner)}, {run.health.word}", room)
     took = took_ms(run, now)
@@ -78,85 +81,41 @@ def _header(snapshot: Snapshot, views: NodeViews, project: Project) -> Iterator[
     )
     yield "Started", f"{moment.local(run.created_ms)}, {moment.ago(run.created_ms, now)}{length}"
     yield "Frames", str(run.frame)
+    yield from _spent(snapshot)
     yield "Input", cut(one_line(run.input), room)
     if run.error:
         yield "Error", cut(one_line(headline(run.error)), room)
-        for name, text in _advice(run.error, run.name):
+        for name, text in next_step.advice(run.error, run.name):
             yield "", cut(one_line(f"{name}: {text}"), room)
 
 
-def _advice(error: Mapping[str, Any], run: str) -> Iterator[tuple[str, str]]:
-    """Where an error can be fixed, and how."""
-    for name in ("place", "hint"):
-        if error.get(name):
-            yield name, next_step.for_run(str(error[name]), run)
+def _quota(snapshot: Snapshot, views: NodeViews, now_ms: int) -> Iterator[tuple[str, str]]:
+    """The accounts that it waits for, and what helps."""
+    limits = quota.limits_of(snapshot, quota.waits_of(snapshot, views, now_ms))
+    room = terminal.width() - 10
+    for index, limit in enumerate(limits):
+        label = "Quota" if index == 0 else ""
+        yield label, cut(one_line(quota.until_text(limit, now_ms)), room)
+        if cause := quota.cause_text(limit, now_ms):
+            yield "", cut(one_line(f"used up {cause}"), room)
+    if limits:
+        yield "", f"hint: {quota.HELP}"
 
 
-def _table(snapshot: Snapshot, views: NodeViews, now_ms: int) -> Table:
-    table = Table(
-        [
-            Column("  NODE", is_text=True, paint=terminal.paint_glyph),
-            Column("STATE", paint=terminal.state_style),
-            Column("TRIES", is_right=True),
-            Column("TIME", is_right=True),
-            Column("AGENT", is_text=True),
-        ]
-    )
-    loops = {loop.place.node: loop for loop in views.loops()}
-    for place in views.tree.places:
-        if place.is_task:
-            for view in views.by_node[place.node]:
-                _add_task(table, view, snapshot.run, now_ms)
-        elif place.kind not in UNSHOWN:
-            _add_container(table, place, views, loops.get(place.node))
-    for view in views.all():
-        if view.place is None:
-            _add_task(table, view, snapshot.run, now_ms)
-    return table
-
-
-def _add_task(table: Table, view: NodeView, run: RunRow, now_ms: int) -> None:
-    driven = is_driven(run)
-    is_cut_off = view.state is NodeState.RUNNING and not driven
-    glyph = terminal.INTERRUPTED if is_cut_off else terminal.GLYPHS[view.state.word]
-    indent = "  " * _depth(view.place)
-    took = view.took_ms(now_ms, is_driven=driven)
-    below: list[str] = []
-    if view.due_ms is not None and view.state is NodeState.WAITING:
-        verb = "tried again" if driven else "to be tried again"
-        below.append(f"{verb} {moment.due(view.due_ms, now_ms)}")
-    if view.child is not None:
-        below.append(f"run {view.child.name}, {view.child.state.word}")
-    if view.is_tolerated:
-        below.append("tolerated: the workflow goes on without it")
-    elif view.reason and view.state is not NodeState.FINISHED:
-        below.append(view.reason)
-    if view.error:
-        below.append(headline(view.error))
-        if view.state is NodeState.FAILED:
-            below += [f"{name}: {text}" for name, text in _advice(view.error, run.name)]
-    table.add(
-        f"{glyph} {indent}{view.shown}{'' if view.place else ' (gone)'}",
-        "interrupted" if is_cut_off else view.state.word,
-        str(view.tries) if view.tries else "",
-        "" if took is None else moment.span(took),
-        "(cached)" if view.last is not None and view.last.is_cached else view.agent or "",
-        below=[f"    {indent}{text}" for text in below],
-    )
-
-
-def _add_container(table: Table, place: Place, views: NodeViews, loop: LoopView | None) -> None:
-    tasks = [views.now(task) for task in place.tasks()]
-    state = f"{sum(map(is_settled, tasks))}/{len(tasks)}"
-    if loop is not None:
-        state = loop_state(loop.pass_, loop.max_iterations, loop.verdict)
-    glyph = container_glyph(place.kind)
-    table.add(f"{glyph} {'  ' * _depth(place)}{place.node}", state, "", "", "")
-
-
-def _depth(place: Place | None) -> int:
-    """Containers shown around it."""
-    return 0 if place is None else sum(1 for around in place.ancestors() if around.kind not in UNSHOWN)
+def _spent(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """What it has cost in all, and each of several agents' part."""
+    spent, room = snapshot.cost_of(snapshot.run.id), terminal.width() - 10
+    if not spent.is_known:
+        return
+    yield "Spent", spent_text(spent)
+    if full := tokens_in_full(spent):
+        yield "", full
+    agents = snapshot.spent.get(snapshot.run.id, {})
+    if len(agents) > 1:
+        told = [f"{agent}: {spent_text(part)}" for agent, part in agents.items() if part.is_known]
+        silent = [agent for agent, part in agents.items() if not part.is_known]
+        for text in [*told, *([f"unknown of {named(silent)}"] if silent else [])]:
+            yield "", cut(one_line(text), room)
 
 
 def _commands(snapshot: Snapshot) -> list[str]:

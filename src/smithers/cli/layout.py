@@ -110,6 +110,10 @@ class Layout:
             case Standing.RUNNING:
                 again = f"attempt {leaf.attempt}" if leaf.attempt > 1 else ""
                 return ", ".join(part for part in (leaf.agent, again) if part)
+            case Standing.WAITING if leaf.limit is not None:
+                until = moment.until(leaf.limit.until_ms, self._now_ms)
+                due = "" if self._is_over else f", {moment.due(leaf.limit.until_ms, self._now_ms)}"
+                return f"{leaf.limit.name} until {until}{due}" + (f": {message}" if message else "")
             case Standing.WAITING:
                 due = moment.due(leaf.due_ms, self._now_ms) if leaf.due_ms is not None else "later"
                 when = "when resumed" if self._is_over else due

@@ -13,7 +13,6 @@ from rich.console import Group as Stack
 from rich.live import Live
 from rich.text import Text
 
-from smithers.observe import moment
 from smithers.records import FrameWrite
 
 from . import terminal
@@ -101,9 +100,9 @@ class LiveDisplay:
             room = max(min(room - _BELOW, FINAL_LINES), 2)
         lines = Layout(progress, now_ms, is_over=is_over).lines(room)
         elapsed = clock(now_ms - (progress.began_ms or now_ms))
-        due_ms = None if is_over else progress.next_due_ms()
-        next_ = f" · goes on {moment.due(due_ms, now_ms)}" if due_ms is not None else ""
-        last = Text(cut(f"{progress.summary()}{next_} · {elapsed}", width), style="bold")
+        next_ = "" if is_over else one_line(progress.next_text(now_ms))
+        parts = [progress.summary(), next_, elapsed]
+        last = Text(cut(" · ".join(part for part in parts if part), width), style="bold")
         return Stack(*self._painter.paint(lines, width), last)
 
 

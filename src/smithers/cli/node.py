@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from smithers.cli import terminal
+from smithers.cli.cost_columns import CostColumns
 from smithers.cli.options import json_option, run_argument, store_option
 from smithers.cli.project import Project, open_run
 from smithers.cli.table import Column, Table, cut, one_line
 from smithers.errors import NodeNotFound
-from smithers.observe import lookup, moment, next_step
+from smithers.observe import lookup, moment, next_step, quota
 from smithers.observe.cache import lookup_text
+from smithers.observe.child import with_doings
 from smithers.observe.node_facts import NodeFacts, heartbeat_of
 from smithers.observe.node_view import NodeView, NodeViews, headline
 from smithers.observe.snapshot import is_driven
+from smithers.observe.spending import spent_text, tokens_in_full
 from smithers.observe.summary import named
-from smithers.records import AttemptState, NodeState, OutputRef
+from smithers.records import AttemptState, NodeState, OutputRef, Spending
 
 if TYPE_CHECKING:
     from smithers.observe.snapshot import Snapshot
     from smithers.observe.tree import Place
-    from smithers.records import AttemptRow
+    from smithers.records import AttemptRow, CallRow
 
 _LABEL = 9
+_PROSE = ("Why", "Cache")
 
 
 @click.command()
@@ -47,6 +51,7 @@ def node(
     NODE is an id, or a pass as `inspect` shows it: review[1].
     """
     with open_run(store, run_id) as (project, snapshot):
+        snapshot = with_doings(project.reader, snapshot, project.now_ms)
         views = NodeViews(snapshot)
         found = lookup.node(views, snapshot.run.name, node, iteration=iteration, scope=scope)
         if not isinstance(found, NodeView):
@@ -81,7 +86,7 @@ def _print_field(label: str, text: str) -> None:
     """Prose is wrapped, not cut; a value is one line."""
     head = terminal.style(label.ljust(_LABEL), None, bold=True)
     room = max(terminal.width() - _LABEL - 1, 30)
-    lines = textwrap.wrap(text, room) if label in ("Why", "Cache") else [cut(one_line(text), room)]
+    lines = textwrap.wrap(text, room) if label in _PROSE else [cut(one_line(text), room)]
     if label == "State":
         # Coloured last: what comes from the store is stripped of escape sequences.
         word = lines[0].partition(",")[0].partition(":")[0]
@@ -93,7 +98,7 @@ def _print_field(label: str, text: str) -> None:
 def _lines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
     view, run, now = facts.view, facts.snapshot.run, facts.now_ms
     gone = "" if view.place else " (gone from the tree)"
-    yield "Node", f"{view.shown}{gone} of {run.name}, which is {run.state.word}"
+    yield "Node", f"{view.shown}{gone} of {run.name}, which is {quota.status_of(facts.snapshot, facts.views)}"
     label = view.place.label if view.place else None
     if label:
         yield "Label", label
@@ -126,6 +131,10 @@ def _lines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
     took = view.took_ms(now, is_driven=is_driven(run))
     if took is not None:
         yield "Took", moment.span(took)
+    if view.spent.is_known:
+        yield "Spent", spent_text(view.spent)
+        if full := tokens_in_full(view.spent):
+            yield "", full
 
 
 def _state(facts: NodeFacts) -> str:
@@ -139,8 +148,14 @@ def _state(facts: NodeFacts) -> str:
 
 def _deadlines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
     now, view = facts.now_ms, facts.view
-    if view.due_ms is not None and view.state is NodeState.WAITING:
-        yield "Due", f"{moment.local(view.due_ms)}, {moment.due(view.due_ms, now)} (next attempt)"
+    limit = facts.limit
+    if limit is not None:
+        until_ms = limit.until_ms
+        yield "Due", f"{moment.local(until_ms)}, {moment.due(until_ms, now)} (reset of {limit.name})"
+        yield "Hint", quota.HELP
+    elif view.due_ms is not None and view.state is NodeState.WAITING:
+        what = "its run goes on" if view.waits_in_child else "next attempt"
+        yield "Due", f"{moment.local(view.due_ms)}, {moment.due(view.due_ms, now)} ({what})"
     limits = []
     if facts.spec("timeout_ms"):
         ends = facts.timeout_at_ms
@@ -155,34 +170,47 @@ def _deadlines(facts: NodeFacts) -> Iterator[tuple[str, str]]:
 
 
 def _attempts(facts: NodeFacts) -> Table:
+    spent = [Spending.of(facts.view.calls_of(row)) for row in facts.view.attempts]
+    costs = CostColumns(spent)
     table = Table(
         [
             Column("ATTEMPT", is_right=True),
             Column("STATE", paint=terminal.state_style),
             Column("STARTED", is_right=True),
             Column("TIME", is_right=True),
+            *costs.columns,
             Column("AGENT", is_text=True),
             Column("FAILURE", is_text=True),
         ]
     )
-    for row in facts.view.attempts:
-        below = [headline(row.error)] if row.error else []
-        error, run = row.error or {}, facts.snapshot.run.name
-        below += [
-            f"{name}: {next_step.for_run(str(error[name]), run)}"
-            for name in ("place", "hint")
-            if error.get(name)
-        ]
+    for row, cost in zip(facts.view.attempts, spent, strict=True):
+        below = [*_calls(facts.view.calls_of(row))]
+        below += [headline(row.error)] if row.error else []
+        found = next_step.advice(row.error or {}, facts.snapshot.run.name)
+        below += [f"{name}: {text}" for name, text in found]
         table.add(
             f"{row.attempt}" + (f" (generation {row.generation})" if row.generation else ""),
             _word(row, facts),
             moment.ago(row.started_ms, facts.now_ms),
             _time(row, facts),
+            *costs.cells(cost, is_asked=row.agent is not None and not row.is_cached),
             "" if row.is_cached else row.agent or "",
             _failure(row),
             below=[f"    {text}" for text in below],
         )
     return table
+
+
+def _calls(calls: Sequence[CallRow]) -> Iterator[str]:
+    """Each agent that an attempt has asked: by which conversation, and of several the cost."""
+    for call in calls:
+        words = [f"{call.agent} ({call.usage.model})" if call.usage.model else call.agent]
+        if call.session is not None:
+            words.append(f"{'went on with ' if call.is_continued else ''}conversation {call.session}")
+        if len(calls) > 1 and (spent := Spending.of([call])).is_known:
+            words.append(spent_text(spent))
+        if len(words) > 1:
+            yield ", ".join(words)
 
 
 def _word(row: AttemptRow, facts: NodeFacts) -> str:

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from smithers.errors import StoreError
 from smithers.ids import NodeKey
+from smithers.observe import moment
 from smithers.observe.node_view import shown_name
+from smithers.observe.quota import Limit, until_text
 from smithers.records import TOLERATED, AttemptState, EventRow, EventType, NodeState, Verdict
 
+from .leaf_limit import note_limits
 from .mounted_tree import MountedTree
 from .spot import Bucket, Group, Leaf, Standing
 
@@ -74,10 +77,18 @@ class Progress:
                 self.running[start.key].agent = start.agent
         for wakeup in frame.wakeups:
             leaf = self.retrying.get(wakeup.key)
-            if leaf is None and wakeup.kind == "child" and (leaf := self._tree.current(wakeup.key)):
-                self._tree.move(leaf, Standing.WAITING)  # its own run waits, and so does it
+            if leaf is None and wakeup.kind != "retry" and (leaf := self._tree.current(wakeup.key)):
+                self._tree.move(leaf, Standing.WAITING)  # its own run waits, or all its agents do: so does it
             if leaf is not None:
-                leaf.due_ms = wakeup.due_ms
+                leaf.due_ms, leaf.limit = wakeup.due_ms, None
+        self._note_limits(frame.wakeups)
+
+    def _note_limits(self, wakeups: Iterable[Wakeup]) -> None:
+        """Remember which accounts tasks wait for."""
+        waiting = [
+            (leaf, one) for one in wakeups if one.kind != "retry" and (leaf := self.retrying.get(one.key))
+        ]
+        note_limits(waiting, self._store, self._run)
 
     # --- What was before --------------------------------------------------------------------------
 
@@ -88,8 +99,10 @@ class Progress:
         for row in sorted(reader.passes(run), key=lambda row: (row.frame, row.pass_)):
             if row.frame <= frame:
                 self._recall_pass(row)
-        self._recall_nodes((row for row in reader.nodes(run) if row.frame <= frame), reader.wakeups(run))
+        wakeups = reader.wakeups(run)
+        self._recall_nodes((row for row in reader.nodes(run) if row.frame <= frame), wakeups)
         self._recall_attempts(row for row in reader.attempts(run) if row.from_frame <= frame)
+        self._note_limits(wakeups)
 
     def _recall_pass(self, row: PassRow) -> None:
         loop = self._tree.find(row.loop.node)
@@ -156,7 +169,7 @@ class Progress:
             case EventType.NODE_STARTED:
                 leaf.attempt, leaf.started_ms, leaf.ended_ms = event.attempt, event.at_ms, None
                 leaf.first_ms = leaf.first_ms if leaf.first_ms is not None else event.at_ms
-                leaf.due_ms = leaf.message = None
+                leaf.due_ms = leaf.message = leaf.limit = None
                 self._tree.move(leaf, Standing.RUNNING)
             case EventType.NODE_FINISHED:
                 is_cached = event.data is not None and "cached" in data_of(event)
@@ -185,6 +198,7 @@ class Progress:
                 self._tree.move(leaf, Standing.PENDING)
             case EventType.NODE_BLOCKED:
                 leaf.message = f"waits for {data_of(event).get('waits_for')}"
+                leaf.limit = None
                 self._tree.move(leaf, Standing.PENDING)
             case EventType.NODE_REOPENED:
                 self._tree.move(leaf, Standing.PENDING)
@@ -215,13 +229,28 @@ class Progress:
         dues = [leaf.due_ms for leaf in self.retrying.values() if leaf.due_ms is not None]
         return min(dues) if dues and not self.running else None
 
+    def next_text(self, now_ms: int) -> str:
+        """`goes on in 12s`, or whose limit it waits for until when; empty: it does not wait for a time."""
+        due_ms = self.next_due_ms()
+        if due_ms is None:
+            return ""
+        first = next(leaf for leaf in self.retrying.values() if leaf.due_ms == due_ms)
+        return until_text(first.limit, now_ms) if first.limit else f"goes on {moment.due(due_ms, now_ms)}"
+
+    def limit_of(self, key: NodeKey) -> Limit | None:
+        """The account that a task waits for."""
+        leaf = self.retrying.get(key)
+        return leaf.limit if leaf is not None else None
+
     def summary(self) -> str:
-        """`12/30 settled · 3 running · 1 retrying`."""
+        """`12/30 settled · 3 running · 1 retrying · 2 waiting for quota`."""
         root = self.root
         parts = [f"{root.settled}/{root.total} settled"]
+        limited = sum(leaf.limit is not None for leaf in self.retrying.values())
         counts = (
             (len(self.running), "running"),
-            (len(self.retrying), "retrying"),
+            (len(self.retrying) - limited, "retrying"),
+            (limited, "waiting for quota"),
             (root.counts[Standing.FAILED] + root.counts[Standing.TOLERATED], "failed"),
         )
         parts += [f"{count} {word}" for count, word in counts if count]

@@ -7,18 +7,19 @@ import json
 import click
 
 from smithers.cli import terminal
+from smithers.cli.cost_columns import CostColumns
 from smithers.cli.options import json_option, store_option
 from smithers.cli.project import Project, open_project
 from smithers.cli.table import Column, Table, columns_of, cut, one_line
-from smithers.observe import moment, next_step
+from smithers.observe import moment, next_step, quota
 from smithers.observe.summary import RunSummary, select, summarize, took_ms
-from smithers.records import RunState
+from smithers.records import UNSPENT, RunState
 
 NOTE_ROOM = 76
 """Columns for notes beside the rows, as many as there are under them on 80; with less they go there."""
 WIDE = 140
 """A terminal of so many columns has that room, unless names are very long."""
-STATUSES = (*(state.word for state in RunState), "orphaned", "stalled")
+STATUSES = (*(state.word for state in RunState), "orphaned", "stalled", quota.STATUS)
 
 
 @click.command()
@@ -46,14 +47,18 @@ def ps(statuses: tuple[str, ...], is_all: bool, limit: int, store: str | None, i
     """List the runs: those that are unfinished (at most 50), and the newest 20.
 
     STATUS is running, waiting, paused, finished, partial, failed or cancelled; or orphaned (its process has
-    died) or stalled (its process is silent).
+    died), stalled (its process is silent) or waiting-quota (only the limits of agents keep it from going on).
     """
     with open_project(store) as project:
         if project is None:
             found, is_cut = [], False
         else:
             runs, is_cut = select(project.reader, statuses=statuses, limit=limit, is_all=is_all)
-            found = [summarize(project.reader, run, project.now_ms) for run in runs]
+            costs = project.reader.spent([run.id for run in runs])
+            found = [
+                summarize(project.reader, run, project.now_ms, sum(costs.get(run.id, {}).values(), UNSPENT))
+                for run in runs
+            ]
         if is_json:
             print(json.dumps({"status": "ok", "runs": [run.document() for run in found]}, ensure_ascii=False))
         elif project is None or not found:
@@ -71,6 +76,7 @@ def _nothing(statuses: tuple[str, ...]) -> str:
 
 
 def _print_table(project: Project, found: list[RunSummary]) -> None:
+    costs = CostColumns((line.spent for line in found), only_money=True)
     table = Table(
         [
             Column("RUN", is_text=True),
@@ -79,6 +85,7 @@ def _print_table(project: Project, found: list[RunSummary]) -> None:
             Column("PROGRESS", is_right=True),
             Column("STARTED", is_right=True),
             Column("TOOK", is_right=True),
+            *costs.columns,
         ],
         note_title="DETAIL",
         note_room=NOTE_ROOM,
@@ -93,6 +100,7 @@ def _print_table(project: Project, found: list[RunSummary]) -> None:
             f"{line.settled}/{line.mounted}",
             moment.ago(line.run.created_ms, now),
             moment.UNKNOWN if took is None else moment.span(took),
+            *costs.cells(line.spent),
             note=_note(line.detail, line.command),
         )
     print("\n".join(table.lines(terminal.width())))

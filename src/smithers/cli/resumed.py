@@ -137,8 +137,8 @@ def _drive(host: Host, claim: Claim, target: Target, wanted: Wanted) -> int:
         except BaseException:
             host.release(claim)
             raise
-        end = follow(handle, frames, interrupt, claim.row, host, hot)
-    return told(end, interrupt.number, wanted)
+        last = follow(handle, frames, interrupt, claim.row, host, hot)
+    return told(last, interrupt.number, wanted)
 
 
 def _check_workflow(row: RunRow, name: str) -> None:
@@ -153,6 +153,7 @@ def _already_finished(host: Host, row: RunRow, wanted: Wanted) -> int:
     from contextlib import closing
 
     from smithers.cli.ending import print_result
+    from smithers.cli.parting import parting
     from smithers.engine.handle import RunEnd
     from smithers.observe import lookup
 
@@ -161,5 +162,5 @@ def _already_finished(host: Host, row: RunRow, wanted: Wanted) -> int:
     if not wanted.is_json:
         terminal.note(f"{row.name} is finished already; nothing was run")
     end = RunEnd(row.name, RunState.FINISHED, found.body if found else None, None, None)
-    print_result(end, is_json=wanted.is_json)
+    print_result(parting(end, host.store), is_json=wanted.is_json)
     return ExitCode.FINISHED

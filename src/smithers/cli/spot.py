@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from smithers.ids import NodeKey
 from smithers.observe.node_view import shown_name
+from smithers.observe.quota import Limit
 from smithers.observe.tree import LOOP
 from smithers.records import Verdict
 
@@ -79,6 +80,7 @@ class Leaf:
         "first_ms",
         "is_mounted",
         "key",
+        "limit",
         "message",
         "node",
         "parent",
@@ -110,6 +112,8 @@ class Leaf:
         self.ended_ms: int | None = None
         self.due_ms: int | None = None
         """When the next attempt may start."""
+        self.limit: Limit | None = None
+        """The account whose reset it waits for; None: for another try, or for its own run."""
         self.message: str | None = None
         """Why it failed, is skipped or waits."""
 

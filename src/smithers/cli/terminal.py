@@ -14,6 +14,7 @@ DEFAULT_WIDTH = 80
 STATE_COLOURS: Mapping[str, str] = {
     "running": "blue",
     "waiting": "cyan",
+    "waiting-quota": "cyan",
     "paused": "yellow",
     "finished": "green",
     "partial": "yellow",

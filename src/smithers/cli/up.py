@@ -198,10 +198,10 @@ def _start(target: Target, path: Path, wanted: Wanted) -> int:
                     max_usd=wanted.max_usd,
                 )
             )
-            end = follow(handle, frames, interrupt, None, host, hot)
+            last = follow(handle, frames, interrupt, None, host, hot)
         finally:
             host.close()
-    return told(end, interrupt.number, wanted)
+    return told(last, interrupt.number, wanted)
 
 
 def _refuse_taken(path: Path, run_id: str, file: str) -> None:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from smithers.cli.display import Display
     from smithers.cli.hot import Hot
     from smithers.cli.load import Target
+    from smithers.cli.parting import Parting
     from smithers.cli.wanted import Wanted
-    from smithers.engine.handle import Handle, RunEnd
+    from smithers.engine.handle import Handle
     from smithers.engine.host import Host
     from smithers.engine.mailbox import Mailbox
     from smithers.records import FrameWrite, RunRow
@@ -59,13 +60,14 @@ def follow(
     resumed: RunRow | None,
     host: Host,
     hot: Hot | None = None,
-) -> RunEnd:
+) -> Parting:
     """Show the run until it leaves this process.
 
     Args:
         hot: takes over edits of the run's files meanwhile.
     """
     from smithers.cli.display import display_for
+    from smithers.cli.parting import parting
 
     name = handle.started.result()
     try:
@@ -74,7 +76,7 @@ def follow(
             _show(handle, frames, display)
     finally:
         interrupt.restore()
-    return handle.ended.result()
+    return parting(handle.ended.result(), host.store)
 
 
 def _show(handle: Handle, frames: Mailbox[FrameWrite], display: Display) -> None:

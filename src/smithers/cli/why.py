@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import click
@@ -13,8 +14,9 @@ from smithers.cli.options import json_option, run_argument, store_option
 from smithers.cli.project import Project, open_run
 from smithers.observe import lookup, moment, next_step
 from smithers.observe.child import with_doings
+from smithers.observe.explanation import Blocker, Explanation
 from smithers.observe.node_view import NodeView, NodeViews
-from smithers.observe.why import Blocker, Explanation, why_node, why_place, why_run
+from smithers.observe.why import why_node, why_place, why_run
 
 if TYPE_CHECKING:
     from smithers.observe.snapshot import Snapshot
@@ -53,13 +55,16 @@ def _explain(project: Project, snapshot: Snapshot, node: str | None) -> Explanat
 def _print(answer: Explanation, project: Project) -> None:
     width = terminal.width()
     _print_text(answer.summary, width)
-    for blocker in answer.blockers:
+    for blocker, after in zip_longest(answer.blockers, answer.blockers[1:]):
         if blocker.text.rstrip(".") not in answer.summary:
             _print_text(f"- {_with_since(blocker, project.now_ms)}", width, indent="  ")
         error = blocker.error or {}
-        for name in ("place", "hint"):
-            if error.get(name):
-                text = next_step.for_run(str(error[name]), answer.run)
+        hint = blocker.hint or error.get("hint")
+        if blocker.hint and after is not None and after.hint == blocker.hint:
+            hint = None  # said once, below the last of them
+        for name, found in (("place", error.get("place")), ("hint", hint)):
+            if found:
+                text = next_step.for_run(str(found), answer.run)
                 _print_text(f"{name}: {text}", width, indent="    ")
     if answer.cache:
         _print_text(f"- cache {answer.cache}", width, indent="  ")
@@ -70,7 +75,7 @@ def _print(answer: Explanation, project: Project) -> None:
 
 
 def _with_since(blocker: Blocker, now_ms: int) -> str:
-    if blocker.since_ms is None or blocker.kind == "running":
+    if blocker.since_ms is None or blocker.kind in ("running", "quota"):  # these say it themselves
         return blocker.text
     return f"{blocker.text} ({moment.ago(blocker.since_ms, now_ms)})"
 

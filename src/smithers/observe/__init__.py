@@ -7,6 +7,9 @@
     summary     one run in one line
     lookup      the run or the node that a person's word means
     why         what a run, or one node, waits for
+    explanation the answer to that
+    quota       whose limits are waited for, until when
+    spending    what agents have cost
     log_line    one event in one line
     next_step   the commands that help
     moment      instants and spans as people write them

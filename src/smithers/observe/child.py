@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from smithers.observe import quota
 from smithers.observe.summary import summarize
 from smithers.records import RunState
 
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
 
 
 def with_doings(reader: Reader, snapshot: Snapshot, now_ms: int) -> Snapshot:
-    """The snapshot, with a few words on each of its children that has not finished."""
-    found = {}
+    """The snapshot, with a few words on each child that has not finished, and the limits they wait for."""
+    found, limits = {}, {}
     for row in snapshot.children:
         if row.state is not RunState.FINISHED:
             summary = summarize(reader, reader.run(row.name), now_ms)
             found[row.name] = f"{summary.status}: {summary.detail}" if summary.detail else summary.status
-    return replace(snapshot, doings=found)
+            if summary.status == quota.STATUS:
+                limits[row.name] = summary.limits
+    return replace(snapshot, doings=found, limits=limits)

@@ -72,6 +72,12 @@ def iso(ms: int | None) -> str | None:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03}Z"
 
 
+def until(at_ms: int, now_ms: int) -> str:
+    """A clock time of this machine's zone, with its day unless that is today: `15:00`, `2026-02-01 15:00`."""
+    at, now = (datetime.fromtimestamp(ms // _SECOND, UTC).astimezone() for ms in (at_ms, now_ms))
+    return f"{at:%H:%M}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M}"
+
+
 def local(ms: int) -> str:
     """A clock time of this machine's zone, to the second: `2026-01-31 12:00:00`."""
     return f"{datetime.fromtimestamp(ms // _SECOND, UTC).astimezone():%Y-%m-%d %H:%M:%S}"

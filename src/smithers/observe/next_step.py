@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from smithers.records import RunRow
 
 START = "smithers up FILE"
@@ -56,6 +58,13 @@ def cancel(run: str, option: str = "") -> str:
 def pause(run: str, option: str = "") -> str:
     """Stop a run so that it can go on later."""
     return f"smithers pause {run} {option}".rstrip()
+
+
+def advice(error: Mapping[str, Any], run: str) -> Iterator[tuple[str, str]]:
+    """Where an error of a run can be fixed, and how: `place` and `hint`, as far as it says."""
+    for name in ("place", "hint"):
+        if error.get(name):
+            yield name, for_run(str(error[name]), run)
 
 
 def for_run(hint: str, run: str) -> str:

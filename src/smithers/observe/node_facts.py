@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from smithers.observe import moment
+from smithers.observe import moment, quota
 from smithers.observe.node_view import NodeView, NodeViews
 from smithers.observe.run_view import node_facts
 from smithers.observe.snapshot import is_driven
@@ -37,6 +37,20 @@ class NodeFacts:
     def commands(self) -> list[str]:
         """What to type next."""
         return why_node(self.snapshot, self.view, self.now_ms).commands
+
+    @property
+    def wait(self) -> quota.QuotaWait | None:
+        """The account that it waits for, and who else could be asked; None: none."""
+        return self._waits.get(self.view.key)
+
+    @property
+    def limit(self) -> quota.Limit | None:
+        """That account, or the one that the run waits for which it is."""
+        return quota.limit_of(self.snapshot, self.view, self._waits)
+
+    @property
+    def _waits(self) -> quota.Waits:
+        return quota.waits_of(self.snapshot, self.views, self.now_ms)
 
     @property
     def passes(self) -> list[NodeView]:
@@ -73,7 +87,8 @@ class NodeFacts:
         """The JSON of `smithers node --json`."""
         key = self.view.key
         bodies = {(key, self.view.generation): self.output} if self.output is not None else {}
-        facts = node_facts(self.view, bodies)
+        waits = {key: self.wait} if self.wait is not None else {}
+        facts = node_facts(self.view, bodies, waits)
         return {
             "status": self.snapshot.run.state.word,
             "run": self.snapshot.run.name,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from smithers.ids import NodeKey
 from smithers.observe.tree import LOOP, Place, Tree, pass_order
-from smithers.records import TOLERATED, AttemptState, NodeState, RunState, Verdict
+from smithers.records import TOLERATED, UNSPENT, AttemptState, NodeState, RunState, Spending, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smithers.observe.snapshot import Snapshot
-    from smithers.records import AttemptRow, ChildRow, NodeRow
+    from smithers.records import AttemptRow, CallRow, ChildRow, NodeRow, Wakeup
 
 SETTLED = frozenset({NodeState.FINISHED, NodeState.FAILED, NodeState.SKIPPED, NodeState.CANCELLED})
 
@@ -43,6 +43,12 @@ class NodeView:
     """It failed, and a block or a script around it took care of that."""
     child: ChildRow | None = None
     """The run that it is, if it is one of its own."""
+    due_kind: str | None = None
+    """What it waits for until then: `retry`, `quota` or `child`."""
+    calls: tuple[CallRow, ...] = ()
+    """Agents that its attempts have asked, of every generation."""
+    spent: Spending = UNSPENT
+    """What these have cost, or the runs that it was."""
 
     @property
     def tries(self) -> int:
@@ -58,6 +64,16 @@ class NodeView:
     def agent(self) -> str | None:
         """Who made, or makes, its newest attempt; None: nobody, or it was found in the cache."""
         return self.last.agent if self.last and not self.last.is_cached else None
+
+    @property
+    def waits_for_quota(self) -> bool:
+        """Whether it waits for the limit of an account to be reset."""
+        return self.due_ms is not None and self.due_kind == "quota"
+
+    def calls_of(self, attempt: AttemptRow) -> list[CallRow]:
+        """Agents that one of its attempts has asked."""
+        wanted = (attempt.generation, attempt.attempt)
+        return [call for call in self.calls if (call.generation, call.attempt) == wanted]
 
     @property
     def waits_in_child(self) -> bool:
@@ -103,6 +119,28 @@ class LoopView:
     """How it ended; None while it goes on."""
 
 
+class _Costs:
+    """What the tasks of a run have cost."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._calls: dict[NodeKey, list[CallRow]] = defaultdict(list)
+        for call in snapshot.calls:
+            self._calls[call.key].append(call)
+        self._inside: dict[NodeKey, set[int]] = defaultdict(set)
+        """The runs that a task was, over its generations: several of them may have gone on with one."""
+        for child in snapshot.children:
+            self._inside[child.key].add(child.run)
+        self._snapshot = snapshot
+
+    def put_on(self, view: NodeView) -> NodeView:
+        """The same view, with its cost."""
+        calls, inside = self._calls.get(view.key), self._inside.get(view.key)
+        if not calls and not inside:
+            return view
+        spent = sum(map(self._snapshot.cost_of, inside or ()), Spending.of(calls or ()))
+        return replace(view, calls=tuple(calls or ()), spent=spent)
+
+
 class NodeViews:
     """All tasks of a run in document order, unmounted ones with rows last."""
 
@@ -112,35 +150,29 @@ class NodeViews:
         attempts: dict[NodeKey, list[AttemptRow]] = defaultdict(list)
         for row in snapshot.attempts:
             attempts[row.key].append(row)
-        dues = {wakeup.key: wakeup.due_ms for wakeup in snapshot.wakeups}
+        # They come in order: of a retry's and a reset's the later one is waited for.
+        dues = {wakeup.key: wakeup for wakeup in snapshot.wakeups}
         keys: dict[str, set[NodeKey]] = defaultdict(set)
         for key in (*finals, *attempts, *dues):
             keys[key.node].add(key)
         # Of a run that has failed nobody can say by the rows alone whose failure it was.
         handles = snapshot.run.state is not RunState.FAILED
         own = {row.key: row for row in snapshot.children}
+        costs = _Costs(snapshot)
+
+        def look(key: NodeKey, place: Place | None) -> NodeView:
+            due, child = dues.get(key), own.get(key)
+            view = _view(key, place, finals.get(key), attempts.get(key, []), due, child, handles=handles)
+            return costs.put_on(view)
+
         self.by_node: dict[str, list[NodeView]] = {}
         """Views of each task, its passes in order."""
         for place in self.tree.tasks():
             found = keys.pop(place.node, set()) | {self.tree.key_now(place)}
-            self.by_node[place.node] = [
-                _view(
-                    key,
-                    place,
-                    finals.get(key),
-                    attempts.get(key, []),
-                    dues.get(key),
-                    own.get(key),
-                    handles=handles,
-                )
-                for key in sorted(found, key=pass_order)
-            ]
+            self.by_node[place.node] = [look(key, place) for key in sorted(found, key=pass_order)]
         for node, found in sorted(keys.items()):
             if node not in self.tree.by_id:
-                self.by_node[node] = [
-                    _view(key, None, finals.get(key), attempts.get(key, []), dues.get(key), own.get(key))
-                    for key in sorted(found, key=pass_order)
-                ]
+                self.by_node[node] = [look(key, None) for key in sorted(found, key=pass_order)]
 
     def all(self) -> list[NodeView]:
         """Every task in every pass."""
@@ -206,10 +238,10 @@ def _view(
     place: Place | None,
     final: NodeRow | None,
     attempts: list[AttemptRow],
-    due_ms: int | None,
+    due: Wakeup | None,
     child: ChildRow | None,
     *,
-    handles: bool = False,
+    handles: bool,
 ) -> NodeView:
     attempts = sorted(attempts, key=lambda row: (row.generation, row.attempt))
     last = attempts[-1] if attempts else None
@@ -221,7 +253,7 @@ def _view(
         generation = last.generation if last else 0
         if last is not None and last.state is AttemptState.RUNNING:
             state = NodeState.RUNNING
-        elif due_ms is not None:
+        elif due is not None:
             state = NodeState.WAITING
         else:
             state = NodeState.PENDING
@@ -233,7 +265,7 @@ def _view(
         reason=final.reason if final else None,
         generation=generation,
         attempts=tuple(attempts),
-        due_ms=due_ms if final is None else None,
+        due_ms=due.due_ms if due is not None and final is None else None,
         settled_frame=final.frame if final else None,
         is_handled=(
             handles
@@ -242,4 +274,5 @@ def _view(
             and any(one.kind in HANDLERS for one in place.ancestors())
         ),
         child=child,
+        due_kind=due.kind if due is not None else None,
     )

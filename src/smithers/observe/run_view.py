@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from smithers.observe import moment
+from smithers.observe import moment, quota
 from smithers.observe.cache import lookup_document
 from smithers.observe.node_view import LoopView, NodeView, NodeViews
-from smithers.observe.snapshot import Snapshot, shown_status
+from smithers.observe.snapshot import Snapshot
+from smithers.observe.spending import call_document, spending_document
 from smithers.observe.summary import kin_document, owner_document
+from smithers.records import Spending
 
 if TYPE_CHECKING:
     from smithers.ids import NodeKey
-    from smithers.records import AttemptRow, FrameRow, OutputRef, OutputRow, PassRow
+    from smithers.records import AttemptRow, CallRow, FrameRow, OutputRef, OutputRow, PassRow
 
 
 def run_document(
-    snapshot: Snapshot, outputs: Iterable[OutputRow], frames: Iterable[FrameRow]
+    snapshot: Snapshot, outputs: Iterable[OutputRow], frames: Iterable[FrameRow], now_ms: int
 ) -> dict[str, Any]:
     """The JSON of `smithers inspect RUN --json`; its shape is described in `docs/cli.md`."""
     run = snapshot.run
     views = NodeViews(snapshot)
     bodies = {(row.key, row.generation): row for row in outputs}
     settled, mounted = views.progress()
+    waits = quota.waits_of(snapshot, views, now_ms)
     return {
         "status": run.state.word,
-        "shown": shown_status(run),
+        "shown": quota.status_of(snapshot, views),
         "run": run.name,
         "workflow": run.workflow,
         "source": run.source,
@@ -42,8 +45,14 @@ def run_document(
         "owner": owner_document(run),
         "error": dict(run.error) if run.error else None,
         **kin_document(run),
+        "quota": [limit.document() for limit in quota.limits_of(snapshot, waits)],
+        "cost": spending_document(snapshot.cost_of(run.id)),
+        "agents": [
+            {"agent": agent, "cost": spending_document(spent)}
+            for agent, spent in snapshot.spent.get(run.id, {}).items()
+        ],
         "output": _value(bodies, run.output),
-        "nodes": [node_facts(view, bodies) for view in views.all()],
+        "nodes": [node_facts(view, bodies, waits) for view in views.all()],
         "loops": [_loop(loop, snapshot.passes) for loop in views.loops()],
         "frames_list": [_frame(row) for row in frames],
     }
@@ -54,7 +63,9 @@ def _value(bodies: dict[tuple[NodeKey, int], OutputRow], ref: OutputRef | None) 
     return json.loads(row.body) if row else None
 
 
-def node_facts(view: NodeView, bodies: Mapping[tuple[NodeKey, int], OutputRow]) -> dict[str, Any]:
+def node_facts(
+    view: NodeView, bodies: Mapping[tuple[NodeKey, int], OutputRow], waits: quota.Waits
+) -> dict[str, Any]:
     """A node of `inspect --json`, and most of `node --json`."""
     row = bodies.get((view.key, view.generation))
     place = view.place
@@ -70,16 +81,18 @@ def node_facts(view: NodeView, bodies: Mapping[tuple[NodeKey, int], OutputRow]) 
         "mounted": place is not None,
         "agent": view.agent,
         "due_at": moment.iso(view.due_ms),
+        "quota": waits[view.key].document() if view.key in waits else None,
+        "cost": spending_document(view.spent),
         "child": view.child.name if view.child else None,
         "settled_frame": view.settled_frame,
         "model": row.model if row else None,
         "output": json.loads(row.body) if row else None,
         "error": dict(view.error) if view.error else None,
-        "attempts": [_attempt(attempt) for attempt in view.attempts],
+        "attempts": [_attempt(attempt, view.calls_of(attempt)) for attempt in view.attempts],
     }
 
 
-def _attempt(row: AttemptRow) -> dict[str, Any]:
+def _attempt(row: AttemptRow, calls: Sequence[CallRow]) -> dict[str, Any]:
     return {
         "attempt": row.attempt,
         "generation": row.generation,
@@ -94,6 +107,8 @@ def _attempt(row: AttemptRow) -> dict[str, Any]:
         "prompt": row.prompt.hex() if row.prompt else None,
         "cached": row.is_cached,
         "cache": lookup_document(row.lookup),
+        "cost": spending_document(Spending.of(calls)),
+        "calls": [call_document(call) for call in calls],
     }
 
 

@@ -5,13 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from smithers.records import OwnerHealth, RunState
+from smithers.records import UNSPENT, OwnerHealth, RunState, Spending
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from smithers.observe.quota import Limit
     from smithers.ports import Reader
-    from smithers.records import AttemptRow, ChildRow, InboxRow, MountRow, NodeRow, PassRow, RunRow, Wakeup
+    from smithers.records import (
+        AttemptRow,
+        CallRow,
+        ChildRow,
+        InboxRow,
+        MountRow,
+        NodeRow,
+        ParkedAccount,
+        PassRow,
+        RunRow,
+        Wakeup,
+    )
 
 _READS = 3
 """Tries to read all rows between two commits; a run that is busier than that is shown a moment apart."""
@@ -35,6 +47,18 @@ class Snapshot:
     """Runs that are what its nodes do, of every generation, the oldest first."""
     doings: Mapping[str, str] = field(default_factory=dict)
     """What such runs do, or what became of them, by name; filled in by `observe.child`."""
+    limits: Mapping[str, Sequence[Limit]] = field(default_factory=dict)
+    """Accounts that such runs wait for, by name, if they wait for nothing else; filled in there too."""
+    accounts: Sequence[ParkedAccount] = ()
+    """Whose limits are used up; read if a task waits for one."""
+    calls: Sequence[CallRow] = ()
+    """What its attempts have asked of agents."""
+    spent: Mapping[int, Mapping[str, Spending]] = field(default_factory=dict)
+    """What it and such runs have cost in all, by number and by agent."""
+
+    def cost_of(self, run: int) -> Spending:
+        """What it, or such a run, has cost in all."""
+        return sum(self.spent.get(run, {}).values(), UNSPENT)
 
 
 def take(reader: Reader, name: str) -> Snapshot:
@@ -55,16 +79,25 @@ def take(reader: Reader, name: str) -> Snapshot:
 
 
 def _rows(reader: Reader, run: RunRow) -> Snapshot:
+    wakeups, children = reader.wakeups(run.id), reader.children(run.id)
     return Snapshot(
         run=run,
         nodes=reader.nodes(run.id),
         attempts=reader.attempts(run.id),
         passes=reader.passes(run.id),
         mounts=reader.mounts(run.id),
-        wakeups=reader.wakeups(run.id),
+        wakeups=wakeups,
         inbox=[] if run.state.has_ended else reader.inbox(run.id),
-        children=reader.children(run.id),
+        children=children,
+        accounts=accounts_for(reader, wakeups),
+        calls=reader.calls(run.id),
+        spent=reader.spent([run.id, *{child.run for child in children}]),
     )
+
+
+def accounts_for(reader: Reader, wakeups: Iterable[Wakeup]) -> list[ParkedAccount]:
+    """Parked accounts, if anything waits for one."""
+    return reader.accounts() if any(wakeup.kind == "quota" for wakeup in wakeups) else []
 
 
 def shown_status(run: RunRow) -> str:

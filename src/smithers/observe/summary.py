@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from smithers.errors import TaskFailed
-from smithers.observe import moment, next_step
+from smithers.observe import moment, next_step, quota
 from smithers.observe.node_view import NodeView, NodeViews, headline
-from smithers.observe.snapshot import Snapshot, is_driven, shown_status
-from smithers.records import InboxKind, NodeState, OwnerHealth, RunFilter, RunState
+from smithers.observe.snapshot import Snapshot, accounts_for, is_driven, shown_status
+from smithers.observe.spending import spending_document
+from smithers.records import (
+    UNSPENT,
+    InboxKind,
+    NodeState,
+    OwnerHealth,
+    RunFilter,
+    RunState,
+    Spending,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smithers.ports import Reader
     from smithers.records import Owner, RunRow
 
 UNFINISHED = (RunState.RUNNING, RunState.WAITING, RunState.PAUSED)
 
-_SEEN = frozenset({"orphaned", "stalled"})
+_SEEN = frozenset({"orphaned", "stalled", quota.STATUS})
 
 _MOST_OPEN = 50
 """Unfinished runs a list shows unasked: a screen, and what can be read in the blink that a list may take."""
@@ -33,7 +44,7 @@ class RunSummary:
 
     run: RunRow
     status: str
-    """The stored word, or `orphaned` or `stalled`."""
+    """The stored word, or `orphaned`, `stalled` or `waiting-quota`."""
     settled: int
     mounted: int
     """Tasks in the tree, each counted once: in its current pass."""
@@ -41,6 +52,10 @@ class RunSummary:
     """What helps to know; empty when the status says it all."""
     command: str | None
     """What to type next, when only a person can get it further."""
+    limits: tuple[quota.Limit, ...] = ()
+    """The accounts that its tasks wait for, whatever else they do."""
+    spent: Spending = UNSPENT
+    """What it has cost, with what belongs to it: as `Reader.spent`."""
 
     def document(self) -> dict[str, Any]:
         """The line as JSON."""
@@ -57,6 +72,8 @@ class RunSummary:
             "owner": owner_document(self.run),
             "detail": self.detail,
             "command": self.command,
+            "quota": [limit.document() for limit in self.limits],
+            "cost": spending_document(self.spent),
             "error": dict(self.run.error) if self.run.error else None,
             **kin_document(self.run),
         }
@@ -83,10 +100,19 @@ def select(
     )
     chosen = {run.id: run for run in [*(newest if is_all else newest[:limit]), *unfinished[:most]]}
     left_out = any(run.id not in chosen for run in [*newest, *unfinished])
-    found = [
-        run for run in chosen.values() if not statuses or {run.state.word, shown_status(run)} & set(statuses)
-    ]
+    wanted = set(statuses)
+    found = [run for run in chosen.values() if not wanted or wanted & _words(reader, run, wanted)]
     return sorted(found, key=lambda run: run.id, reverse=True), left_out
+
+
+def _words(reader: Reader, run: RunRow, wanted: set[str]) -> set[str]:
+    """The stored and the shown word of a run; what takes more than its row, only if it is asked for."""
+    words = {run.state.word, shown_status(run)}
+    if quota.STATUS in wanted and words & {"running", "waiting"}:
+        kinds = {wakeup.kind for wakeup in reader.wakeups(run.id)}
+        if quota.KIND in kinds or reader.children(run.id):
+            words.add(summarize(reader, run, run.created_ms).status)
+    return words
 
 
 def _unfinished(reader: Reader, states: Sequence[RunState], most: int | None) -> list[RunRow]:
@@ -99,9 +125,14 @@ def _unfinished(reader: Reader, states: Sequence[RunState], most: int | None) ->
     return found
 
 
-def summarize(reader: Reader, run: RunRow, now_ms: int) -> RunSummary:
-    """Read what one line of a list needs."""
+def summarize(reader: Reader, run: RunRow, now_ms: int, spent: Spending = UNSPENT) -> RunSummary:
+    """Read what one line of a list needs.
+
+    Args:
+        spent: what it has cost, which is read of many runs at once.
+    """
     has_moved = run.state is not RunState.FINISHED
+    wakeups = reader.wakeups(run.id) if has_moved else []
     snapshot = Snapshot(
         run=run,
         nodes=reader.nodes(run.id),
@@ -109,14 +140,22 @@ def summarize(reader: Reader, run: RunRow, now_ms: int) -> RunSummary:
         attempts=reader.attempts(run.id) if has_moved else [],
         passes=reader.passes(run.id),
         mounts=reader.mounts(run.id),
-        wakeups=reader.wakeups(run.id) if has_moved else [],
+        wakeups=wakeups,
         inbox=reader.inbox(run.id) if is_driven(run) else [],
         children=reader.children(run.id) if has_moved else [],
+        accounts=accounts_for(reader, wakeups),
     )
     views = NodeViews(snapshot)
     settled, mounted = views.progress()
-    detail, command = _detail(run, views, now_ms)
-    if is_driven(run) and (words := _children_do(reader, views, now_ms)):
+    inside = _inside(reader, run, views, now_ms)
+    parked = {name: one.limits for name, one in inside.items() if one.status == quota.STATUS}
+    snapshot = replace(snapshot, limits=parked)
+    waits = quota.waits_of(snapshot, views, now_ms)
+    status, limits = quota.status_of(snapshot, views), quota.limits_of(snapshot, waits)
+    detail, command = _detail(run, views, waits, now_ms)
+    if status == quota.STATUS:
+        detail = quota.limits_text(limits, now_ms)
+    elif is_driven(run) and (words := _children_do(views, inside)):
         detail = words
     if run.kin.number > 1:
         place = f"run {run.kin.number} of its lineage"
@@ -124,7 +163,7 @@ def summarize(reader: Reader, run: RunRow, now_ms: int) -> RunSummary:
     if snapshot.inbox:
         verb = "pausing" if snapshot.inbox[-1].kind is InboxKind.PAUSE else "cancelling"
         detail = f"{verb}: {detail}" if detail else verb
-    return RunSummary(run, shown_status(run), settled, mounted, detail, command)
+    return RunSummary(run, status, settled, mounted, detail, command, limits, spent)
 
 
 def took_ms(run: RunRow, now_ms: int) -> int | None:
@@ -214,9 +253,11 @@ def named(names: Sequence[str], most: int = _NAMED) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def retry_text(view: NodeView, now_ms: int) -> str:
-    """`retries draft in 12s`."""
+def wait_text(view: NodeView, waits: quota.Waits, now_ms: int) -> str:
+    """`retries draft in 12s`, `draft: claude-code until 15:00, in 12m`."""
     assert view.due_ms is not None
+    if view.key in waits:
+        return f"{view.shown}: {quota.until_text(waits[view.key].limit, now_ms)}"
     if view.waits_in_child:
         return f"{view.shown} goes on {moment.due(view.due_ms, now_ms)}"
     return f"retries {view.shown} {moment.due(view.due_ms, now_ms)}"
@@ -230,12 +271,12 @@ def _states(statuses: Sequence[str]) -> list[RunState]:
     return sorted(found)
 
 
-def _detail(run: RunRow, views: NodeViews, now_ms: int) -> tuple[str, str | None]:
+def _detail(run: RunRow, views: NodeViews, waits: quota.Waits, now_ms: int) -> tuple[str, str | None]:
     match run.state:
         case RunState.RUNNING | RunState.WAITING:
             if shown_status(run) in ("orphaned", "stalled"):
                 return _silence_in_short(run, now_ms), next_step.resume_of(run)
-            text = _doing(views, now_ms)
+            text = _doing(views, waits, now_ms)
             # Parked, with nobody there to wake it.
             return text, None if is_driven(run) else next_step.resume_of(run)
         case RunState.PAUSED:
@@ -254,7 +295,16 @@ def _detail(run: RunRow, views: NodeViews, now_ms: int) -> tuple[str, str | None
             return "", None
 
 
-def _children_do(reader: Reader, views: NodeViews, now_ms: int) -> str:
+def _inside(reader: Reader, run: RunRow, views: NodeViews, now_ms: int) -> Mapping[str, RunSummary]:
+    """The runs that a run's open tasks are, by name."""
+    if shown_status(run) not in ("running", "waiting"):
+        return {}
+    open_ = [*views.in_state(NodeState.RUNNING), *views.in_state(NodeState.WAITING)]
+    names = [view.child.name for view in open_ if view.child is not None]
+    return {name: summarize(reader, reader.run(name), now_ms) for name in names}
+
+
+def _children_do(views: NodeViews, inside: Mapping[str, RunSummary]) -> str:
     """What the run's tasks do, where some of them are runs of their own."""
     running = views.in_state(NodeState.RUNNING)
     if not any(view.child for view in running):
@@ -264,12 +314,12 @@ def _children_do(reader: Reader, views: NodeViews, now_ms: int) -> str:
         if view.child is None:
             found.append(view.shown)
             continue
-        inside = summarize(reader, reader.run(view.child.name), now_ms)
-        found.append(f"{view.shown}: {inside.detail or inside.status}")
+        one = inside[view.child.name]
+        found.append(f"{view.shown}: {one.detail or one.status}")
     return named(found)
 
 
-def _doing(views: NodeViews, now_ms: int) -> str:
+def _doing(views: NodeViews, waits: quota.Waits, now_ms: int) -> str:
     running = [
         f"{view.shown} {moment.span(now_ms - view.last.started_ms)}"
         for view in views.in_state(NodeState.RUNNING)
@@ -280,5 +330,5 @@ def _doing(views: NodeViews, now_ms: int) -> str:
     due = sorted(views.in_state(NodeState.WAITING), key=lambda view: view.due_ms or 0)
     if due:
         more = f" and {len(due) - 1} more" if len(due) > 1 else ""
-        return retry_text(due[0], now_ms) + more
+        return wait_text(due[0], waits, now_ms) + more
     return ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from smithers.observe import moment, next_step
-from smithers.observe.cache import lookup_document, lookup_text
+from smithers.observe import moment, next_step, quota
+from smithers.observe.cache import lookup_text
+from smithers.observe.explanation import Blocker, Explanation
 from smithers.observe.node_view import NodeView, NodeViews, headline, is_settled
 from smithers.observe.snapshot import Snapshot, is_driven, shown_status
 from smithers.observe.summary import cause_of_failure, named, owner_name, silence
@@ -15,75 +15,9 @@ from smithers.observe.tree import LOOP, PARALLEL, Place
 from smithers.records import IN_PART, AttemptState, InboxKind, NodeState, RunState, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
-    from smithers.records import AttemptRow, InboxRow, Lookup, RunRow
-
-
-@dataclass(frozen=True, slots=True)
-class Blocker:
-    """One thing that is going on, or that stands in the way."""
-
-    kind: str
-    """`running`, `retry-backoff`, `child`, `pending`, `dependency`, `failed`, `tolerated`, `skipped`,
-    `interrupted`, `owner-dead`, `owner-silent`, `no-owner`, `asked`, `paused` or `cancelled`."""
-    text: str
-    """In words."""
-    view: NodeView | None = None
-    since_ms: int | None = None
-    due_ms: int | None = None
-    error: Mapping[str, Any] | None = None
-
-    def document(self) -> dict[str, Any]:
-        """One of `blockers` in the JSON of `smithers why --json`."""
-        key = self.view.key if self.view else None
-        return {
-            "kind": self.kind,
-            "node": key.node if key else None,
-            "scope": key.scope if key else None,
-            "iteration": key.iteration if key else None,
-            "text": self.text,
-            "since": moment.iso(self.since_ms),
-            "due_at": moment.iso(self.due_ms),
-            "error": dict(self.error) if self.error else None,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """The answer to "why?"."""
-
-    run: str
-    status: str
-    """The run's stored word."""
-    summary: str
-    """One sentence."""
-    blockers: list[Blocker] = field(default_factory=list)
-    commands: list[str] = field(default_factory=list)
-    """What to type next, most useful first."""
-    node: str | None = None
-    attempts: list[str] = field(default_factory=list)
-    """A line for each attempt, when one node was asked about."""
-    lookup: Lookup | None = None
-    """What its newest attempt found in the cache."""
-    cache: str = ""
-    """The same in words; empty: its task has none, or the attempt has not ended."""
-
-    def document(self) -> dict[str, Any]:
-        """The JSON of `smithers why --json`."""
-        found: dict[str, Any] = {
-            "status": self.status,
-            "run": self.run,
-            "summary": self.summary,
-            "blockers": [blocker.document() for blocker in self.blockers],
-            "commands": self.commands,
-        }
-        if self.node is not None:
-            cache = lookup_document(self.lookup)
-            if cache is not None:
-                cache["text"] = self.cache
-            found |= {"node": self.node, "attempts": self.attempts, "cache": cache}
-        return found
+    from smithers.records import AttemptRow, InboxRow, RunRow
 
 
 def why_run(snapshot: Snapshot, now_ms: int) -> Explanation:
@@ -139,12 +73,15 @@ def why_node(snapshot: Snapshot, view: NodeView, now_ms: int) -> Explanation:
     """Explain one task in one pass."""
     run = snapshot.run
     views = NodeViews(snapshot)
-    summary, commands = _node_summary(snapshot, views, view, now_ms)
+    quotas = quota.waits_of(snapshot, views, now_ms)
+    summary, commands = _node_summary(snapshot, views, view, quotas, now_ms)
     if view.child is not None:
         commands = [*commands, next_step.why(view.child.name)]
-    waits = (
-        list(_obstacles(view, views)) if view.state is NodeState.PENDING and not run.state.has_ended else []
-    )
+    waits: list[Blocker] = []
+    if view.state is NodeState.PENDING and not run.state.has_ended:
+        waits = list(_obstacles(view, views))
+    elif view.key in quotas:
+        waits = [_quota(view, quotas[view.key], now_ms)]
     lookup = view.last.lookup if view.last is not None else None
     return Explanation(
         run=run.name,
@@ -181,7 +118,8 @@ def why_place(snapshot: Snapshot, place: Place, now_ms: int) -> Explanation:
     if not open_:
         return _about(run, place, f"{head}.", [])
     text = f"{head}: {len(tasks) - len(open_)} of {len(tasks)} tasks have settled."
-    return _about(run, place, text, [_standing(view, run, now_ms, snapshot.doings) for view in open_])
+    quotas = quota.waits_of(snapshot, views, now_ms)
+    return _about(run, place, text, [_standing(view, snapshot, quotas, now_ms) for view in open_])
 
 
 def _about(run: RunRow, place: Place, summary: str, blockers: list[Blocker]) -> Explanation:
@@ -215,17 +153,22 @@ def _going_on(snapshot: Snapshot, views: NodeViews, now_ms: int) -> Explanation:
     run = snapshot.run
     running = views.in_state(NodeState.RUNNING)
     due = sorted(views.in_state(NodeState.WAITING), key=lambda view: view.due_ms or 0)
-    blockers = [_standing(view, run, now_ms, snapshot.doings) for view in [*running, *due]]
+    quotas = quota.waits_of(snapshot, views, now_ms)
+    blockers = [_standing(view, snapshot, quotas, now_ms) for view in [*running, *due]]
     driven = is_driven(run)
+    is_parked = quota.status_of(snapshot, views) == quota.STATUS
     if not driven:
-        blockers.append(Blocker("no-owner", "no process drives it, so nothing wakes it by itself"))
-    if running:
+        text = "no process drives it, so nothing wakes it by itself"
+        text += "; a resume before the reset waits on" if is_parked else ""
+        blockers.append(Blocker("no-owner", text))
+    if is_parked:
+        summary = _parked(run, quota.limits_of(snapshot, quotas), now_ms)
+    elif running:
         summary = f"{run.name} is working: {named([view.shown for view in running])}."
     elif due:
         first = due[0]
         when = moment.due(first.due_ms or now_ms, now_ms)
-        verb = f"to go on with {first.shown}" if first.waits_in_child else f"to try {first.shown} again"
-        summary = f"{run.name} waits {verb}, {when}."
+        summary = f"{run.name} waits {_verb(first)}, {when}."
     else:
         pending = [views.now(place) for place in views.tree.tasks()]
         open_ = [view for view in pending if view.state is NodeState.PENDING]
@@ -239,6 +182,18 @@ def _going_on(snapshot: Snapshot, views: NodeViews, now_ms: int) -> Explanation:
         summary += f" It is driven by {owner_name(run.owner)}."
     commands = [next_step.follow(run.name)] if driven else [next_step.resume_of(run)]
     return _answer(run, summary, blockers, commands)
+
+
+def _verb(view: NodeView) -> str:
+    if view.waits_in_child:
+        return f"to go on with {view.shown}"
+    return f"to ask an agent for {view.shown}" if view.waits_for_quota else f"to try {view.shown} again"
+
+
+def _parked(run: RunRow, limits: Sequence[quota.Limit], now_ms: int) -> str:
+    """What a run waits for that only waits for accounts."""
+    what = "a limit" if len(limits) == 1 else "limits"
+    return f"{run.name} only waits for {what} to be reset: {quota.limits_text(limits, now_ms)}."
 
 
 def _asked(message: InboxRow, run: RunRow) -> Blocker:
@@ -256,9 +211,11 @@ def _asked(message: InboxRow, run: RunRow) -> Blocker:
     return Blocker("asked", text, since_ms=message.at_ms)
 
 
-def _standing(view: NodeView, run: RunRow, now_ms: int, doings: Mapping[str, str]) -> Blocker:
+def _standing(view: NodeView, snapshot: Snapshot, quotas: quota.Waits, now_ms: int) -> Blocker:
     """What an unsettled task is doing."""
-    name, last = view.shown, view.last
+    name, last, run, doings = view.shown, view.last, snapshot.run, snapshot.doings
+    if view.key in quotas:
+        return _quota(view, quotas[view.key], now_ms)
     if view.state is NodeState.RUNNING and last is not None:
         if not is_driven(run):
             return Blocker("interrupted", f"{name} was cut off in attempt {last.attempt}", view)
@@ -285,6 +242,25 @@ def _standing(view: NodeView, run: RunRow, now_ms: int, doings: Mapping[str, str
     if view.state is NodeState.FAILED:
         return _failure(view)
     return Blocker("pending", f"{name} has not started", view)
+
+
+def _quota(view: NodeView, wait: quota.QuotaWait, now_ms: int) -> Blocker:
+    """A task that waits for the limit of an account: whose, since and until when, why, who else there is."""
+    limit = wait.limit
+    text = f"{view.shown} waits for {quota.until_text(limit, now_ms)}: its limit is used up"
+    cause, agents = quota.cause_text(limit, now_ms), quota.agents_text(wait, now_ms)
+    text += f" {cause}" if cause else ""
+    text += f"; {agents}" if agents else ""
+    return Blocker(
+        "quota",
+        text,
+        view,
+        since_ms=limit.since_ms,
+        due_ms=limit.until_ms,
+        error=view.error,
+        wait=wait,
+        hint=quota.HELP,
+    )
 
 
 def _failures(view: NodeView) -> str:
@@ -344,7 +320,9 @@ def _partial(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
     )
 
 
-def _node_summary(snapshot: Snapshot, views: NodeViews, view: NodeView, now_ms: int) -> tuple[str, list[str]]:
+def _node_summary(
+    snapshot: Snapshot, views: NodeViews, view: NodeView, quotas: quota.Waits, now_ms: int
+) -> tuple[str, list[str]]:
     run = snapshot.run
     name, last = view.shown, view.last
     match view.state:
@@ -369,7 +347,7 @@ def _node_summary(snapshot: Snapshot, views: NodeViews, view: NodeView, now_ms: 
             why = f": {view.reason}" if view.reason else ""
             return f"{name} was cancelled{why}.", [next_step.resume_of(run)]
         case NodeState.RUNNING | NodeState.WAITING:
-            text = f"{_standing(view, run, now_ms, snapshot.doings).text}."
+            text = f"{_standing(view, snapshot, quotas, now_ms).text}."
             return text, [next_step.follow(run.name) if is_driven(run) else next_step.resume_of(run)]
         case NodeState.PENDING:
             if run.state.has_ended:

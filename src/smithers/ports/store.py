@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ProcessRow,
         RunFilter,
         RunRow,
+        Spending,
         StoredRun,
         UserTable,
         Wakeup,
@@ -298,6 +299,14 @@ class Reader(Protocol):
 
     def calls(self, run: int) -> list[CallRow]:
         """What the attempts of a run have asked of agents, a node's in the order they were made."""
+        ...
+
+    def spent(self, runs: Sequence[int]) -> Mapping[int, Mapping[str, Spending]]:
+        """What runs have cost in all: they, their children, and the runs before them in their lineages.
+
+        Returns:
+            By run, and by the agents' names; runs of which no agent has told anything are left out.
+        """
         ...
 
     def budgets(self, run: int) -> list[BudgetRow]:

@@ -54,6 +54,8 @@ from .shape import OutputShape as OutputShape
 from .shape import UserColumn as UserColumn
 from .shape import UserRow as UserRow
 from .shape import UserTable as UserTable
+from .spending import UNSPENT as UNSPENT
+from .spending import Spending as Spending
 from .state import BLOB_LIMIT_BYTES as BLOB_LIMIT_BYTES
 from .state import IN_PART as IN_PART
 from .state import INPUT_LIMIT_BYTES as INPUT_LIMIT_BYTES
@@ -79,6 +81,7 @@ __all__ = [
     "STATE_LIMIT_BYTES",
     "SUSPECT",
     "TOLERATED",
+    "UNSPENT",
     "WHOLE_RUN",
     "AttemptEnd",
     "AttemptRow",
@@ -131,6 +134,7 @@ __all__ = [
     "RunFilter",
     "RunRow",
     "RunState",
+    "Spending",
     "StoredRun",
     "Usage",
     "UserColumn",

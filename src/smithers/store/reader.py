@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from smithers.records import (
     ProcessRow,
     RunFilter,
     RunRow,
+    Spending,
     UserTable,
     Wakeup,
 )
@@ -45,6 +46,7 @@ from smithers.store.process import open_rows, process_row
 from smithers.store.queries import statements
 from smithers.store.refusal import DISK_ERRORS, NONSENSE, damaged, refusal
 from smithers.store.soundness import check_empty, check_sound
+from smithers.store.spending import spent_by
 from smithers.store.table import describe_table
 
 _LAST_CHARACTER = "\U0010ffff"
@@ -198,6 +200,15 @@ class SqliteReader:
             if not self._has("smithers_calls"):
                 return []
             return call_rows(self._connection.execute(statements("call")["of_run"], {"run": run}))
+
+    def spent(self, runs: Sequence[int]) -> Mapping[int, Mapping[str, Spending]]:
+        """What runs have cost in all: they, their children, and the runs before them in their lineages.
+
+        Returns:
+            By run, and by the agents' names; runs of which no agent has told anything are left out.
+        """
+        with self._moment():
+            return spent_by(self._connection, runs) if self._has("smithers_calls") else {}
 
     def budgets(self, run: int) -> list[BudgetRow]:
         """What has been spent under the budgets of a run, and under `WHOLE_RUN` by all of it."""

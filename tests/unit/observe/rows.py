@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from smithers.observe.snapshot import Snapshot
 from smithers.records import (
     AttemptRow,
     AttemptState,
+    CallRow,
     ChildRow,
     EventRow,
     FailureClass,
@@ -24,10 +25,13 @@ from smithers.records import (
     OutputRow,
     Owner,
     OwnerHealth,
+    ParkedAccount,
     PassRow,
     RunFilter,
     RunRow,
     RunState,
+    Spending,
+    Usage,
     Verdict,
     Wakeup,
 )
@@ -59,6 +63,9 @@ class Story:
     outputs: list[OutputRow] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
     inbox: list[InboxRow] = field(default_factory=list)
+    accounts: list[ParkedAccount] = field(default_factory=list)
+    calls: list[CallRow] = field(default_factory=list)
+    children: list[ChildRow] = field(default_factory=list)
 
     def mount(
         self, node: str, parent: str | None = None, kind: str = "task", edges: str = "", **spec: Any
@@ -117,6 +124,36 @@ class Story:
         self.attempt(key, AttemptState.FAILED, 0, 1, failure=FailureClass.THROTTLE, error=error)
         self.wakeups.append(Wakeup(_key(key), "retry", BEGAN + round(due * 1000)))
 
+    def park(self, account: str, until: float, since: float = 0, reason: str = "5-hour limit") -> None:
+        """An account whose limit is used up."""
+        until_ms, since_ms = (BEGAN + round(at * 1000) for at in (until, since))
+        self.accounts.append(ParkedAccount(account, until_ms, since_ms, 0, reason))
+
+    def limit(self, key: NodeKey | str, due: float, account: str | None = None) -> None:
+        """A task that waits for a reset: not begun, or, if an account is named, since it met the limit."""
+        if account is not None:
+            error = {"code": "AGENT_QUOTA", "message": "5-hour limit", "details": {"account": account}}
+            self.attempt(key, AttemptState.FAILED, 0, 1, failure=FailureClass.QUOTA, error=error)
+        self.wakeups.append(Wakeup(_key(key), "quota", BEGAN + round(due * 1000)))
+
+    def call(
+        self,
+        key: NodeKey | str,
+        agent: str,
+        usage: Usage,
+        *,
+        account: str = "",
+        attempt: int = 1,
+        generation: int = 0,
+        rank: int = 0,
+        session: str | None = None,
+    ) -> None:
+        """An agent that an attempt has asked."""
+        row = CallRow(
+            _key(key), generation, attempt, rank, agent, account or agent, session, False, usage, None, BEGAN
+        )
+        self.calls.append(row)
+
     def judge(self, loop: NodeKey | str, pass_: int, verdict: Verdict = Verdict.NEXT) -> None:
         self.passes.append(PassRow(_key(loop), pass_, verdict, 3))
 
@@ -144,7 +181,17 @@ class Story:
 
     def snapshot(self) -> Snapshot:
         return Snapshot(
-            self.run, self.nodes, self.attempts, self.passes, self.mounts, self.wakeups, self.inbox
+            self.run,
+            self.nodes,
+            self.attempts,
+            self.passes,
+            self.mounts,
+            self.wakeups,
+            self.inbox,
+            children=self.children,
+            accounts=self.accounts,
+            calls=self.calls,
+            spent=Shelf([self]).spent([self.id]),
         )
 
 
@@ -194,7 +241,22 @@ class Shelf:
         return self._story(run).inbox
 
     def children(self, run: int) -> list[ChildRow]:
-        return []
+        return self._story(run).children
+
+    def accounts(self) -> list[ParkedAccount]:
+        return [row for story in self.stories for row in story.accounts]
+
+    def calls(self, run: int) -> list[CallRow]:
+        return self._story(run).calls
+
+    def spent(self, runs: Sequence[int]) -> Mapping[int, Mapping[str, Spending]]:
+        """Of each story alone."""
+        found: dict[int, dict[str, Spending]] = {}
+        for run in runs:
+            for call in self._story(run).calls:
+                agents = found.setdefault(run, {})
+                agents[call.agent] = agents.get(call.agent, Spending()) + Spending.of([call])
+        return found
 
     def events(self, run: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
         return [event for event in self._story(run).events if event.seq > after][:limit]

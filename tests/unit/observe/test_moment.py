@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from smithers.observe import moment
@@ -48,6 +50,13 @@ def test_an_age_has_one_unit(passed: int, text: str) -> None:
 )
 def test_a_countdown_never_reads_zero_before_it_is_due(left: int, text: str) -> None:
     assert moment.due(left, 0) == text
+
+
+def test_a_clock_time_names_its_day_unless_that_is_today() -> None:
+    noon = int(time.mktime((2026, 3, 5, 12, 0, 0, 0, 0, -1))) * S
+    assert moment.until(noon + 3 * H + 5 * M, noon) == "15:05"
+    assert moment.until(noon + 13 * H, noon) == "2026-03-06 01:00"
+    assert moment.until(noon - 13 * H, noon) == "2026-03-04 23:00"
 
 
 def test_log_offsets_have_hours_only_when_there_are_any() -> None:

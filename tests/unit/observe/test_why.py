@@ -6,8 +6,9 @@ import pytest
 
 from smithers.ids import NodeKey
 from smithers.observe import lookup
+from smithers.observe.explanation import Explanation
 from smithers.observe.node_view import NodeView, NodeViews
-from smithers.observe.why import Explanation, why_node, why_place, why_run
+from smithers.observe.why import why_node, why_place, why_run
 from smithers.records import AttemptState, FailureClass, NodeState, OutputRef, OwnerHealth, RunState, Verdict
 from tests.unit.observe.rows import NOW, Story
 

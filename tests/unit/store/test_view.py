@@ -6,11 +6,12 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from smithers.records import EventType, FailureClass, JsonPath, NodeState, OutputShape, RunState
+from smithers.records.usage import CostSource
 from smithers.store.connection import APPLICATION_ID
 from smithers.store.migration import migrate, split
 from smithers.store.queries import migration_files
@@ -55,7 +56,7 @@ class Shelf:
         return int(self.rows("PRAGMA schema_version")[0][0])
 
 
-OVERVIEWS = {"run_overview", "task_overview", "output_overview"}
+OVERVIEWS = {"run_overview", "task_overview", "output_overview", "call_overview"}
 
 
 def quoted(name: str) -> str:
@@ -430,7 +431,11 @@ def test_every_word_of_an_overview_is_that_of_its_enum() -> None:
     from smithers.store.queries import statements
 
     runs, tasks = statements("overview")["run_overview"], statements("overview")["smithers_current_tasks"]
+    sources = dict(enumerate(get_args(CostSource)))
+    assert sources.pop(0) == ""
     for text, words in (
+        (statements("overview")["call_overview"], sources),
+        (statements("spending")["spent"], sources),
         (runs, {state.value: state.word for state in RunState}),
         (tasks, {state.value: state.word for state in NodeState if state is not NodeState.PENDING}),
         (tasks, {failure.value: failure.word for failure in FailureClass}),

@@ -194,3 +194,30 @@ FROM smithers_current_outputs;
 
 -- name: task_overview
 CREATE VIEW "task_overview" AS /* smithers */ SELECT * FROM smithers_current_tasks;
+
+-- name: call_overview
+-- One row for each agent that an attempt has asked. What it did not tell is NULL, and no 0 that could be summed.
+CREATE VIEW "call_overview" AS /* smithers */
+SELECT r.name AS run,
+       r.workflow AS workflow,
+       n.text AS node,
+       c.iteration AS iteration,
+       s.text AS scope,
+       c.generation AS generation,
+       c.attempt AS attempt,
+       c.agent AS agent,
+       c.account AS account,
+       nullif(c.model, '') AS model,
+       c.session AS session,
+       c.is_continued AS continued,
+       iif(c.input_tokens + c.output_tokens > 0, c.input_tokens, NULL) AS input_tokens,
+       iif(c.input_tokens + c.output_tokens > 0, c.output_tokens, NULL) AS output_tokens,
+       iif(c.input_tokens + c.output_tokens > 0, c.cache_read_tokens, NULL) AS cache_read_tokens,
+       iif(c.input_tokens + c.output_tokens > 0, c.cache_write_tokens, NULL) AS cache_write_tokens,
+       c.cost_micros / 1000000.0 AS usd,
+       CASE iif(c.cost_micros IS NULL, 0, c.cost_source) WHEN 1 THEN 'cli' WHEN 2 THEN 'prices' END AS cost_source,
+       strftime('%Y-%m-%dT%H:%M:%fZ', c.at_ms / 1000.0, 'unixepoch') AS told_at
+FROM smithers_calls c
+JOIN smithers_runs r ON r.id = c.run
+JOIN smithers_names n ON n.id = c.node
+JOIN smithers_names s ON s.id = c.scope;

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from smithers.errors import AgentError, AgentMissing, AgentUnfit, InvalidNode, ProgramNotFound
 from smithers.ports import AgentReply, AgentRequest, AgentTools, Program
@@ -125,6 +125,17 @@ class CliAgent(ABC):
         if not self.limits_tools and self.tools_for(tools, None) is not None:
             raise self.cannot("be limited to certain tools")
 
+    async def prepare(self, request: AgentRequest) -> tuple[Self, AgentRequest]:
+        """What is called, and what is asked of it, once that is known which only this machine can say.
+
+        For what `invocation` cannot know by itself: which of two programs is installed, whether a session
+        is there. By default nothing is looked at.
+
+        Raises:
+            AgentError: the call would be in vain.
+        """
+        return self, request
+
     # --- For adapters ---------------------------------------------------------------------------
 
     def environment(self, request: AgentRequest, own: Mapping[str, str]) -> dict[str, str]:
@@ -187,10 +198,11 @@ class CliAgent(ABC):
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _converse(self, request: AgentRequest, folder: Path) -> AgentReply:
-        how = self.invocation(request, folder)
+        agent, request = await self.prepare(request)
+        how = agent.invocation(request, folder)
         for name, text in how.files.items():
             (folder / name).write_text(text, encoding="utf-8")
-        fold = self.fold(request)
+        fold = agent.fold(request)
         talk = await on_thread(_workers, partial(self._start, request, how, fold))
         hearing = asyncio.ensure_future(on_thread(_workers, talk.run))
         try:
@@ -213,7 +225,15 @@ class CliAgent(ABC):
             if how.cwd is not None and not how.cwd.is_dir():
                 raise
             raise AgentMissing(error.message, hint=f"install it: `{self.install}`") from error
-        return Conversation(child, fold, self.clocks, request.emit, how.stdin)
+        return Conversation(
+            child,
+            fold,
+            self.clocks,
+            request.emit,
+            how.stdin,
+            is_text=how.is_text,
+            hears_stderr=how.hears_stderr,
+        )
 
 
 def _seconds(span: float | str | None, name: str) -> float | None:

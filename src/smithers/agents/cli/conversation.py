@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import selectors
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from smithers.errors import AgentError, AgentStalled, AgentTimeout
 from smithers.ports import AgentEvent, Child, NoticeEvent
@@ -53,6 +53,8 @@ class Conversation:
     Args:
         child: just started; its standard output and error are pipes, and its input where there is `stdin`.
         emit: told of every event.
+        is_text: no line is an event, whatever it looks like.
+        hears_stderr: lines of its standard error are told to the fold, too.
     """
 
     def __init__(
@@ -63,6 +65,9 @@ class Conversation:
         emit: Callable[[AgentEvent], None],
         stdin: str | None = None,
         grace_s: float = GRACE_S,
+        *,
+        is_text: bool = False,
+        hears_stderr: bool = False,
     ) -> None:
         self._child = child
         self._fold = fold
@@ -70,8 +75,10 @@ class Conversation:
         self._emit = emit
         self._stdin = memoryview((stdin or "").encode(errors="replace"))
         self._grace_s = grace_s
-        self._lines = Lines()
+        self._is_text = is_text
+        self._lines = Lines(keeps_empty=is_text)
         self._stderr = Tail(STDERR_BYTES)
+        self._notes = Lines() if hears_stderr else None
         self._selector = selectors.DefaultSelector()
         self._wake_end, self._wake = os.pipe()
         self._began = self._heard = time.monotonic()
@@ -100,6 +107,7 @@ class Conversation:
                     key.data()
                 self._look_at_clocks()
             self._take(self._lines.end())
+            self._take_notes(self._notes.end() if self._notes is not None else ())
         except BaseException:
             child.end(0)
             raise
@@ -127,7 +135,7 @@ class Conversation:
         if child.stdout is not None:
             self._watch(child.stdout, read, partial(self._read, child.stdout, self._hear))
         if child.stderr is not None:
-            self._watch(child.stderr, read, partial(self._read, child.stderr, self._stderr.feed))
+            self._watch(child.stderr, read, partial(self._read, child.stderr, self._note))
         if child.stdin is not None:
             self._watch(child.stdin, selectors.EVENT_WRITE, partial(self._write, child.stdin))
 
@@ -177,15 +185,28 @@ class Conversation:
             if self._is_stopped or self._error is not None:
                 return
             self._has_begun, self._heard = True, time.monotonic()
-            event = event_in(line)
-            try:
-                for told in self._fold.event(event) if event is not None else self._fold.line(line):
-                    self._emit(told)
-            except AgentError as error:
-                self._give_up(error)
-                return
+            self._tell(line, None if self._is_text else event_in(line))
             if self._fold.is_over and self._closed_at is None:
                 self._closed_at = time.monotonic()
+
+    def _note(self, chunk: bytes) -> None:
+        self._stderr.feed(chunk)
+        if self._notes is not None:
+            self._take_notes(self._notes.feed(chunk))
+
+    def _take_notes(self, lines: Iterable[str]) -> None:
+        # No sign of life: a program that tells of nothing but trouble is as silent as one that hangs.
+        for line in lines:
+            if self._is_stopped or self._error is not None:
+                return
+            self._tell(line)
+
+    def _tell(self, line: str, event: Mapping[str, Any] | None = None) -> None:
+        try:
+            for told in self._fold.event(event) if event is not None else self._fold.line(line):
+                self._emit(told)
+        except AgentError as error:
+            self._give_up(error)
 
     # --- Time -----------------------------------------------------------------------------------
 

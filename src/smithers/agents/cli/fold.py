@@ -23,6 +23,10 @@ class Invocation:
     cwd: Path | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     """Texts that must lie in the folder that `argv` was made for, by name; they go with the call."""
+    is_text: bool = False
+    """It does not write events: every line is one of text, empty ones too."""
+    hears_stderr: bool = False
+    """Lines of its standard error are told to the fold, too, by `line`; they are no sign of life."""
 
 
 @dataclass(frozen=True, slots=True)

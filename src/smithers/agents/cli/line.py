@@ -16,17 +16,21 @@ class Lines:
     """Bytes as they come, lines as they end.
 
     A line that is longer than `limit` is left out, its bytes are not kept meanwhile, and `dropped` counts it.
+
+    Args:
+        keeps_empty: empty lines are lines, too.
     """
 
-    def __init__(self, limit: int = LINE_LIMIT_BYTES) -> None:
+    def __init__(self, limit: int = LINE_LIMIT_BYTES, *, keeps_empty: bool = False) -> None:
         self._limit = limit
+        self._keeps_empty = keeps_empty
         self._parts: list[bytes] = []
         self._size = 0
         self.dropped = 0
         """Lines that were too long."""
 
     def feed(self, chunk: bytes) -> Iterator[str]:
-        """The lines that end in `chunk`, without their ends; empty ones are left out."""
+        """The lines that end in `chunk`, without their ends."""
         first, *rest = chunk.split(b"\n")
         self._keep(first)
         for piece in rest:
@@ -35,7 +39,8 @@ class Lines:
 
     def end(self) -> Iterator[str]:
         """What was written after the last end of a line."""
-        yield from self._take()
+        if self._size:
+            yield from self._take()
 
     def _keep(self, piece: bytes) -> None:
         self._size += len(piece)
@@ -51,7 +56,7 @@ class Lines:
             self.dropped += 1
             return
         text = b"".join(parts).decode(errors="replace").rstrip("\r")
-        if text.strip():
+        if self._keeps_empty or text.strip():
             yield text
 
 

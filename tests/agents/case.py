@@ -80,7 +80,7 @@ _ENDLESS = (Refuse, Cut, Garbage)
 
 
 def tries_for_ever(name: str, case: Case) -> bool:
-    """Whether this program goes on for longer than a test can wait: it is ended after its second try."""
+    """Whether this program goes on for longer than a test can wait: it is ended between two tries."""
     last = case.script.replies[-1]
     return name == "opencode" and isinstance(last, _ENDLESS) and case.name not in ("401", "403")
 

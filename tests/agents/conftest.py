@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.agents.installed import ROOT, is_installed, launcher, program
+from tests.agents.installed import is_installed, launcher, program
 from tests.agents.model_server import ModelServer
-from tests.agents.stage import Stage, make_repository
+from tests.agents.stage import Stage, home_outside_tmp, make_repository
 
 
 @pytest.fixture
@@ -22,12 +20,10 @@ def server() -> Iterator[ModelServer]:
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder below the checkout: in the system's temporary one, Codex cannot run its helpers."""
-    (ROOT / ".cache").mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="stage-", dir=ROOT / ".cache"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+def private_home() -> Iterator[Path]:
+    """A folder for configuration and sessions, below the checkout's `.cache`; gone after the test."""
+    with home_outside_tmp() as home:
+        yield home
 
 
 @pytest.fixture
@@ -43,11 +39,13 @@ def executable() -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def stage(server: ModelServer, place: Path, executable: Callable[[str], Path]) -> Callable[[str], Stage]:
+def stage(
+    server: ModelServer, tmp_path: Path, private_home: Path, executable: Callable[[str], Path]
+) -> Callable[[str], Stage]:
     """Everything that one program needs, with a repository and a home of its own."""
 
     def prepare(name: str) -> Stage:
         executable(name)
-        return Stage(name, make_repository(place / "repo"), place / "home", server)
+        return Stage(name, make_repository(tmp_path / "repo"), private_home, server)
 
     return prepare

@@ -13,6 +13,9 @@ from typing import Any
 
 from tests.agents.installed import launcher, program
 
+_GRACE = 5.0
+"""Seconds between a signal and SIGKILL."""
+
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
@@ -76,9 +79,10 @@ def run(
     """Run it to its end; whatever is left of its group is killed.
 
     Args:
-        meanwhile: called once the prompt was sent; returns when it has done what it wants with the process.
+        meanwhile: called once the prompt was sent; it waits for what it wants to wait for, and signals the
+            group.
     Raises:
-        subprocess.TimeoutExpired: it was still running after `timeout` seconds.
+        subprocess.TimeoutExpired: it was still running after `timeout` seconds, though nothing had ended it.
     """
     process = start(call, cwd, env)
     try:
@@ -88,13 +92,25 @@ def run(
             process.stdin.close()
             process.stdin = None
             meanwhile(process)
-            stdout, stderr = process.communicate(timeout=timeout)
+            stdout, stderr = _after_signal(process)
         else:
             stdout, stderr = process.communicate(call.stdin, timeout=timeout)
     finally:
         end_group(process, signal.SIGKILL)
         process.communicate()
     return Ended(process.returncode, stdout, stderr, _events(stdout))
+
+
+def _after_signal(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What it printed; killed if the signal was not enough.
+
+    OpenCode, when SIGTERM meets it between two tries, sometimes spins for ever instead of ending.
+    """
+    try:
+        return process.communicate(timeout=_GRACE)
+    except subprocess.TimeoutExpired:
+        end_group(process, signal.SIGKILL)
+        return process.communicate()
 
 
 def end_group(process: subprocess.Popen[str], by: signal.Signals) -> None:

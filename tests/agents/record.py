@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from tests.agents.install import say
 from tests.agents.installed import ROOT, Program, cache, is_installed
 from tests.agents.installed import program as by_name
 from tests.agents.model_server import ModelServer
-from tests.agents.stage import Stage, make_repository
+from tests.agents.stage import Stage, home_outside_tmp, make_repository
 from tests.agents.transcript import Transcript, cleaned, save
 
 
@@ -32,15 +31,9 @@ def record(programs: list[Program], cases: list[str]) -> int:
 
 def play(program: Program, case: Case) -> Transcript:
     """One case in a place of its own, cleaned of that place."""
-    # Below the checkout: Codex makes no helpers when its home is in the system's temporary folder.
-    ROOT.joinpath(".cache").mkdir(exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix="stage-", dir=ROOT / ".cache"))
-    try:
-        with ModelServer() as server:
-            stage = Stage(program.name, make_repository(place / "repo"), place / "home", server)
-            return cleaned_play(stage, case)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+    with home_outside_tmp() as home, tempfile.TemporaryDirectory() as place, ModelServer() as server:
+        stage = Stage(program.name, make_repository(Path(place) / "repo"), home, server)
+        return cleaned_play(stage, case)
 
 
 def cleaned_play(stage: Stage, case: Case) -> Transcript:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.agents.case import SCHEMA, UNKNOWN_SESSION, Case, case, tries_for_ever
 from tests.agents.home import Account, environment
+from tests.agents.installed import ROOT
 from tests.agents.invocation import Ended, Invocation, end_group, run
 from tests.agents.model_server import ModelServer
 
@@ -44,10 +48,12 @@ class Stage:
 
     def _ending(self, of: Case) -> Callable[[subprocess.Popen[str]], None] | None:
         """What ends a program that would not: after the next step of this play, or the one after that."""
-        tries = 2 if tries_for_ever(self.name, of) else 1
-        by = of.ended_by or (signal.SIGTERM if tries > 1 else None)
+        is_endless = tries_for_ever(self.name, of)
+        by = signal.SIGTERM if is_endless else of.ended_by
         if by is None:
             return None
+        # Told to wait for minutes it does, and there is no second try to see.
+        tries = 2 if is_endless and of.name != "429-retry-after" else 1
         before = len(self.server.log.steps)
 
         def end(process: subprocess.Popen[str]) -> None:
@@ -61,6 +67,20 @@ class Stage:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(SCHEMA))
         return file
+
+
+@contextmanager
+def home_outside_tmp() -> Iterator[Path]:
+    """A new folder below the checkout: in the system's temporary one, Codex makes no helpers and cannot work.
+
+    Repositories, on the other hand, belong outside: Pi reads the `AGENTS.md` of every folder above.
+    """
+    (ROOT / ".cache").mkdir(exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix="home-", dir=ROOT / ".cache"))
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def make_repository(folder: Path) -> Path:

@@ -69,7 +69,7 @@ def test_a_group_that_waits_for_the_rest_of_an_answer_ends_at_sigkill(name: str,
 @pytest.mark.parametrize("which", ["429", "529", "cut", "garbage"])
 def test_opencode_asks_again_whatever_is_wrong(which: str, stage: Prepare) -> None:
     on = stage("opencode")
-    assert on.play(case(which))[1].exit == -signal.SIGTERM
+    assert on.play(case(which))[1].exit in (-signal.SIGTERM, -signal.SIGKILL)
     assert len(on.server.log.steps) >= 2
 
 

@@ -49,6 +49,9 @@ class Exchange(BaseHTTPRequestHandler):
         finally:
             self.server.closed(self.connection)
 
+    def version_string(self) -> str:
+        return "fake"
+
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: the request log is for that."""
 
@@ -166,8 +169,8 @@ class Exchange(BaseHTTPRequestHandler):
         for header in ("x-api-key", "x-goog-api-key"):
             if key := self.headers.get(header):
                 return str(key)
-        if bearer := self.headers.get("Authorization"):
-            return str(bearer).removeprefix("Bearer ")
+        if bearer := str(self.headers.get("Authorization", "")).removeprefix("Bearer").strip():
+            return bearer
         return next(iter(parse_qs(urlsplit(self.path).query).get("key", [])), None)
 
     def _request(

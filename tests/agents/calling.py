@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,6 +64,9 @@ class Caller:
 
     spawner: ProcessSpawner = field(default_factory=ProcessSpawner)
     children: list[Child] = field(default_factory=list)
+    programs: list[list[str]] = field(default_factory=list)
+    """The words that each was started with."""
+    _numbers: Iterator[int] = field(default_factory=count)
 
     def call(self, agent: CliAgent, prompt: str = "Write hello.txt, please.", **asked: Any) -> Called:
         return asyncio.run(self.calling(agent, prompt, **asked))
@@ -71,7 +75,7 @@ class Caller:
         events: list[AgentEvent] = []
         schema = asked.pop("schema", None)
         request = AgentRequest(
-            prompt, schema, NodeKey("t"), "r", 1, emit=events.append, spawn=self._spawn, **asked
+            prompt, schema, NodeKey("t"), "r", 1, emit=events.append, spawn=self.spawn, **asked
         )
         began = time.monotonic()
         reply, error = None, None
@@ -81,10 +85,16 @@ class Caller:
             error = raised
         return Called(reply, error, events, time.monotonic() - began)
 
-    def _spawn(self, program: Program) -> Child:
-        child = self.spawner.spawn(program, f"test:{os.getpid()}:{len(self.children)}")
+    def spawn(self, program: Program) -> Child:
+        # A mark of its own: what ends one tree ends all that carries its mark.
+        child = self.spawner.spawn(program, f"test:{os.getpid()}:{next(self._numbers)}")
         self.children.append(child)
-        child.go(lambda _: None)
+        self.programs.append([*program.argv])
+        try:
+            child.go(lambda _: None)
+        except BaseException:
+            child.close_streams()
+            raise
         return child
 
     @property

@@ -42,7 +42,7 @@ Thinking: TypeAlias = Literal["off", "minimal", "low", "medium", "high", "xhigh"
 LONGEST_WAIT_S: Final = 60.0
 """A retry of its own that is further away is left to the run: it survives meanwhile."""
 _BAD_OPTION: Final = re.compile(r"Unknown option|Unknown provider|Invalid (?:model|option)", re.IGNORECASE)
-_ELSEWHERE: Final = "Session found in different project"
+_GONE: Final = re.compile(r"No session found|Session found in different project")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,20 +128,13 @@ class PiFold:
         return self._is_settled
 
     def line(self, text: str) -> Iterator[AgentEvent]:
-        if _ELSEWHERE in text:
-            # It would ask whether to fork it instead, and take our prompt for the answer.
-            raise AgentSessionLost(
-                f"{self._request.session} is a conversation of another folder: {text[:300]}"
-            )
         self._noise = [*self._noise[-20:], text[:500]]
         yield NoticeEvent(text[:2000])
 
     def event(self, event: Mapping[str, Any]) -> Iterator[AgentEvent]:
         match event.get("type"):
             case "session":
-                if session := text_at(event, "id"):
-                    self._session = session
-                    yield SessionEvent(session)
+                yield from self._begin(text_at(event, "id"))
             case "message_end":
                 yield from self._message(at(event, "message"))
             case "tool_execution_start":
@@ -159,6 +152,15 @@ class PiFold:
                 self._is_settled = True
             case _:
                 pass
+
+    def _begin(self, session: str) -> Iterator[AgentEvent]:
+        asked = self._request.session
+        if asked is not None and not self._request.forks and session != asked:
+            # It asks whether to fork a conversation of another folder, and may take our prompt for a yes.
+            raise AgentSessionLost(f"it has begun another conversation than {asked}")
+        if session:
+            self._session = session
+            yield SessionEvent(session)
 
     def _message(self, message: Any) -> Iterator[AgentEvent]:
         if text_at(message, "role") != "assistant":
@@ -199,8 +201,8 @@ class PiFold:
 
     def _no_answer(self, ending: Ending) -> AgentError:
         said = f"{ending.stderr}\n{' '.join(self._noise)}"
-        if self._request.session is not None and "No session found" in said:
-            return AgentSessionLost(f"it has no conversation {self._request.session}")
+        if self._request.session is not None and _GONE.search(said):
+            return AgentSessionLost(" ".join(said.split())[:300])
         if self._answer is None and "No API key found" in said:
             return AgentAuth(" ".join(said.split())[:500])
         if self._answer is None and _BAD_OPTION.search(said):

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 from typing import IO, Final, Generic, TypeVar
 
 from smithers.ports import Child, Exit, Program
@@ -38,25 +37,46 @@ async def errand(spawn: Callable[[Program], Child], program: Program, limit_s: f
     Raises:
         TaskError: it could not be started.
     """
-    child = await on_thread(_workers, partial(spawn, program))
-    hearing = asyncio.ensure_future(on_thread(_workers, partial(_hear, child, limit_s)))
+    asking = _Asking(spawn, program, limit_s)
+    hearing = asyncio.ensure_future(on_thread(_workers, asking.run))
     try:
         return await asyncio.shield(hearing)
     except asyncio.CancelledError:
-        _workers.submit(partial(child.end, 0))
+        _workers.submit(asking.stop)
         await asyncio.wait((hearing,))
+        if not hearing.cancelled():
+            hearing.exception()  # seen, so that nobody logs it as forgotten
         raise
 
 
-def _hear(child: Child, limit_s: float) -> Answer:
-    late = threading.Timer(limit_s, child.end, (0,))
-    late.start()
-    try:
-        stdout, stderr = (_all(stream) for stream in (child.stdout, child.stderr))
-        return Answer(child.ended.result(), stdout, stderr)
-    finally:
-        late.cancel()
-        child.close_streams()
+class _Asking:
+    """One errand: `run` blocks for as long; `stop` is safe from any thread, and at any time."""
+
+    def __init__(self, spawn: Callable[[Program], Child], program: Program, limit_s: float) -> None:
+        self._spawn, self._program, self._limit_s = spawn, program, limit_s
+        self._lock = threading.Lock()
+        self._child: Child | None = None
+        self._is_stopped = False
+
+    def run(self) -> Answer:
+        child = self._spawn(self._program)
+        with self._lock:
+            self._child = child
+            limit_s = 0 if self._is_stopped else self._limit_s
+        late = threading.Timer(limit_s, child.end, (0,))
+        late.start()
+        try:
+            stdout, stderr = (_all(stream) for stream in (child.stdout, child.stderr))
+            return Answer(child.ended.result(), stdout, stderr)
+        finally:
+            late.cancel()
+            child.close_streams()
+
+    def stop(self) -> None:
+        with self._lock:
+            self._is_stopped, child = True, self._child
+        if child is not None:
+            child.end(0)
 
 
 def _all(stream: IO[bytes] | None) -> str:

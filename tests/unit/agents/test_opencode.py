@@ -1,0 +1,315 @@
+"""OpenCode: how it is called, and what its stream and its log come to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smithers.agents import OpenCode
+from smithers.errors import (
+    AgentAuth,
+    AgentError,
+    AgentQuota,
+    AgentRefusal,
+    AgentSessionLost,
+    AgentThrottled,
+    AgentUnfit,
+)
+from smithers.ports import AgentTools, NoticeEvent, RetryEvent, SessionEvent, ToolCallEvent, ToolResultEvent
+from tests.agents.transcript import load
+from tests.unit.agents.hearing import asked, hear, recorded, spoiled
+
+FOLDER = Path("/call")
+UNKNOWN = "0d15ea5e-0000-4000-8000-000000000000"
+BASE = ("opencode", "run", "--format", "json", "--thinking", "--print-logs", "--log-level", "ERROR")
+
+
+def words(agent: OpenCode, **more: Any) -> tuple[str, ...]:
+    return agent.invocation(asked(**more), FOLDER).argv
+
+
+def environment(agent: OpenCode, **more: Any) -> dict[str, str]:
+    return dict(agent.invocation(asked(**more), FOLDER).env)
+
+
+def fold(request: Any) -> Any:
+    return OpenCode().fold(request)
+
+
+def failed(why: str, *, small: bool = False, session: str = "ses_1") -> str:
+    """A line of its log, as it writes one for each request that has failed."""
+    return (
+        f'timestamp=2026-11-20T14:00:52.220Z level=ERROR run=979793c9 message="stream error" providerID=fake '
+        f"modelID=fake-model session.id={session} small={str(small).lower()} agent=build mode=primary "
+        f'error.error="{why}"'
+    )
+
+
+STEP = {"type": "step_start", "sessionID": "ses_1", "part": {"type": "step-start"}}
+
+
+def finish(reason: str = "stop", **part: Any) -> dict[str, Any]:
+    return {"type": "step_finish", "sessionID": "ses_1", "part": {"reason": reason, **part}}
+
+
+def text(said: str) -> dict[str, Any]:
+    return {"type": "text", "sessionID": "ses_1", "part": {"type": "text", "text": said}}
+
+
+def error(name: str, **data: Any) -> dict[str, Any]:
+    return {"type": "error", "sessionID": "ses_1", "error": {"name": name, "data": data}}
+
+
+# --- How it is called ---------------------------------------------------------------------------
+
+
+def test_it_is_called_with_its_own_words() -> None:
+    agent = OpenCode(model="p/m", agent="plan", variant="high", files=["/a b"], cwd="/work", args=["--pure"])
+    how = agent.invocation(asked(prompt="- hello"), FOLDER)
+    options = (
+        "--model",
+        "p/m",
+        "--agent",
+        "plan",
+        "--variant",
+        "high",
+        "--dir",
+        "/work",
+        "--file=/a b",
+        "--pure",
+    )
+    assert how.argv == BASE + options
+    assert (how.stdin, how.cwd, how.hears_stderr) == ("- hello", Path("/work"), True)
+
+
+def test_a_conversation_is_continued_or_forked() -> None:
+    assert words(OpenCode(), session="ses_1") == (*BASE, "--session", "ses_1")
+    assert words(OpenCode(), session="ses_1", forks=True) == (*BASE, "--session", "ses_1", "--fork")
+
+
+def test_a_private_folder_is_four_of_its_own() -> None:
+    env = environment(OpenCode(config_dir="/accounts/a"))
+    assert {name: env[name] for name in env if name.startswith("XDG_") and "/accounts" in env[name]} == {
+        "XDG_CONFIG_HOME": "/accounts/a/config",
+        "XDG_DATA_HOME": "/accounts/a/data",
+        "XDG_STATE_HOME": "/accounts/a/state",
+        "XDG_CACHE_HOME": "/accounts/a/cache",
+    }
+
+
+def test_its_environment_is_quiet_and_free_of_other_agents(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CLAUDECODE", "OPENCODE_PERMISSION", "OPENCODE_CONFIG", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, "x")
+    env = environment(OpenCode())
+    assert env["OPENCODE_DISABLE_AUTOUPDATE"] == "1"
+    assert env["OPENCODE_CONFIG"] == env["OPENAI_API_KEY"] == "x"
+    assert json.loads(env["OPENCODE_PERMISSION"]) == {"question": "deny"}
+    assert "CLAUDECODE" not in env
+    assert "OPENAI_API_KEY" not in environment(OpenCode(config_dir="/accounts/a"))
+
+
+def test_tools_are_limited_by_an_agent_of_ours_whose_rules_are_the_last_word() -> None:
+    agent = OpenCode(
+        allow_tools=["bash", "read"], permission={"bash": {"*": "deny", "git *": "allow"}, "task": "allow"}
+    )
+    rules = {"*": "deny", "bash": {"*": "deny", "git *": "allow"}, "read": "allow"}
+    env = environment(agent, env={"OPENCODE_PERMISSION": '{"edit": "allow"}'})
+    assert json.loads(env["OPENCODE_PERMISSION"]) == rules
+    assert [*json.loads(env["OPENCODE_PERMISSION"])] == [*rules]  # their order counts
+    assert json.loads(env["OPENCODE_CONFIG_CONTENT"]) == {
+        "agent": {"smithers": {"mode": "primary", "permission": rules}}
+    }
+    assert words(agent)[-2:] == ("--agent", "smithers")
+
+
+def test_a_chosen_agent_is_limited_itself_and_keeps_what_else_it_is() -> None:
+    content = json.dumps(
+        {"model": "p/m", "agent": {"mine": {"prompt": "x", "permission": {"bash": "allow"}}}}
+    )
+    agent = OpenCode(agent="mine", env={"OPENCODE_CONFIG_CONTENT": content})
+    env = environment(agent, tools=AgentTools(()))
+    assert json.loads(env["OPENCODE_CONFIG_CONTENT"]) == {
+        "model": "p/m",
+        "agent": {"mine": {"prompt": "x", "permission": {"*": "deny"}}},
+    }
+    assert words(agent, tools=AgentTools(()))[-2:] == ("--agent", "mine")
+
+
+def test_tools_that_have_no_permission_of_their_own_are_refused() -> None:
+    with pytest.raises(AgentUnfit, match="write"):
+        OpenCode().check(AgentTools(("read", "write")))
+    OpenCode().check(AgentTools(("read", "edit")))
+
+
+def test_a_configuration_that_cannot_be_read_limits_no_tools() -> None:
+    with pytest.raises(AgentUnfit):
+        environment(OpenCode(allow_tools=[], env={"OPENCODE_CONFIG_CONTENT": "// a comment\n{}"}))
+
+
+# --- Its stream ---------------------------------------------------------------------------------
+
+
+def test_a_recorded_call_tells_what_it_does_and_sums_up_what_it_cost() -> None:
+    heard = recorded(fold, "opencode", "write")
+    assert heard.good.text == '{"ok": true}'
+    assert heard.of(SessionEvent) == [SessionEvent(heard.good.session or "")]
+    (call,), (result,) = heard.of(ToolCallEvent), heard.of(ToolResultEvent)
+    assert (call.name, call.input) == ("write", {"filePath": "hello.txt", "content": "hi\n"})
+    assert (result.id, result.text, result.is_error) == (call.id, "Wrote file successfully.", False)
+    usage = heard.good.usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.cache_read_tokens, usage.output_tokens) == (2400, 200, 68)
+    assert usage.cost_usd is None
+
+
+@pytest.mark.parametrize(
+    ("case", "kind"),
+    [
+        ("401", AgentAuth),
+        ("403", AgentAuth),
+        ("hang", AgentError),
+        ("429", AgentError),
+        ("length", AgentError),
+    ],
+)
+def test_a_recorded_failure_has_its_class(case: str, kind: type[AgentError]) -> None:
+    assert type(recorded(fold, "opencode", case).bad) is kind
+
+
+def test_a_conversation_that_is_not_there_is_lost() -> None:
+    assert isinstance(recorded(fold, "opencode", "unknown-session", session=UNKNOWN).bad, AgentSessionLost)
+
+
+def test_only_the_last_step_is_the_answer() -> None:
+    events = [STEP, text("let me see"), finish("tool-calls"), STEP, text("a"), text("b"), finish()]
+    assert hear(fold(asked()), events).good.text == "ab"
+    assert type(hear(fold(asked()), events[:3]).bad) is AgentError
+
+
+def test_a_failed_tool_is_told() -> None:
+    state = {"status": "error", "input": {"command": "x"}, "error": "rejected"}
+    call = {"type": "tool_use", "sessionID": "ses_1", "part": {"callID": "c", "tool": "bash", "state": state}}
+    heard = hear(fold(asked()), [STEP, call, finish()])
+    assert heard.of(ToolResultEvent) == [ToolResultEvent("c", "rejected", is_error=True)]
+
+
+def test_reasoning_counts_as_output_and_caches_as_input() -> None:
+    tokens = {"total": 165, "input": 100, "output": 20, "reasoning": 10, "cache": {"read": 30, "write": 5}}
+    usage = hear(fold(asked()), [STEP, text("x"), finish(tokens=tokens, cost=0.5)]).good.usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens, usage.cache_write_tokens) == (135, 30, 5)
+    assert (usage.cost_usd, usage.cost_source) == (0.5, "cli")
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        (error("APIError", statusCode=401, message="no"), AgentAuth),
+        (error("APIError", statusCode=402, message="Insufficient balance"), AgentQuota),
+        (error("APIError", statusCode=404, message="no such model"), AgentUnfit),
+        (error("APIError", statusCode=503, message="busy"), AgentThrottled),
+        (error("APIError", message="Cannot connect"), AgentThrottled),
+        (error("APIError", statusCode=429, message="slow"), AgentThrottled),
+        (error("APIError", statusCode=429, message="x", responseBody='"FreeUsageLimitError"'), AgentQuota),
+        (error("ProviderAuthError", message="no"), AgentAuth),
+        (error("ContextOverflowError", message="too much"), AgentUnfit),
+        (error("ContentFilterError", message="blocked"), AgentRefusal),
+        (error("MessageAbortedError", message="aborted"), AgentError),
+        (
+            error("UnknownError", message="Unexpected server error. Check server logs for details."),
+            AgentThrottled,
+        ),
+    ],
+)
+def test_an_error_has_its_class(event: dict[str, Any], kind: type[AgentError]) -> None:
+    assert type(hear(fold(asked()), [STEP, event], status=1).bad) is kind
+
+
+def test_a_wait_that_a_provider_asks_for_is_kept() -> None:
+    headers = {"retry-after": "17"}
+    failure = hear(
+        fold(asked()), [error("APIError", statusCode=429, message="x", responseHeaders=headers)]
+    ).bad
+    assert isinstance(failure, AgentThrottled)
+    assert failure.retry_after_s == 17
+
+
+def test_an_error_that_it_has_got_over_is_none() -> None:
+    overflow = error("ContextOverflowError", message="too much")
+    assert hear(fold(asked()), [STEP, overflow, STEP, text("after all"), finish()]).good.text == "after all"
+    assert hear(fold(asked()), [STEP, text("x"), finish(), overflow]).error is not None
+
+
+def test_a_model_that_there_is_not_is_known_by_the_log_only() -> None:
+    why = "ProviderModelNotFoundError: Model not found: fake/nosuch."
+    log = f'timestamp=x level=ERROR run=y message=failed ref=err_1 error="{why}" cause="{why}\\n    at x"'
+    event = error(
+        "UnknownError", message="Unexpected server error. Check server logs for details.", ref="err_1"
+    )
+    found = hear(fold(asked()), [log, event], status=1).bad
+    assert type(found) is AgentUnfit
+    assert "fake/nosuch" in found.message
+
+
+def test_an_answer_that_ends_for_no_reason_is_not_awaited_for_ever() -> None:
+    heard = hear(fold(asked()), [STEP, finish("unknown")] * 10)
+    assert isinstance(heard.bad, AgentThrottled)
+    assert hear(fold(asked()), [*[STEP, finish("unknown")] * 3, STEP, text("x"), finish()]).good.text == "x"
+
+
+# --- Its log ------------------------------------------------------------------------------------
+
+
+def test_each_failed_request_is_a_retry_and_the_fourth_is_the_end() -> None:
+    line = failed("AI_APICallError: Too many requests")
+    heard = hear(fold(asked()), notes=[line] * 6)
+    assert [(retry.attempt, retry.reason) for retry in heard.of(RetryEvent)] == [
+        (1, "throttle"), (2, "throttle"), (3, "throttle"), (4, "throttle"),
+    ]  # fmt: skip
+    assert isinstance(heard.bad, AgentThrottled)
+    assert "Too many requests" in heard.bad.message
+
+
+def test_what_gets_on_again_has_failed_never() -> None:
+    line = failed("AI_APICallError: Overloaded")
+    events = [*[line] * 3, STEP, finish("tool-calls"), *[line] * 3, STEP, text("done"), finish()]
+    assert hear(fold(asked()), events).good.text == "done"
+
+
+def test_a_used_up_quota_is_not_tried_again() -> None:
+    line = failed("AI_APICallError: You exceeded your current quota, check your plan and billing")
+    heard = hear(fold(asked()), notes=[line])
+    assert isinstance(heard.bad, AgentQuota)
+    assert [retry.reason for retry in heard.of(RetryEvent)] == ["quota"]
+
+
+def test_a_failure_of_its_titles_is_not_one_of_ours() -> None:
+    line = failed(
+        "AI_RetryError: Failed after 3 attempts. Last error: You exceeded your current quota", small=True
+    )
+    assert hear(fold(asked()), [line, STEP, text("done"), finish()]).of(RetryEvent) == []
+
+
+def test_an_agent_that_it_replaces_by_another_ends_the_call() -> None:
+    note = '\x1b[93m\x1b[1m! \x1b[0m agent "smithers" not found. Falling back to default agent'
+    assert isinstance(hear(fold(asked()), notes=[note]).bad, AgentUnfit)
+
+
+def test_any_other_line_is_a_notice() -> None:
+    heard = hear(
+        fold(asked()), ["hello", 'timestamp=x level=ERROR message="what else"', STEP, text("x"), finish()]
+    )
+    assert len(heard.of(NoticeEvent)) == 2
+
+
+EVENTS = [json.loads(line) for line in load("opencode", "write").stdout.splitlines()]
+
+
+@given(st.lists(spoiled([*EVENTS, error("APIError", statusCode=429, message="x")]), max_size=8), st.text())
+def test_nothing_but_an_agents_error_comes_of_any_objects(events: list[dict[str, Any]], line: str) -> None:
+    hear(fold(asked(session="ses_1")), [*events, failed(line)])

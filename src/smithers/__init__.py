@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from smithers.context import Context as Context
     from smithers.context import Current as Current
     from smithers.context import current as current
+    from smithers.engine.permission import PolicyRequest as PolicyRequest
     from smithers.errors import Place as Place
     from smithers.errors import SmithersError as SmithersError
     from smithers.errors import TaskFailed as TaskFailed
     from smithers.nodes import Branch as Branch
+    from smithers.nodes import Budget as Budget
     from smithers.nodes import Cache as Cache
     from smithers.nodes import Caught as Caught
     from smithers.nodes import ContinueAsNew as ContinueAsNew
@@ -52,6 +54,7 @@ _HOMES = {
     "AgentReply": "smithers.ports",
     "AgentRequest": "smithers.ports",
     "Branch": "smithers.nodes",
+    "Budget": "smithers.nodes",
     "Cache": "smithers.nodes",
     "Caught": "smithers.nodes",
     "Context": "smithers.context",
@@ -62,6 +65,7 @@ _HOMES = {
     "Parallel": "smithers.nodes",
     "Pass": "smithers.nodes",
     "Place": "smithers.errors",
+    "PolicyRequest": "smithers.engine.permission",
     "Prompt": "smithers.prompt",
     "RetryPolicy": "smithers.nodes",
     "RunResult": "smithers.authoring",
@@ -86,6 +90,7 @@ __all__ = [
     "AgentReply",
     "AgentRequest",
     "Branch",
+    "Budget",
     "Cache",
     "Caught",
     "Context",
@@ -96,6 +101,7 @@ __all__ = [
     "Parallel",
     "Pass",
     "Place",
+    "PolicyRequest",
     "Prompt",
     "RetryPolicy",
     "RunResult",

@@ -29,6 +29,7 @@ from smithers.engine.hosts import host_for, known_host
 from smithers.engine.input import input_model
 from smithers.engine.memory import Memory
 from smithers.engine.message import New, Resume
+from smithers.engine.permission import Policy, check_policy
 from smithers.engine.rechecking import is_rerun, marks_of
 from smithers.engine.resume_plan import plan_resume
 from smithers.engine.returned import VALUE, returned_model
@@ -37,7 +38,7 @@ from smithers.engine.terms import Terms, Wires
 from smithers.engine.verdict import ResumePlan, Wish
 from smithers.errors import InvalidNode, OutsideTask, Place
 from smithers.ids import NodeKey, check_run_id
-from smithers.nodes import AgentLike, Task, check_limit
+from smithers.nodes import AgentLike, Task, check_amount, check_limit
 from smithers.plan import PlanNode
 from smithers.ports import Agent
 from smithers.records import FrameWrite, RunRow, RunState, UserTable
@@ -49,6 +50,9 @@ M = TypeVar("M")
 
 Cast: TypeAlias = Mapping[str, Agent]
 """Who plays the agents of a task, by its id; under the empty one: of every other task."""
+
+AgentTools: TypeAlias = Literal["explicit-only"] | None
+"""What a list of tools means that nobody wrote: none at all; None: what the agent is set up with."""
 
 DEFAULT_LIMIT = 16
 """Running attempts of one run, unless it says otherwise."""
@@ -80,6 +84,7 @@ class Workflow(Generic[In, Out]):
         durability: Literal["full", "normal"] = "full",
         max_concurrency: int | None = None,
         agents: AgentLike | Mapping[str, AgentLike] | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self.function = function
         self.name = name or function.__name__.replace("_", "-")
@@ -92,6 +97,7 @@ class Workflow(Generic[In, Out]):
             returns = output if output is not None else returned_model(function)
             self.output = output = returns
         check_limit(max_concurrency, "max_concurrency", self.place)
+        check_policy(policy, self.place)
         if durability not in ("full", "normal"):
             raise InvalidNode(f'durability={durability!r} is not "full" or "normal"', place=self.place)
         self.definition = Definition(
@@ -106,6 +112,7 @@ class Workflow(Generic[In, Out]):
             is_script=is_script,
             returns=returns,
             agents=_named_agents(agents, self.place),
+            policy=policy,
             base=Path(self.place.file).parent,
         )
         self._sources: dict[Path, str] = {}
@@ -128,6 +135,8 @@ class Workflow(Generic[In, Out]):
         store: str | Path | None = None,
         max_concurrency: int | None = None,
         rehearse: bool = False,
+        agent_tools: AgentTools = None,
+        max_usd: float | None = None,
         rerun: Iterable[str] = (),
         retry: Iterable[str] = (),
     ) -> RunResult[Out]:
@@ -141,6 +150,10 @@ class Workflow(Generic[In, Out]):
             file.
             max_concurrency: attempts that may run at once; default 16.
             rehearse: every agent is played by a rehearsal agent, which costs nothing.
+            agent_tools: `"explicit-only"`: an agent whose tools neither its task nor itself lists gets none.
+            max_usd: what its agents may spend, in US dollars; when that is used up the run pauses, and goes
+            on when it
+                is resumed with more.
             rerun: on a resume: ids of finished tasks to execute again, with what depends on them; `"changed"`
                 is all that the file asks something else of now.
             retry: on a resume: ids of tasks that failed, were skipped or cancelled, to try again.
@@ -151,14 +164,16 @@ class Workflow(Generic[In, Out]):
         self._check_place()
         if resume:
             found = await self._resume_on_thread(
-                input, run_id, store, max_concurrency, rehearse, Wish.of(rerun, retry)
+                input, run_id, store, max_concurrency, rehearse, agent_tools, max_usd, Wish.of(rerun, retry)
             )
             if isinstance(found, RunResult):
                 return found
             handle = found
         else:
             host = await self._host(store)
-            handle = self._begin(host, input, run_id, max_concurrency, rehearse)
+            handle = self._begin(
+                host, input, run_id, max_concurrency, rehearse, agent_tools=agent_tools, max_usd=max_usd
+            )
         try:
             return self.result(await asyncio.wrap_future(handle.ended))
         except asyncio.CancelledError:
@@ -174,6 +189,8 @@ class Workflow(Generic[In, Out]):
         store: str | Path | None = None,
         max_concurrency: int | None = None,
         rehearse: bool = False,
+        agent_tools: AgentTools = None,
+        max_usd: float | None = None,
         rerun: Iterable[str] = (),
         retry: Iterable[str] = (),
     ) -> RunResult[Out]:
@@ -181,7 +198,7 @@ class Workflow(Generic[In, Out]):
         self._check_place()
         if resume:
             found = self._resume_stored(
-                input, run_id, store, max_concurrency, rehearse, Wish.of(rerun, retry)
+                input, run_id, store, max_concurrency, rehearse, agent_tools, max_usd, Wish.of(rerun, retry)
             )
             if isinstance(found, RunResult):
                 return found
@@ -189,7 +206,13 @@ class Workflow(Generic[In, Out]):
         else:
             host = host_for(self._store_path(store), self.definition.durability)
             handle = self.start(
-                host, input, run_id=run_id, max_concurrency=max_concurrency, rehearse=rehearse
+                host,
+                input,
+                run_id=run_id,
+                max_concurrency=max_concurrency,
+                rehearse=rehearse,
+                agent_tools=agent_tools,
+                max_usd=max_usd,
             )
         try:
             return self.result(_wait(handle.ended))
@@ -239,6 +262,8 @@ class Workflow(Generic[In, Out]):
         store: str | Path | None,
         max_concurrency: int | None,
         rehearse: bool,
+        agent_tools: AgentTools,
+        max_usd: float | None,
         wish: Wish,
     ) -> Handle | RunResult[Out]:
         host = host_for(self._store_path(store), self.definition.durability)
@@ -248,7 +273,15 @@ class Workflow(Generic[In, Out]):
         if row.state is RunState.FINISHED and not (wish and self.plan(host, row, wish).again):
             return self.stored_result(host, row.name)
         claim = host.claim(row)
-        return self.resume(host, claim, max_concurrency=max_concurrency, rehearse=rehearse, wish=wish)
+        return self.resume(
+            host,
+            claim,
+            max_concurrency=max_concurrency,
+            rehearse=rehearse,
+            agent_tools=agent_tools,
+            max_usd=max_usd,
+            wish=wish,
+        )
 
     def start(
         self,
@@ -261,9 +294,13 @@ class Workflow(Generic[In, Out]):
         linger_ms: int | None = None,
         watch: Callable[[FrameWrite], None] | None = None,
         strict: bool = False,
+        agent_tools: AgentTools = None,
+        max_usd: float | None = None,
     ) -> Handle:
         """Start a run on an open host and wait until its first frame is stored. For the rim."""
-        handle = self._begin(host, input, run_id, max_concurrency, rehearse, linger_ms, watch, strict)
+        handle = self._begin(
+            host, input, run_id, max_concurrency, rehearse, linger_ms, watch, strict, agent_tools, max_usd
+        )
         try:
             _wait(handle.started)
         except KeyboardInterrupt:
@@ -281,6 +318,8 @@ class Workflow(Generic[In, Out]):
         linger_ms: int | None = None,
         watch: Callable[[FrameWrite], None] | None = None,
         strict: bool = False,
+        agent_tools: AgentTools = None,
+        max_usd: float | None = None,
     ) -> Handle:
         """Ask the engine for a run, and wait for nothing."""
         if run_id is not None:
@@ -292,6 +331,10 @@ class Workflow(Generic[In, Out]):
         )
         if rehearse:
             config["rehearse"] = True
+        if agent_tools is not None:
+            config["agent_tools"] = agent_tools
+        if max_usd is not None:
+            config["max_usd"] = check_amount(max_usd, "max_usd")
         engine = host.engine
         handle = engine.handle(watch)
         terms = replace(self._terms(host, limit, rehearse, linger_ms, strict=strict), config=config)
@@ -308,6 +351,8 @@ class Workflow(Generic[In, Out]):
         linger_ms: int | None = None,
         watch: Callable[[FrameWrite], None] | None = None,
         wish: Wish | None = None,
+        agent_tools: AgentTools = None,
+        max_usd: float | None = None,
     ) -> Handle:
         """Drive a claimed run; it is given back if the file does not let it go on. For the rim.
 
@@ -315,11 +360,15 @@ class Workflow(Generic[In, Out]):
             wish: what is to be executed again; what its plan says is what runs.
         """
         limit = max_concurrency or int(claim.row.config.get("max_concurrency") or DEFAULT_LIMIT)
+        host.desk.look()  # what waited for a limit is waited for again, or begins
         rehearse = rehearse or bool(claim.row.config.get("rehearse"))
         try:
             engine = host.engine
             terms = self._terms(host, limit, rehearse, linger_ms, strict=bool(wish and wish.strict))
-            terms = replace(terms, config={**claim.row.config, **({"rehearse": True} if rehearse else {})})
+            said = {"rehearse": True} if rehearse else {}
+            tools = {"agent_tools": agent_tools} if agent_tools is not None else {}
+            money = {"max_usd": check_amount(max_usd, "max_usd")} if max_usd is not None else {}
+            terms = replace(terms, config={**claim.row.config, **said, **tools, **money})
             again, marks, afresh = self._rerun(host, claim.row, terms, wish)
         except BaseException:
             host.release(claim)
@@ -359,6 +408,21 @@ class Workflow(Generic[In, Out]):
         rehearse = rehearse or bool(row.config.get("rehearse"))
         terms = self._terms(host, None, rehearse, None, strict=bool(wish and wish.strict))
         return _plan(host, row, self.definition, terms, wish)
+
+    def agents_of(self, host: Host, row: RunRow, key: NodeKey) -> tuple[Agent, ...]:
+        """The agents that this workflow has for a task of a stored run; none, if the task is not in its
+        tree. For the rim.
+
+        Raises:
+            SmithersError: what a resume would be refused for.
+        """
+        from smithers.engine.prospect import Prospect
+
+        with closing(host.store.reader()) as reader:
+            stored = reader.history(row.id).stored
+        terms = self._terms(host, None, False, None)
+        leaf = Prospect(stored, self.definition, terms).leaves.get(key)
+        return () if leaf is None else terms.agents(leaf.plan.payload)
 
     def played_by(self, agents: Agent | Mapping[str, Agent]) -> Workflow[In, Out]:
         """The same workflow with other agents, for tests; this one is not changed.
@@ -409,7 +473,9 @@ class Workflow(Generic[In, Out]):
             agents,
             linger_ms,
             find_table,
-            strict,
+            strict=strict,
+            parked_until_ms=host.desk.until_ms,
+            places=host.places,
             cache=None if rehearse else host.cache,
             is_leaving=host.ends_process,
         )
@@ -491,6 +557,7 @@ def workflow(
     durability: Literal["full", "normal"] = "full",
     max_concurrency: int | None = None,
     agents: AgentLike | Mapping[str, AgentLike] | None = None,
+    policy: Policy | None = None,
 ) -> Callable[[Callable[[Context[In]], object]], Workflow[In, M]]: ...
 @overload
 def workflow(
@@ -500,6 +567,7 @@ def workflow(
     durability: Literal["full", "normal"] = "full",
     max_concurrency: int | None = None,
     agents: AgentLike | Mapping[str, AgentLike] | None = None,
+    policy: Policy | None = None,
 ) -> Callable[[Callable[[Context[In]], object]], Workflow[In, Any]]: ...
 def workflow(function: Any = None, /, **options: Any) -> Any:
     """Make a workflow of a function that takes `ctx`: it returns a tree, or awaits its nodes.
@@ -513,6 +581,10 @@ def workflow(function: Any = None, /, **options: Any) -> Any:
             death, at a fraction of the disk's time.
         max_concurrency: running attempts of one run; default 16.
         agents: whom `smithers.dynamic.agent` asks: one, or by the name of a model, `""` for the default.
+        policy: called with a `PolicyRequest` before each attempt, those of sub-workflows too; it returns
+        None to
+            let it begin, or a text that says why not. An attempt that is denied fails, and is not tried
+            again.
     """
     if function is None:
         return lambda found: Workflow(found, **options)

@@ -1,7 +1,7 @@
 """The words in which models write orchestration scripts: thin names over `ctx` and its script.
 
     from smithers import workflow
-    from smithers.dynamic import agent, args, log, parallel, phase, pipeline
+    from smithers.dynamic import agent, args, budget, log, parallel, phase, pipeline
 
 They are for a coroutine that `@workflow(agents=…)` has made a script. Each agent call is a task whose id says
 what was asked: so a call that an edit has not touched keeps its answer, wherever it stands now.
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from hashlib import blake2b
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from smithers.context.script import the_script
 from smithers.errors import AuthoringError, InvalidNode
@@ -24,7 +25,7 @@ from smithers.nodes.node import here
 T = TypeVar("T")
 Item = TypeVar("Item")
 
-__all__ = ["agent", "args", "log", "parallel", "phase", "pipeline"]
+__all__ = ["agent", "args", "budget", "log", "parallel", "phase", "pipeline"]
 
 
 @overload
@@ -138,6 +139,38 @@ def phase(title: str) -> None:
 def log(message: object) -> None:
     """Tell people something, in the run's log; once, also when the script runs again from the top."""
     the_script("log").say(str(message))
+
+
+class _Budget:
+    """What the run's agents may spend, and have spent, in US dollars.
+
+    What is asked here is stored, as `ctx.now()` is: a script that runs again from the top is told the same.
+    """
+
+    __slots__ = ()
+
+    @property
+    def total(self) -> float | None:
+        """As `--max-usd` says; None: no limit."""
+        return the_script("budget").limit_usd
+
+    async def spent(self) -> float:
+        """By now, calls in flight as far as they are foreseen, and what nobody knows the cost of left out."""
+        script = the_script("budget")
+        found: float = await script.once("spent", None, script.spent_usd)
+        return found
+
+    async def remaining(self) -> float:
+        """What is left; without a limit, infinity."""
+        total = self.total
+        return math.inf if total is None else max(0.0, total - await self.spent())
+
+    def __repr__(self) -> str:
+        return "budget"
+
+
+budget: Final = _Budget()
+"""`budget.total`, `await budget.spent()`, `await budget.remaining()`."""
 
 
 class _Args:

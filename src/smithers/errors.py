@@ -282,6 +282,13 @@ class RunNotResumable(RefusedError):
     default_hint = "start a new run with `smithers up`"
 
 
+class HijackRefused(RefusedError):
+    """There is no conversation that could be taken into a terminal."""
+
+    code = "HIJACK_REFUSED"
+    default_hint = "see the node: `smithers node RUN NODE`"
+
+
 class NodeSettled(RefusedError):
     code = "NODE_SETTLED"
     default_hint = "a finished task is executed again by `smithers up --resume RUN --rerun NODE`"
@@ -522,6 +529,15 @@ class AgentUnfit(AgentError):
 
     code = "AGENT_UNFIT"
     default_hint = "leave that option out, or give the task another agent"
+
+
+class BudgetExceeded(AgentError):
+    """There is nothing left in a budget for another call of an agent."""
+
+    code = "BUDGET_EXCEEDED"
+    default_hint = (
+        "raise the limit in the file, or with --max-usd, and resume the run: what has finished is kept"
+    )
 
 
 class PolicyDenied(AgentError):

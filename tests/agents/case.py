@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tests.agents import model_server as model
-from tests.agents.model_server import Cut, Garbage, Output, Refuse, Say, Script, says
+from tests.agents.home import Wire
+from tests.agents.model_server import Call, Cut, Garbage, Output, Refuse, Say, Script, says
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -17,7 +18,7 @@ SCHEMA: dict[str, Any] = {
 }
 """Small, yet of the strict kind that OpenAI asks for."""
 
-Session = Literal["new", "resumed", "unknown"]
+Session = Literal["new", "resumed", "forked", "unknown"]
 
 UNKNOWN_SESSION = "0d15ea5e-0000-4000-8000-000000000000"
 
@@ -35,7 +36,11 @@ class Case:
     retries: int = 0
     has_schema: bool = False
     session: Session = "new"
-    """`resumed`: the second run of a session, whose first one was a `text`."""
+    """`resumed`, `forked`: a second run after a first one that was a `text`."""
+    model: str | None = None
+    """Codex only."""
+    wire: Wire = "chat"
+    """Pi only."""
     is_subscription: bool = False
     """Claude Code only: signed in by token."""
     ended_by: signal.Signals | None = None
@@ -44,12 +49,19 @@ class Case:
 
     @property
     def prompt(self) -> str:
-        return "And once more." if self.session == "resumed" else "Write hello.txt, please."
+        return "And once more." if self.session in ("resumed", "forked") else "Write hello.txt, please."
 
 
 CASES = (
     Case("write", model.writes()),
     Case("text", model.text("All done.")),
+    # The newest model has one tool only, which takes JavaScript and has a shell in it.
+    Case("write-by-shell", model.writes(), model="gpt-6.1-sol", programs=("codex",)),
+    Case(
+        "denied",
+        says(Call("Bash", {"command": "python3 -c \"open('denied.txt', 'w')\""}), Say("I may not.")),
+        programs=("claude",),
+    ),
     Case("structured", model.writes(), has_schema=True, programs=_HINTS),
     # Claude Code itself asks again; Codex hands over what does not fit.
     Case(
@@ -57,6 +69,12 @@ CASES = (
     ),
     Case("structured-not", model.text("I would rather talk."), has_schema=True, programs=_HINTS),
     Case("resume", model.text("And once more done."), session="resumed"),
+    Case(
+        "fork",
+        model.text("And once more done."),
+        session="forked",
+        programs=("claude", "codex", "pi", "opencode"),
+    ),
     Case("unknown-session", model.text(), session="unknown"),
     Case("401", model.UNAUTHORIZED),
     Case("403", model.FORBIDDEN),

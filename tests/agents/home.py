@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 KEY = "sk-fake-0000000000"
 _FOREIGN = (
@@ -35,6 +35,9 @@ _FOREIGN = (
 """Beginnings of variables that change what a program does or where it connects."""
 
 
+Wire = Literal["anthropic", "responses", "chat", "gemini"]
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """Where a program finds its model, and with which key."""
@@ -44,6 +47,10 @@ class Account:
     key: str = KEY
     retries: int = 0
     """Built-in ones, where the program lets them be set."""
+    model: str | None = None
+    """Codex only: another model than the usual one gets other tools."""
+    wire: Wire = "chat"
+    """Pi only: the others speak one."""
     is_subscription: bool = False
     """Claude Code: signed in by token, not by key; only then does it tell of a plan's limits."""
 
@@ -76,7 +83,7 @@ def _claude(home: Path, account: Account) -> dict[str, str]:
 def _codex(home: Path, account: Account) -> dict[str, str]:
     (home / "config.toml").write_text(
         f"""\
-model = "gpt-5.5"
+model = "{account.model or "gpt-5.5"}"
 model_provider = "fake"
 check_for_update_on_startup = false
 [analytics]
@@ -94,10 +101,11 @@ stream_max_retries = {account.retries}
 
 
 def _pi(home: Path, account: Account) -> dict[str, str]:
+    api, path = _PI_APIS[account.wire]
     model = {"id": "fake-model", "name": "Fake", "contextWindow": 200_000, "maxTokens": 8_192}
     provider = {
-        "baseUrl": f"{account.url}/v1",
-        "api": "openai-completions",
+        "baseUrl": account.url + path,
+        "api": api,
         "apiKey": account.key,
         "models": [model],
     }
@@ -106,6 +114,14 @@ def _pi(home: Path, account: Account) -> dict[str, str]:
         home / "settings.json", {"retry": {"enabled": account.retries > 0, "maxRetries": account.retries}}
     )
     return {"PI_CODING_AGENT_DIR": str(home), "PI_OFFLINE": "1", "PI_TELEMETRY": "0"}
+
+
+_PI_APIS = {
+    "anthropic": ("anthropic-messages", ""),
+    "responses": ("openai-responses", "/v1"),
+    "chat": ("openai-completions", "/v1"),
+    "gemini": ("google-generative-ai", "/v1beta"),
+}
 
 
 def _opencode(home: Path, account: Account) -> dict[str, str]:

@@ -25,6 +25,8 @@ class Invocation:
     prompt: str
     session: str | None = None
     """Go on with this session; a new one otherwise."""
+    is_fork: bool = False
+    """Go on with a copy of the session; not every program can."""
     schema: Path | None = None
     """A file with the JSON Schema of the answer, for the programs that take one: Claude Code and Codex."""
     more: tuple[str, ...] = ()
@@ -144,11 +146,13 @@ def _claude(call: Invocation) -> list[str]:
         *call.more,
     ]
     argv += ["--resume", call.session] if call.session else []
+    argv += ["--fork-session"] if call.is_fork else []
     return argv + (["--json-schema", call.schema.read_text()] if call.schema else [])
 
 
 def _codex(call: Invocation) -> list[str]:
-    argv = ["exec", "resume"] if call.session else ["exec"]
+    verb = "fork" if call.is_fork else "resume"
+    argv = ["exec", verb] if call.session else ["exec"]
     argv += ["--json", "--dangerously-bypass-approvals-and-sandbox", *call.more]
     argv += ["--output-schema", str(call.schema)] if call.schema else []
     return [*argv, *([call.session] if call.session else []), "-"]
@@ -156,11 +160,12 @@ def _codex(call: Invocation) -> list[str]:
 
 def _pi(call: Invocation) -> list[str]:
     argv = ["-p", "--mode", "json", "--provider", "fake", "--model", "fake-model", *call.more]
-    return argv + (["--session", call.session] if call.session else [])
+    return argv + (["--fork" if call.is_fork else "--session", call.session] if call.session else [])
 
 
 def _opencode(call: Invocation) -> list[str]:
     argv = ["run", "--format", "json", "-m", "fake/fake-model", *call.more]
+    argv += ["--fork"] if call.is_fork else []
     return argv + (["--session", call.session] if call.session else [])
 
 

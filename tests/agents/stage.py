@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from tests.agents.case import SCHEMA, UNKNOWN_SESSION, Case, case, tries_for_ever
 from tests.agents.home import Account, environment
@@ -35,16 +36,34 @@ class Stage:
         Raises:
             subprocess.TimeoutExpired: it did not end, though it should have.
         """
-        session = {"new": None, "unknown": UNKNOWN_SESSION, "resumed": None}[of.session]
-        if of.session == "resumed":
-            session = session_of(self.name, self.play(case("text"))[1])
         call = Invocation(
-            self.name, of.prompt, session=session, schema=self._schema() if of.has_schema else None
+            self.name,
+            of.prompt,
+            session=self._session(of),
+            is_fork=of.session == "forked",
+            schema=self._schema() if of.has_schema else None,
         )
         self.server.script = of.script
-        account = Account(self.server.url, retries=of.retries, is_subscription=of.is_subscription)
+        account = Account(
+            self.server.url,
+            retries=of.retries,
+            model=of.model,
+            wire=of.wire,
+            is_subscription=of.is_subscription,
+        )
         env = environment(self.name, self.home, account)
         return call, run(call, self.repository, env, meanwhile=self._ending(of))
+
+    def _session(self, of: Case) -> str | None:
+        match of.session:
+            case "new":
+                return None
+            case "unknown":
+                return UNKNOWN_SESSION
+            case "resumed" | "forked":
+                return session_of(self.name, self.play(case("text"))[1])
+            case _:
+                assert_never(of.session)
 
     def _ending(self, of: Case) -> Callable[[subprocess.Popen[str]], None] | None:
         """What ends a program that would not: after the next step of this play, or the one after that."""

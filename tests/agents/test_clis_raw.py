@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from tests.agents.case import CASES, SCHEMA, UNKNOWN_SESSION, Case, case, tries_for_ever
+from tests.agents.home import Wire
 from tests.agents.invocation import Ended
 from tests.agents.record import cleaned_play
-from tests.agents.stage import Stage
+from tests.agents.stage import Stage, session_of
 from tests.agents.transcript import load
 
 pytestmark = pytest.mark.slow
@@ -46,8 +49,7 @@ def test_a_tool_call_writes_the_file_and_its_result_goes_back_to_the_model(name:
 @pytest.mark.parametrize("name", EVERY)
 def test_a_resumed_session_brings_its_earlier_turns(name: str, stage: Prepare) -> None:
     on = stage(name)
-    ended = on.play(case("resume"))[1]
-    assert "And once more done." in ended.stdout
+    assert on.play(case("resume"))[1].exit == 0
     said = "\n".join(on.server.log.steps[-1].texts("user", "assistant"))
     assert said.index(case("text").prompt) < said.index("All done.") < said.index("And once more.")
 
@@ -78,6 +80,36 @@ def test_the_key_of_the_account_is_the_one_that_asks(name: str, stage: Prepare) 
     on = stage(name)
     on.play(case("text"))
     assert {request.key for request in on.server.log.all if request.is_step} == {"sk-fake-0000000000"}
+
+
+@pytest.mark.parametrize("name", case("fork").programs)
+def test_a_forked_session_is_a_new_one_that_brings_the_earlier_turns(name: str, stage: Prepare) -> None:
+    on = stage(name)
+    before = session_of(name, on.play(case("text"))[1])
+    forked = on.play(case("fork"))[1]
+    assert session_of(name, forked) != before
+    assert "All done." in on.server.log.steps[-1].texts("assistant")
+
+
+@pytest.mark.parametrize("wire", get_args(Wire))
+def test_pi_writes_over_every_wire(wire: Wire, stage: Prepare) -> None:
+    on = stage("pi")
+    on.play(replace(case("write"), wire=wire))
+    assert (on.repository / "hello.txt").read_text() == "hi\n"
+    assert {request.wire for request in on.server.log.steps} == {wire}
+
+
+def test_codex_with_its_newest_model_writes_by_the_shell_in_its_script(stage: Prepare) -> None:
+    on = stage("codex")
+    on.play(case("write-by-shell"))
+    assert (on.repository / "hello.txt").read_text() == "hi\n"
+
+
+def test_claude_lists_a_tool_that_it_was_not_allowed_and_ends_well(stage: Prepare) -> None:
+    on = stage("claude")
+    ended = on.play(case("denied"))[1]
+    assert [denied["tool_name"] for denied in ended.events[-1]["permission_denials"]] == ["Bash"]
+    assert not (on.repository / "denied.txt").exists()
 
 
 def test_claude_has_its_model_correct_an_output_that_does_not_fit(stage: Prepare) -> None:

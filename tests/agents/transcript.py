@@ -32,7 +32,7 @@ _VARYING = (
     (re.compile(r"\b\d{1,2}:\d\d [AP]M\b"), "2:00 AM"),
     (re.compile(r"\b\d{1,2}(:\d\d)?(am|pm) \("), "2am ("),
     (re.compile(r"/cc-socks/\d+"), "/cc-socks/1"),  # a process id
-    (re.compile(r"http://127\.0\.0\.1:\d+"), "http://127.0.0.1:8000"),
+    (re.compile(r"\b127\.0\.0\.1:\d+"), "127.0.0.1:8000"),
 )
 
 

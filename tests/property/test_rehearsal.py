@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field, RootModel, StringConstraints, create_model
 from typing_extensions import TypedDict
 
-from smithers.agents.sample import sample
+from smithers.agents import sample
 
 Shape = st.SearchStrategy[Any]
 """Draws annotations."""

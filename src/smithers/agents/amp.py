@@ -38,7 +38,7 @@ class Amp(CliAgent):
 
     kind: ClassVar[str] = "amp"
     program: ClassVar[str] = "amp"
-    install: ClassVar[str] = "npm install -g @ampcode/cli"
+    install: ClassVar[str] = "npm install -g --allow-scripts=@ampcode/cli @ampcode/cli"
     sign_in: ClassVar[str] = "amp login"
     credentials: ClassVar[tuple[str, ...]] = ("AMP_API_KEY", "AMP_SETTINGS_FILE", "AMP_URL")
 
@@ -54,7 +54,7 @@ class Amp(CliAgent):
     """Of the thread."""
 
     async def prepare(self, request: AgentRequest) -> tuple[Self, AgentRequest]:
-        env = self._environment(request)
+        env = self.environment(request, {})
         if not await on_thread(_workers, partial(_is_signed_in, env)):
             # It would begin to sign somebody in, and wait for a code.
             raise AgentAuth("not signed in: there is no AMP_API_KEY, and no key that `amp login` has kept")
@@ -77,14 +77,18 @@ class Amp(CliAgent):
         if self.config_dir is not None:
             words += ["--settings-file", str(Path(self.config_dir).expanduser() / "settings.json")]
         words += ["--dangerously-allow-all"] if self.dangerously_allow_all else []
-        env, where = self._environment(request), self.folder(request)
-        return Invocation((*words, *self.args), env, self.prompt(request), where)
+        env = self.environment(request, {"AMP_SKIP_UPDATE_CHECK": "1"})
+        return Invocation((*words, *self.args), env, self.prompt(request), self.folder(request))
 
-    def _environment(self, request: AgentRequest) -> dict[str, str]:
-        own = {"AMP_SKIP_UPDATE_CHECK": "1"}
-        if self.config_dir is not None:
-            own["XDG_DATA_HOME"] = str(Path(self.config_dir).expanduser() / "data")
-        return self.environment(request, own)
+    def environment(self, request: AgentRequest, own: Mapping[str, str]) -> dict[str, str]:
+        if self.config_dir is None:
+            return super().environment(request, own)
+        return super().environment(
+            request, {**own, "XDG_DATA_HOME": str(Path(self.config_dir).expanduser() / "data")}
+        )
+
+    def resume_words(self, session: str) -> tuple[str, ...]:
+        return (self.binary or self.program, "threads", "continue", session)
 
     def fold(self, request: AgentRequest) -> AmpFold:
         return AmpFold(request)

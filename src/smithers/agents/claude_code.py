@@ -74,6 +74,7 @@ class ClaudeCode(CliAgent):
         "CLAUDE_CONFIG_DIR",
     )
     config_variable: ClassVar[str | None] = "CLAUDE_CONFIG_DIR"
+    provider: ClassVar[str | None] = "anthropic"
     takes_schema: ClassVar[bool] = True
     limits_tools: ClassVar[bool] = True
 
@@ -135,6 +136,9 @@ class ClaudeCode(CliAgent):
         if self.mcp_config is not None or not wants_servers:
             words.append("--strict-mcp-config")
         return words
+
+    def resume_words(self, session: str) -> tuple[str, ...]:
+        return (self.binary or self.program, "--resume", session)
 
     def fold(self, request: AgentRequest) -> ClaudeFold:
         return ClaudeFold(request)

@@ -71,6 +71,9 @@ class Forge(CliAgent):
         env = self.environment(request, own)
         return Invocation((*words, *self.args), env, self.prompt(request), where, is_text=True)
 
+    def resume_words(self, session: str) -> tuple[str, ...]:
+        return (self.binary or self.program, "conversation", "resume", session)
+
     def fold(self, request: AgentRequest) -> ForgeFold:
         return ForgeFold(request)
 

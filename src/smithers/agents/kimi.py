@@ -178,8 +178,15 @@ class Kimi(CliAgent):
                 hint="have it read a file, or give the task another agent",
             )
 
+    def environment(self, request: AgentRequest, own: Mapping[str, str]) -> dict[str, str]:
+        if self.config_dir is None:
+            return super().environment(request, own)
+        place = str(Path(self.config_dir).expanduser())
+        homes = {"code": "KIMI_CODE_HOME", "python": "KIMI_SHARE_DIR"}
+        config = {name: place for one, name in homes.items() if self.generation in (one, None)}
+        return super().environment(request, {**own, **config})
+
     def _environment(self, request: AgentRequest) -> dict[str, str]:
-        config = None if self.config_dir is None else str(Path(self.config_dir).expanduser())
         generation: Generation = self.generation or "code"
         match generation:
             case "code":
@@ -187,19 +194,17 @@ class Kimi(CliAgent):
                     "KIMI_CODE_NO_AUTO_UPDATE": "1",
                     "KIMI_DISABLE_TELEMETRY": "1",
                     "KIMI_LOOP_MAX_ATTEMPTS_PER_STEP": str(RETRIES + 1),
-                    **({"KIMI_CODE_HOME": config} if config is not None else {}),
                 }
                 if self.max_steps_per_turn is not None:
                     own["KIMI_LOOP_MAX_STEPS_PER_TURN"] = str(self.max_steps_per_turn)
             case "python":
-                own = {
-                    "KIMI_CLI_NO_AUTO_UPDATE": "1",
-                    "COLUMNS": str(COLUMNS),
-                    **({"KIMI_SHARE_DIR": config} if config is not None else {}),
-                }
+                own = {"KIMI_CLI_NO_AUTO_UPDATE": "1", "COLUMNS": str(COLUMNS)}
             case _:
                 assert_never(generation)
         return self.environment(request, own)
+
+    def resume_words(self, session: str) -> tuple[str, ...]:
+        return (self.binary or self.program, "--session", session)
 
     def fold(self, request: AgentRequest) -> KimiFold:
         return KimiFold(request, self.generation or "code", has_model=self.model is not None)

@@ -124,11 +124,15 @@ class OpenCode(CliAgent):
         env = self._environment(request)
         return Invocation((*words, *self.args), env, self.prompt(request), where, hears_stderr=True)
 
+    def environment(self, request: AgentRequest, own: Mapping[str, str]) -> dict[str, str]:
+        if self.config_dir is None:
+            return super().environment(request, own)
+        place = Path(self.config_dir).expanduser()
+        folders = {f"XDG_{name.upper()}_HOME": str(place / name) for name in _FOLDERS}
+        return super().environment(request, {**own, **folders})
+
     def _environment(self, request: AgentRequest) -> dict[str, str]:
         own = {f"OPENCODE_DISABLE_{what}": "1" for what in _QUIET}
-        if self.config_dir is not None:
-            place = Path(self.config_dir).expanduser()
-            own |= {f"XDG_{name.upper()}_HOME": str(place / name) for name in _FOLDERS}
         # Nobody is there to answer; a fork would offer that tool again.
         rules = {"question": "deny", **(self.permission or {})}
         allow = self.tools_for(request.tools, self.allow_tools)
@@ -158,6 +162,9 @@ class OpenCode(CliAgent):
         mode = {} if self.agent is not None else {"mode": "primary"}
         agents[name] = {**mode, **dict(at(agents, name) or {}), "permission": dict(rules)}
         return json.dumps({**config, "agent": agents})
+
+    def resume_words(self, session: str) -> tuple[str, ...]:
+        return (self.binary or self.program, "--session", session)
 
     def fold(self, request: AgentRequest) -> OpenCodeFold:
         return OpenCodeFold(request)

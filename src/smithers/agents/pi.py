@@ -75,7 +75,7 @@ class Pi(CliAgent):
     config_variable: ClassVar[str | None] = "PI_CODING_AGENT_DIR"
     limits_tools: ClassVar[bool] = True
 
-    provider: str | None = None
+    provider: str | None = None  # type: ignore[misc]  # of all that it can ask: an option, and no constant
     """`anthropic`, `openai`, …; the model may name it too: `anthropic/claude-sonnet-4-5`."""
     thinking: Thinking | None = None
     allow_tools: Sequence[str] | None = None
@@ -102,6 +102,9 @@ class Pi(CliAgent):
             words += ["--exclude-tools", ",".join(self.deny_tools)]
         env = self.environment(request, {"PI_OFFLINE": "1", "PI_TELEMETRY": "0"})
         return Invocation((*words, *self.args), env, self.prompt(request), self.folder(request))
+
+    def resume_words(self, session: str) -> tuple[str, ...]:
+        return (self.binary or self.program, "--session", session)
 
     def fold(self, request: AgentRequest) -> PiFold:
         return PiFold(request)

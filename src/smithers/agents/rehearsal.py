@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from smithers.agents.sample import sample
+from smithers.agents.sampler import sample
 from smithers.ports import AgentReply, AgentRequest, TextEvent
 from smithers.records import Usage
 

@@ -40,9 +40,11 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "Control": {
         "pause": Entry("smithers.cli.pause:pause", "Pause a run; a resume goes on at once."),
         "down": Entry("smithers.cli.down:down", "Pause every run of the project."),
+        "hijack": Entry("smithers.cli.hijack:hijack", "Go on with an agent's conversation by hand."),
         "cancel": Entry("smithers.cli.cancel:cancel", "End a run."),
     },
     "Care": {
+        "agents": Entry("smithers.cli.agents:agents", "List the agents, find what keeps one from working."),
         "doctor": Entry("smithers.cli.doctor:doctor", "Find what is wrong, and say what to do."),
         "cache": Entry("smithers.cli.cache:cache", "List or clear what tasks with a cache have stored."),
     },

@@ -130,6 +130,8 @@ def _drive(host: Host, claim: Claim, target: Target, wanted: Wanted) -> int:
                     linger_ms=wanted.linger_ms,
                     watch=watch,
                     wish=wanted.wish(),
+                    agent_tools=wanted.agent_tools,
+                    max_usd=wanted.max_usd,
                 )
             )
         except BaseException:

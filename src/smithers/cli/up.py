@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -54,6 +55,17 @@ from smithers.ids import check_run_id
 @click.option(
     "--retry", multiple=True, metavar="NODE", help="With --resume: try again what failed or was skipped."
 )
+@click.option(
+    "--max-usd",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="What the agents may spend; then the run pauses, and goes on when it is resumed with more.",
+)
+@click.option(
+    "--agent-tools",
+    type=click.Choice(["explicit-only"]),
+    help="explicit-only: an agent whose tools neither its task nor itself lists gets none.",
+)
 @click.option("--strict", is_flag=True, help="Render twice and compare; refuse to keep what has changed.")
 @click.option("--hot", is_flag=True, help="Take over edits of the workflow's files while it runs.")
 @click.option("--detach", "-d", is_flag=True, help="Run in the background; print its id, pid and log.")
@@ -70,6 +82,8 @@ def up(
     is_plan: bool,
     rerun: tuple[str, ...],
     retry: tuple[str, ...],
+    max_usd: float | None,
+    agent_tools: Literal["explicit-only"] | None,
     strict: bool,
     hot: bool,
     detach: bool,
@@ -101,6 +115,8 @@ def up(
         retry,
         strict,
         hot,
+        agent_tools,
+        max_usd,
     )
     target = locate(file)
     path = _store_path(target, wanted)
@@ -146,6 +162,10 @@ def _detach(target: Target, path: Path, wanted: Wanted) -> int:
         words += ["--max-concurrency", str(wanted.limit)]
     if wanted.rehearse:
         words.append("--rehearse")
+    if wanted.agent_tools is not None:
+        words += ["--agent-tools", wanted.agent_tools]
+    if wanted.max_usd is not None:
+        words += ["--max-usd", str(wanted.max_usd)]
     words += wanted.words()
     if wanted.hot:
         words.append("--hot")
@@ -174,6 +194,8 @@ def _start(target: Target, path: Path, wanted: Wanted) -> int:
                     linger_ms=wanted.linger_ms,
                     watch=watch,
                     strict=wanted.strict,
+                    agent_tools=wanted.agent_tools,
+                    max_usd=wanted.max_usd,
                 )
             )
             end = follow(handle, frames, interrupt, None, host, hot)

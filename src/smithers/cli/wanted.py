@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from smithers.errors import UsageRefused
 
@@ -32,6 +32,12 @@ class Wanted:
     strict: bool = False
     hot: bool = False
     """Edits of the workflow's files are taken over while it runs."""
+
+    agent_tools: Literal["explicit-only"] | None = None
+    """`explicit-only`: an agent whose tools nobody lists gets none."""
+
+    max_usd: float | None = None
+    """What the run's agents may spend."""
 
     def words(self) -> list[str]:
         """The options that say what is executed again."""

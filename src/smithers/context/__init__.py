@@ -21,6 +21,7 @@ from .rows import OutputText as OutputText
 from .rows import Rows as Rows
 from .script import Script as Script
 from .script import script_of as script_of
+from .view import Spending as Spending
 from .view import Standing as Standing
 from .view import State as State
 from .view import Subject as Subject

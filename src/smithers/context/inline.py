@@ -10,7 +10,7 @@ from smithers.errors import InvalidOutput, MissingOutput
 from smithers.ids import passes_of
 
 from .context import Context, decode
-from .view import View
+from .view import Spending, View
 
 if TYPE_CHECKING:
     from smithers.ids import NodeKey
@@ -132,6 +132,10 @@ class _InlineState:
     @property
     def input(self) -> Any:
         return self._state.input
+
+    @property
+    def budgets(self) -> Spending | None:
+        return self._state.budgets
 
     @property
     def carried(self) -> str | None:

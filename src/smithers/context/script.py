@@ -58,6 +58,15 @@ class Script(Protocol):
         """From 0 up to 1."""
         ...
 
+    def spent_usd(self) -> float:
+        """What the run's agents have spent so far, as far as anybody says."""
+        ...
+
+    @property
+    def limit_usd(self) -> float | None:
+        """What they may spend; None: any amount."""
+        ...
+
     @property
     def input(self) -> Any:
         """The run's input."""

@@ -26,6 +26,19 @@ class Standing(NamedTuple):
     passes: tuple[int, ...] = ()
 
 
+class Spending(Protocol):
+    """What a run's agents have spent."""
+
+    @property
+    def limit_usd(self) -> float | None:
+        """What they may spend; None: any amount."""
+        ...
+
+    def spent_usd(self) -> float:
+        """What they have spent, as far as anybody says."""
+        ...
+
+
 class State(Protocol):
     """The run's state, as the runtime keeps it."""
 
@@ -35,6 +48,11 @@ class State(Protocol):
     @property
     def input(self) -> Any:
         """The run's input: its model, or a record; built anew per call."""
+        ...
+
+    @property
+    def budgets(self) -> Spending | None:
+        """What the run's agents have spent; None: nobody has looked yet."""
         ...
 
     @property

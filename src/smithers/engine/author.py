@@ -12,36 +12,28 @@ import inspect
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
-from hashlib import blake2b
 from typing import Any
 
-from smithers.context import Fields, View, decode, model_of
+from smithers.clock import SystemClock
 from smithers.errors import (
-    AgentAuth,
-    AgentMissing,
-    AgentQuota,
     BugError,
-    InvalidOutput,
     MissingOutput,
-    SmithersError,
 )
-from smithers.ports import Agent, AgentEvent, AgentReply, AgentRequest, Child, Program
 from smithers.process import GRACE_S, Attempt, AttemptProcesses, Processes
 from smithers.workers import Workers, is_async, on_thread
 
+from .argument import arguments
+from .asking import ask
 from .author_loop import BLOCKER, AuthorLoop, name_blocker
 from .cache import look_up, note_seen
+from .desk import Desk
 from .encode import child_input, encode_output
 from .failure import classify, describe
 from .job import Called, Done, Failed, Job, NotYet, Outcome, Stopped
+from .permission import ask_policies
 from .remote import work_in_process
 from .script import LiveScript
-
-CORRECTIONS = 3
-"""How often an agent is shown what is wrong with its answer, within one attempt."""
-
 
 _enders = Workers("smithers-end")
 """Where the event loops wait for programs to end."""
@@ -60,6 +52,7 @@ class Author:
         processes: what attempts start programs with.
         workers: runs functions that block.
         new_loop: gives an event loop that runs; asked again when the last one is blocked.
+        desk: what its agents have in common; by default one that stores nothing.
         begun: told of each attempt before a line of its code has run, wherever that runs. It must not raise.
     """
 
@@ -69,8 +62,10 @@ class Author:
         workers: Workers | None = None,
         new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
         begun: Callable[[Job], None] | None = None,
+        desk: Desk | None = None,
     ) -> None:
         self._processes = processes
+        self._desk = desk or Desk(SystemClock())
         self._begun = begun
         self._workers = workers or Workers()
         self._new_loop = new_loop or _new_loop
@@ -96,7 +91,7 @@ class Author:
             loop = self._a_loop()
             for job in coroutines:
                 job.loop = loop
-            loop.call_soon_threadsafe(_spawn_all, loop, coroutines)
+            loop.call_soon_threadsafe(_spawn_all, loop, coroutines, self._desk)
 
     def begin(self, script: LiveScript) -> None:
         """Begin a script; it reports by its own moves."""
@@ -163,7 +158,7 @@ class Author:
             for job in stranded:
                 job.loop = self._loop
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(_spawn_all, self._loop, stranded)
+            self._loop.call_soon_threadsafe(_spawn_all, self._loop, stranded, self._desk)
 
     def _pong(self) -> None:
         self._pinged_ms = None
@@ -176,6 +171,7 @@ class Author:
         job.tell_begun()
         context = contextvars.Context()
         try:
+            ask_policies(job)
             body = look_up(job) if job.caching is not None else None
             if body is None:
                 value = context.run(_call_in, job)
@@ -213,7 +209,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _spawn_all(loop: asyncio.AbstractEventLoop, jobs: Sequence[Job]) -> None:
+def _spawn_all(loop: asyncio.AbstractEventLoop, jobs: Sequence[Job], desk: Desk) -> None:
     for job in jobs:
         with _claiming:
             if job.loop is not loop:
@@ -221,7 +217,7 @@ def _spawn_all(loop: asyncio.AbstractEventLoop, jobs: Sequence[Job]) -> None:
             if job.is_cancelled:
                 job.report(job, Stopped())
                 continue
-            handle = job.handle = loop.create_task(_drive(job, loop))
+            handle = job.handle = loop.create_task(_drive(job, loop, desk))
         handle.add_done_callback(partial(_never_begun, job))
         name_blocker(handle, f"{job} ({job.task.place})")
 
@@ -238,7 +234,7 @@ def _cancel(job: Job) -> None:
         job.handle.cancel()
 
 
-async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
+async def _drive(job: Job, loop: asyncio.AbstractEventLoop, desk: Desk) -> None:
     """On the author's loop: one attempt, from its callables to its report."""
     with _claiming:
         if job.loop is not loop:
@@ -249,11 +245,12 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
         job.is_begun = True
     job.tell_begun()
     try:
+        ask_policies(job)
         job.enter()
         if job.task.mode == "child":
             _call_child(job)
             return
-        outcome = await _outcome(job)
+        outcome = await _outcome(job, desk)
     except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
         outcome = outcome_of(job, error)
     if job.processes is not None:
@@ -266,10 +263,10 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop) -> None:
     job.report(job, outcome)
 
 
-async def _outcome(job: Job) -> Outcome:
+async def _outcome(job: Job, desk: Desk) -> Outcome:
     """What the task comes to: found in the cache, or made."""
     if job.task.mode == "agent":
-        return await _call_agents(job)
+        return await ask(job, desk)
     body = await on_thread(_lookers, partial(look_up, job)) if job.caching is not None else None
     if body is not None:
         return Done(body)
@@ -313,123 +310,3 @@ async def _await(value: Any, job: Job) -> None:
     except BaseException as error:  # noqa: BLE001 - the author's code may raise anything; it is stored
         outcome = outcome_of(job, error)
     job.report(job, outcome)
-
-
-def arguments(job: Job) -> tuple[Any, ...]:
-    """What `deps` hands to a callable: outputs by position, or one object with named fields."""
-    task = job.task
-    if task.deps is None:
-        return ()
-    if isinstance(task.deps, tuple):
-        named_outputs = job.view.state.named_outputs
-        return tuple(_read(job.view, dep.id, model_of(dep, named_outputs)) for dep in task.deps)
-    named = {name: _read(job.view, task.needs.get(name, name), model) for name, model in task.deps.items()}
-    return (Fields(named),)
-
-
-def _read(view: View, node: str, model: Any) -> Any:
-    row = view.newest(node)
-    if row is None:
-        raise MissingOutput(f"{node} has no output yet", node=node)
-    return decode(row, model)
-
-
-# --- Agents -------------------------------------------------------------------------------------
-
-
-async def _call_agents(job: Job) -> Outcome:
-    """Call the first agent of the chain that can be used."""
-    prompt = prompt_text(job)
-    mark = prompt_mark(prompt)
-    if job.caching is not None:
-        body = await on_thread(_lookers, partial(look_up, job, prompt))
-        if body is not None:
-            return Done(body, None, mark)
-    unusable: SmithersError | None = None
-    for agent in job.chain:
-        try:
-            body = await _converse(job, agent, prompt)
-        except (AgentAuth, AgentMissing, AgentQuota) as error:
-            # Signing in, installing and waiting are nobody's retry: the next agent is asked at once.
-            unusable = error
-            if job.processes is not None and job.processes.is_used:
-                await on_thread(_enders, job.processes.sweep)  # no two agents in one place
-            continue
-        except (asyncio.CancelledError, MissingOutput):
-            raise
-        except Exception as error:  # noqa: BLE001 - an adapter may raise anything; it is stored
-            return Failed(classify(error), describe(error), agent.name, mark)
-        return Done(body, agent.name, mark)
-    if unusable is None:
-        raise BugError(f"{job} has no agent")
-    return Failed(classify(unusable), describe(unusable), None, mark)
-
-
-def prompt_text(job: Job) -> str:
-    """What an attempt's agents are asked, rendered anew.
-
-    Raises:
-        InvalidOutput: it is no text; or whatever the author's code raises.
-    """
-    from smithers.prompt import Prompt
-
-    prompt = job.task.prompt
-    if callable(prompt) and not isinstance(prompt, (str, Prompt)):
-        prompt = prompt(*arguments(job))
-    if isinstance(prompt, Prompt):
-        prompt = prompt.render(base=job.base, project=job.project, schema=_asked_for(job))
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise InvalidOutput(f"Task {job.task.id}: its prompt is {prompt!r}", place=job.task.place)
-    return prompt
-
-
-def prompt_mark(text: str) -> bytes:
-    """16 bytes that tell one finished prompt from another."""
-    return blake2b(text.encode(), digest_size=16).digest()
-
-
-def _asked_for(job: Job) -> type[Any] | None:
-    """The model that an agent's answer must fit; None: plain text, or any JSON."""
-    return None if job.model is str else (job.task.schema or job.model)
-
-
-async def _converse(job: Job, agent: Agent, prompt: str) -> str:
-    """Ask, and show the agent what is wrong with its answer, a few times, in the same session."""
-    from smithers.agents.correction import correction_prompt, parse_reply
-
-    task = job.task
-    schema = _asked_for(job)
-    session: str | None = None
-    text = prompt
-    for turn in range(CORRECTIONS + 1):
-        request = AgentRequest(
-            prompt=text,
-            schema=schema,
-            task=job.key,
-            run_id=job.ctx.run_id,
-            attempt=job.attempt,
-            session=session,
-            emit=partial(_emit, job),
-            spawn=partial(_spawn, job),
-        )
-        reply: AgentReply = await agent.call(request)
-        session = reply.session or session
-        try:
-            answer = parse_reply(reply, schema)
-            return encode_output(task, job.model, answer)
-        except InvalidOutput as error:
-            if turn == CORRECTIONS:
-                raise
-            # From the task's own prompt each time: a correction of a correction would repeat them all.
-            text = correction_prompt(replace(request, prompt=prompt, session=session), error)
-    raise BugError("unreachable")
-
-
-def _spawn(job: Job, program: Program) -> Child:
-    if job.processes is None:
-        raise BugError(f"{job} has nothing to start programs with")
-    return job.processes.spawn(program)
-
-
-def _emit(job: Job, _: AgentEvent) -> None:
-    job.beat(job, None)

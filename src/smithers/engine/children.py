@@ -28,7 +28,7 @@ from .job import Called, ChildWord, Claimed, Job, NotClaimed, Outcome, Parked, S
 from .message import New, Resume
 from .order import Order
 from .run_name import child_name
-from .terms import Terms
+from .terms import Terms, policies_of
 from .undriven import LastFrame
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ _log = logging.getLogger("smithers")
 
 AGAIN_MS = 1_000
 """Until the next try, where the store or another owner stood in the way."""
-_INHERITED = ("durability", "rehearse")
+_RAISED = ("max_usd",)
+"""What a resume of a run may change for its children, too."""
+_INHERITED = ("durability", "rehearse", "agent_tools", "max_usd")
 
 
 @dataclass(slots=True, eq=False)
@@ -153,7 +155,8 @@ class Children:
                 self.refused(job, error)
             case Claimed(row, fence):
                 limit = int(row.config.get("max_concurrency") or 0) or None
-                terms = self._terms(job, parent.terms, limit, row.config)
+                raised = {name: parent.terms.config[name] for name in _RAISED if name in parent.terms.config}
+                terms = self._terms(job, parent.terms, limit, {**row.config, **raised})
                 message = Resume(_definition(job), row, fence, terms, _handle(), job=job)
                 self.wiring.begin(message)
             case Called(text):
@@ -184,6 +187,7 @@ class Children:
             limit=limit,
             config=config,
             ancestors=(*parent.ancestors, own),
+            policies=policies_of(drive.definition, parent) if drive is not None else parent.policies,
         )
 
     def link(self, job: Job) -> NewChild:

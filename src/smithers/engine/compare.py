@@ -17,7 +17,7 @@ from smithers.nodes import Task
 from smithers.records import AttemptRow, AttemptState, History, OutputRow
 from smithers.scheduler.vertex import Leaf
 
-from .author import prompt_mark, prompt_text
+from .asking import prompt_mark, prompt_text
 from .definition import Definition
 from .fingerprint import fingerprint
 from .job import Job

@@ -34,6 +34,8 @@ class Definition:
     """Of a script: the model of its value; None: any JSON, or nothing."""
     agents: Mapping[str, AgentLike] = field(default_factory=dict)
     """Whom `smithers.dynamic.agent` asks, by model."""
+    policy: Callable[[Any], object] | None = None
+    """Asked before each attempt whether it may begin: a `Policy`."""
     base: Path | None = None
     """Folder of the workflow's file, for its prompts."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from smithers.context import Context, model_of
 from smithers.errors import (
+    BudgetExceeded,
     LastPartsOwed,
     RowsRefused,
     SmithersError,
@@ -26,6 +27,7 @@ from smithers.records import (
     AttemptRow,
     BlockMove,
     EventType,
+    FailureClass,
     FrameWrite,
     HeartbeatRow,
     InboxKind,
@@ -142,6 +144,8 @@ class Drive:
         """Runs that such work goes on with; the first frame stores it."""
         self._begun: list[tuple[Job, str]] = []
         """Attempts whose own runs have begun, and their names; the next frame tells of it."""
+        self.looks_at_limits = False
+        """What is known of accounts has changed since its last frame."""
         self.is_stopped_now = False
         """It was asked to end without its last parts."""
 
@@ -207,6 +211,7 @@ class Drive:
         """
         self.begin_under(stored.run.id, stored.run.fence)
         self._cut_off = self.memory.restore(stored, set())
+        self._starting.budgets.restore(stored.budgets)
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
         again = tuple(again)
@@ -283,8 +288,11 @@ class Drive:
         fresh.is_stopped_now = self.is_stopped_now
         fresh.begin_under(stored.run.id, stored.run.fence)
         fresh._starting.is_first = False
+        fresh._starting.out = self._starting.out
         jobs = {job.key: job for job in in_flight}
         fresh._cut_off = fresh.memory.restore(stored, set(jobs))
+        fresh._starting.budgets.restore(stored.budgets)
+        fresh._starting.budgets.take_over(self._starting.budgets, jobs.values())
         fresh.memory.was_cancelled = self.memory.was_cancelled
         for key, child in self.memory.parked.items():
             if key not in fresh.memory.facts.nodes:
@@ -398,6 +406,9 @@ class Drive:
                 self.wants_more = True
                 return
             planning.refresh(draft)
+            if self.looks_at_limits:
+                self.looks_at_limits = False
+                self._starting.look_at_limits(draft)
             if self._scripting is not None:
                 self._scripting.step(draft)
             self._cancelling.look(draft.now_ms, self._scripting)
@@ -437,8 +448,11 @@ class Drive:
                     self._end(draft, RunState.CANCELLED)
                     return
                 case Deadlock() if self.memory.parked:
-                    # A run of a node was paused by itself: so is this one, and its resume resumes both.
-                    self._end(draft, RunState.PAUSED)
+                    # A run of a node was paused by itself: so is this one, and its resume resumes both. Or
+                    # a budget is used up, and somebody has to raise it.
+                    waits = sorted({what for what in self.memory.parked.values() if what.endswith(")")})
+                    error = BudgetExceeded(f"used up: {', '.join(waits)}") if waits else None
+                    self._end(draft, RunState.PAUSED, error)
                     return
                 case Deadlock(blocked) if (leaf := self._last_leaf(blocked)) is not None:
                     self._go_on(draft, leaf)
@@ -488,8 +502,11 @@ class Drive:
 
     def _kind_of(self, key: NodeKey) -> str:
         """What a node that waits for a time waits for: a retry, or what its own run waits for."""
-        is_child = self.memory.has_child(key) and not self.memory.log(key).failures
-        return "child" if is_child else "retry"
+        failures = self.memory.log(key).failures
+        if self.memory.has_child(key) and not failures:
+            return "child"
+        is_quota = key in self.memory.limited or (failures and failures[-1].failure is FailureClass.QUOTA)
+        return "quota" if is_quota else "retry"
 
     def note_beat(self, job: Job) -> HeartbeatRow | None:
         """The row of an attempt's newest heartbeat data; None: it does not run any more."""
@@ -639,6 +656,7 @@ class Drive:
         """Begin with a run that the one before it has created: its first frame is stored."""
         self.begin_under(stored.run.id, stored.run.fence)
         self.memory.restore(stored, set())
+        self._starting.budgets.restore(stored.budgets)
         self._starting.is_first = False
         for message in stored.inbox:
             self.take(message)

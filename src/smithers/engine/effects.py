@@ -34,3 +34,6 @@ class Effects:
     author: Author
     reap: Callable[[int, str], None] = _nothing_left
     """Ends what former owners of a claimed run have left running: its number and name."""
+    look_at_accounts: Callable[[], bool] = lambda: False
+    """Learns whose limits others have found used up; called when somebody else has written. Whether that has
+    changed."""

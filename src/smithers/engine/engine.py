@@ -113,6 +113,8 @@ class Engine:
         self._mailbox.put(Lost())
 
     def _report(self, job: Job, outcome: Outcome) -> None:
+        if job.place is not None:
+            job.place.give_back()
         self._mailbox.put(JobEnded(job, outcome))
 
     def _script_moved(self, run: int) -> None:
@@ -221,6 +223,8 @@ class Engine:
             return
         self._polled_ms = now_ms
         if self._effects.writer.has_changed():
+            if self._effects.look_at_accounts():
+                self.fleet.look_at_limits()
             for run, messages in self._effects.writer.inbox(runs).items():
                 self.fleet.take(run, messages)
         if now_ms - self._watched_ms >= WATCH_MS:

@@ -17,6 +17,7 @@ from smithers.errors import (
     AgentTimeout,
     AgentUnfit,
     AuthoringError,
+    BudgetExceeded,
     CacheByFailed,
     HeartbeatTimeout,
     InvalidOutput,
@@ -46,6 +47,7 @@ _CLASSES: tuple[tuple[type[BaseException], FailureClass], ...] = (
     (AgentTimeout, FailureClass.TIMEOUT),
     (AgentUnfit, FailureClass.FATAL),
     (PolicyDenied, FailureClass.FATAL),
+    (BudgetExceeded, FailureClass.FATAL),
     (AuthoringError, FailureClass.FATAL),
     # A bug in the author's code: the second equal one ends the task.
     (TypeError, FailureClass.LOGIC),

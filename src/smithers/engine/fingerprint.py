@@ -44,6 +44,7 @@ def fingerprint(task: Task[Any], agents: Sequence[Agent], model: type[Any] | Non
                 _add(walk, task.prompt)
                 for agent in agents:
                     _add_agent(walk, agent)
+                _add_agent_options(walk, task)
         if task.skip_if is not False:
             walk.plain(b"?", None)
             _add(walk, task.skip_if)
@@ -106,6 +107,15 @@ def _add_workflow(walk: Walk, task: Task[Any]) -> None:
     if isinstance(task, Subflow):
         walk.plain(b"w", task.workflow.name)
         walk.called(task.workflow.definition.function)
+
+
+def _add_agent_options(walk: Walk, task: Task[Any]) -> None:
+    """What a task says to its agent beside the prompt; nothing, if it says nothing."""
+    if task.allow_tools is not None:
+        walk.plain(b"t", task.allow_tools)
+    for mark, source in ((b"c", task.continue_), (b"f", task.fork)):
+        if source is not None:
+            walk.plain(mark, source if isinstance(source, str) else source.id)
 
 
 def _add_agent(walk: Walk, agent: Agent) -> None:

@@ -195,6 +195,12 @@ class Fleet:
             self.children.drain(drive)
         self.touch(drive.run)
 
+    def look_at_limits(self) -> None:
+        """What is known of accounts has changed: runs that wait for one look in the next step."""
+        for drive in self:
+            drive.looks_at_limits = True
+            self.touch(drive.run)
+
     def step(self) -> None:
         """One frame for each run that was touched or begins."""
         touched, self._touched = self._touched, {}

@@ -23,7 +23,9 @@ from smithers.records import Owner, RunFilter, RunRow, RunState
 from smithers.store import Durability, Store, open_store, project_root
 
 from .cache_reader import CacheReader
+from .desk import Desk
 from .lease import LEASE_MS
+from .places import AgentPlaces
 
 if TYPE_CHECKING:
     from smithers.store.lease import SqliteLeases
@@ -79,6 +81,8 @@ class Host:
         self._engine: Engine | None = None
         self._processes: Processes | None = None
         self._cache: CacheReader | None = None
+        self._desk: Desk | None = None
+        self._places: AgentPlaces | None = None
 
     def _register(self) -> tuple[SqliteLeases, Owner]:
         with self._lock:
@@ -97,6 +101,22 @@ class Host:
             if self._processes is None:
                 self._processes = Processes(self.spawner or ProcessSpawner(), self.store.ledger)
             return self._processes
+
+    @property
+    def desk(self) -> Desk:
+        """What the agents of this process have in common."""
+        with self._lock:
+            if self._desk is None:
+                self._desk = Desk(self.clock, self.store.calls)
+            return self._desk
+
+    @property
+    def places(self) -> AgentPlaces:
+        """What gives places to the agents of this process."""
+        with self._lock:
+            if self._places is None:
+                self._places = AgentPlaces(self.clock, lambda: self._register()[1].id, self.store.places)
+            return self._places
 
     @property
     def cache(self) -> CacheReader:
@@ -150,10 +170,10 @@ class Host:
                 from .engine import Engine
 
                 leases, owner = self._register()
-                author = Author(self.processes, begun=self._begun)
+                author = Author(self.processes, begun=self._begun, desk=self.desk)
                 effects = Effects(
                     self.store.writer(), leases, owner, self.clock, self.random, self.processes, author,
-                    self._reap,
+                    self._reap, self.desk.look_again,
                 )  # fmt: skip
                 self._engine = Engine(effects).start()
             return self._engine
@@ -173,7 +193,13 @@ class Host:
             self._processes.close()
         if self._cache is not None:
             self._cache.close()
-        self._engine = self._leases = self._owner = self._processes = self._cache = None
+        if self._desk is not None:
+            self._desk.close()
+        if self._places is not None:
+            self._places.close()
+        self._engine = self._leases = self._owner = self._processes = self._cache = self._desk = (
+            self._places
+        ) = None
 
 
 def find_resumable(store: Store, run_id: str | None, source: str | None) -> RunRow:

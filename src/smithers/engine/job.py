@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,9 +15,12 @@ from smithers.ids import NodeKey
 from smithers.nodes import Task
 from smithers.ports import Agent
 from smithers.process import AttemptProcesses
-from smithers.records import FailureClass, RunRow
+from smithers.records import CallRow, FailureClass, RunRow
 
+from .budgets import Reserved
 from .cache import Caching
+from .desk import Out
+from .places import AgentPlaces, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Failed:
     prompt: bytes | None = None
     is_running: bool = False
     """Its code is still going on: a thread cannot be ended from outside."""
+    retry_at_ms: int | None = None
+    """Wall clock before which another try is of no use; None: nobody knows of such a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,24 @@ class Job:
     """What it may start programs with; set when it is dispatched."""
     caching: Caching | None = None
     """The cache, for a task that has one; written from the author's side until the attempt is reported."""
+
+    out: Out = field(default_factory=Out)
+    policies: tuple[Callable[[Any], object], ...] = ()
+    """Asked before it begins: those of the runs that its run is a child of, and its own."""
+    explicit_tools: bool = False
+    """A task that says nothing of its agent's tools gives it none."""
+    reserved: dict[NodeKey, Reserved] = field(default_factory=dict)
+    """What it has put aside, by budget."""
+    place: Place | None = None
+    """That of its first agent, in a pool; given back when it is reported."""
+    places: AgentPlaces | None = None
+    """Where the next ones of its chain get theirs."""
+    is_rerun: bool = False
+    """Somebody has asked to execute it again: it begins anew, whatever was there."""
+    asked: int = 0
+    """How many agents it has asked; written from the author's side."""
+    calls: list[CallRow] = field(default_factory=list)
+    """What was asked of agents; written from the author's side until the attempt is reported."""
 
     def tell_begun(self) -> None:
         """Tell whoever wants to know that a line of its code is about to run."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from smithers.context import OutputText, Record, Rows, Standing, from_stored, wrap
+from smithers.context import OutputText, Record, Rows, Spending, Standing, from_stored, wrap
 from smithers.errors import BugError
 from smithers.ids import NodeKey, passes_of
 from smithers.nodes import Caught
@@ -31,6 +31,10 @@ from smithers.scheduler.failing import NOT_REACHED
 from smithers.scheduler.retry import PastFailure, signature
 
 from .failure import message_of
+
+OVERSPENT = "budget exceeded"
+"""Begins the reason of what was skipped because there was nothing left to spend."""
+_FAILED_BEHIND = (UPSTREAM_FAILED, OVERSPENT)
 
 
 @dataclass(slots=True)
@@ -77,6 +81,10 @@ class Memory:
         """It goes on after a cancel: so do its children, whoever cancelled them."""
         self.parked: dict[NodeKey, str] = {}
         """Nodes whose own run is paused, and that run."""
+        self.limited: set[NodeKey] = set()
+        """Nodes that have not begun because the accounts of all their agents are parked."""
+        self.budgets: Spending | None = None
+        """What its agents have spent; set by whoever drives it."""
         self.newest_output: OutputRef | None = None
         self.outputs_by_model: dict[str, OutputRef] = {}
         self.workflow = ""
@@ -219,6 +227,9 @@ class Memory:
         rows = [row for row in stored.attempts if row.key not in reopened]
         cut_off = [row for row in rows if self._restore_attempt(row, in_flight)]
         for wakeup in stored.wakeups:
+            if wakeup.kind == "quota":
+                self.limited.add(wakeup.key)
+            # Whether a limit is still used up is looked at anew: somebody may have seen to it.
             if wakeup.kind in ("retry", "child") and wakeup.key not in self.facts.nodes:
                 self.facts.nodes[wakeup.key] = Due(wakeup.due_ms)
         self._restore_tree(stored)
@@ -313,6 +324,12 @@ class Memory:
         """Whether a node goes on with a run of its own: what cuts off its attempt ends nothing."""
         return (key, self.generations.get(key, 0)) in self.children
 
+    def hold(self, key: NodeKey, what: str) -> Blocked:
+        """A node waits for somebody to do something; what it waits for."""
+        self.parked[key] = what
+        found = self.facts.nodes[key] = Blocked(what)
+        return found
+
     def park(self, key: NodeKey, run: str) -> Blocked:
         """A node's own run is paused, and somebody has to resume it; what the node waits for."""
         self.parked[key] = run
@@ -373,4 +390,4 @@ def _settled(node: NodeRow) -> Settled:
         case _:
             if node.reason == NOT_REACHED:
                 return Settled.NOT_REACHED
-            return Settled.UPSTREAM if (node.reason or "").startswith(UPSTREAM_FAILED) else Settled.SKIPPED
+            return Settled.UPSTREAM if (node.reason or "").startswith(_FAILED_BEHIND) else Settled.SKIPPED

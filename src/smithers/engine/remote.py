@@ -26,6 +26,7 @@ from .cache import look_up
 from .encode import encode_json
 from .failure import classify, describe
 from .job import Done, Failed, Job, NotYet, Outcome, Stopped
+from .permission import ask_policies
 from .remote_main import BEAT, BEGIN, FAILED, HEAD, MODEL
 
 LEAVE_S: Final = 2.0
@@ -41,6 +42,7 @@ def work_in_process(job: Job) -> None:
         raise BugError(f"{job} has nothing to start programs with")
     job.tell_begun()
     try:
+        ask_policies(job)
         body = look_up(job) if job.caching is not None else None
         outcome: Outcome = _call(job, processes) if body is None else Done(body)
     except MissingOutput as error:

@@ -527,6 +527,15 @@ class LiveScript:
             self._moves.append(Say(text))
             self._settle_down()
 
+    def spent_usd(self) -> float:
+        budgets = self.ctx._state.budgets
+        return 0.0 if budgets is None else budgets.spent_usd()
+
+    @property
+    def limit_usd(self) -> float | None:
+        budgets = self.ctx._state.budgets
+        return None if budgets is None else budgets.limit_usd
+
     # --- The seams ------------------------------------------------------------------------------------
 
     def now_ms(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from random import Random
 from typing import Any, assert_never
@@ -35,6 +35,7 @@ from smithers.scheduler.retry import (
 )
 from smithers.scheduler.vertex import Leaf
 
+from .budgets import Budgets
 from .draft import Draft, brief
 from .failure import message_of
 from .job import Done, Failed, Job, NotYet, Outcome, Parked, Stopped
@@ -52,6 +53,10 @@ class Settling:
         self._memory = memory
         self._planning = planning
         self._random = random
+        self.budgets: Budgets | None = None
+        """Set by whoever begins the attempts; so is what follows."""
+        self.place_is_free: Callable[[Draft], None] = lambda draft: None
+        """Called when an attempt has ended that may have had a place."""
         self.jobs: dict[NodeKey, Job] = {}
         """Attempts in flight, by node."""
         self.lingering: dict[NodeKey, Job] = {}
@@ -78,6 +83,9 @@ class Settling:
             # It ended after its time: what it says does not count, but it does not run any more either.
             outcome = replace(job.timed_out, is_running=False)
         del self.jobs[job.key]
+        self._count(draft, job)
+        if job.places is not None:
+            self.place_is_free(draft)
         self.returned.pop(job.key, None)
         refusal = self.refused.get((job.key, job.attempt)) if isinstance(outcome, Done) else None
         lookup = job.caching.lookup if job.caching is not None else None
@@ -86,6 +94,7 @@ class Settling:
             return
         if lookup is not None:
             draft.write.lookups.append(LookupRow(job.key, job.generation, job.attempt, lookup))
+        draft.write.calls.extend(job.calls)
         if isinstance(outcome, Done) and refusal is not None:
             error = RowsRefused(f"Task {job.key.node}: {refusal}", {}, place=job.task.place)
             outcome = Failed(FailureClass.BAD_OUTPUT, error.payload(), outcome.agent, outcome.prompt)
@@ -102,6 +111,18 @@ class Settling:
                 self._park(draft, job, outcome)
             case _:
                 assert_never(outcome)
+
+    def _count(self, draft: Draft, job: Job) -> None:
+        """What the attempt has spent is spent, whatever became of it."""
+        if self.budgets is None or not job.reserved:
+            return
+        schedule = self._memory.schedule
+        leaf = schedule.leaf(job.key) if schedule is not None else None
+        for key in self.budgets.end(draft, job):
+            if self.budgets.limits_money(key, leaf):
+                agents = ", ".join({call.agent for call in job.calls})
+                text = f"nobody says what {agents} costs: no budget of money sees it"
+                draft.event(EventType.RUN_WARNING, job.key, job.attempt, {"message": text})
 
     def _finish(self, draft: Draft, job: Job, done: Done) -> None:
         key, model = job.key, job.task.model_name
@@ -155,7 +176,12 @@ class Settling:
                 assert_never(verdict)
 
     def _retry(self, draft: Draft, job: Job, failed: Failed, delay_ms: int) -> None:
-        due_ms = draft.now_ms + delay_ms
+        kind, due_ms = "retry", draft.now_ms + delay_ms
+        if failed.retry_at_ms is not None:
+            is_quota = failed.failure is FailureClass.QUOTA  # its end is known: no later, and not before
+            kind = "quota" if is_quota else kind
+            due_ms = failed.retry_at_ms if is_quota else max(due_ms, failed.retry_at_ms)
+            delay_ms = max(0, due_ms - draft.now_ms)
         if failed.is_running:
             # Its code still runs: no second one beside it, for as long as its limit once more.
             self.lingering[job.key] = job
@@ -163,7 +189,7 @@ class Settling:
             due_ms = max(due_ms, draft.now_ms + limit_ms)
         data = {**brief(failed.error), "delay_ms": delay_ms}
         draft.event(EventType.NODE_RETRYING, job.key, job.attempt, data)
-        draft.write.wakeups.append(Wakeup(job.key, "retry", due_ms))
+        draft.write.wakeups.append(Wakeup(job.key, kind, due_ms))
         self._planning.settle(job.key, Due(due_ms))
 
     def give_up(self, draft: Draft, job: Job, error: Mapping[str, Any]) -> None:

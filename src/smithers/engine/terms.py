@@ -13,7 +13,9 @@ from smithers.ports import Agent
 from smithers.records import RunState, Wakeup
 
 from .cache_reader import CacheReader
+from .definition import Definition
 from .job import ChildWord, Job, Outcome
+from .places import AgentPlaces
 from .table import FindTable
 
 
@@ -30,6 +32,10 @@ class Terms:
     """How long the run is kept here while it only waits for a time; None: for ever."""
     find_table: FindTable | None = None
     """Looks for a table of the user's in the run's database; None: there is none to look at."""
+    parked_until_ms: Callable[[str], int | None] = lambda account: None
+    """Wall clock at which an account may be asked again, as far as is known; None: now."""
+    places: AgentPlaces | None = None
+    """What gives places to agents; None: as many as you like."""
     strict: bool = False
     """Every render is made twice, and must give the same."""
     cache: CacheReader | None = None
@@ -38,6 +44,8 @@ class Terms:
     """The process ends when the run leaves it: a script is dropped then, and no line of it runs any more."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """As it is stored with the run: what its children and successors inherit."""
+    policies: tuple[Callable[[Any], object], ...] = ()
+    """Of the runs that it is a child of: they have a word in it, too."""
     ancestors: tuple[str, ...] = ()
     """Workflows of the runs that it is a child of, outermost first."""
 
@@ -66,3 +74,9 @@ class Wires:
     """A script of this run has moves for the engine."""
     clock: Clock
     call: Callable[[Job, ChildWord], None]
+
+
+def policies_of(definition: Definition, terms: Terms) -> tuple[Callable[[Any], object], ...]:
+    """Who is asked before an attempt of a run begins."""
+    own = definition.policy
+    return terms.policies if own is None else (*terms.policies, own)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from smithers.agents import as_agent
-from smithers.nodes import Parallel, Saga, Subflow, Task
+from smithers.nodes import Budget, Parallel, Saga, Subflow, Task
 from smithers.plan import LoopPlan, SagaPlan
 from smithers.records import FrameWrite, Mount, MountRow
 from smithers.scheduler.vertex import (
@@ -114,6 +114,8 @@ class MountedRows:
                 key = (type(vertex), vertex.plan.max_iterations)
             case Parallel():
                 key = (type(vertex), payload.max_concurrency)
+            case Budget():
+                return dump(_facts(vertex))
             case _ if isinstance(vertex, BlockVertex):
                 return dump(_facts(vertex))
             case _ if isinstance(vertex, ScopeVertex):
@@ -165,6 +167,11 @@ def _facts(vertex: AnyVertex) -> dict[str, Any]:
         return _block_facts(vertex)
     if isinstance(vertex.plan, LoopPlan):
         found["max_iterations"] = vertex.plan.max_iterations
+    if isinstance(payload, Budget):
+        found["kind"] = "budget"
+        limits = ("tokens", "usd", "minutes", "calls")
+        found |= {name: getattr(payload, name) for name in limits if getattr(payload, name) is not None}
+        found["on_exceeded"] = payload.on_exceeded
     if isinstance(payload, Parallel) and payload.max_concurrency is not None:
         found["max_concurrency"] = payload.max_concurrency
     return found

@@ -7,6 +7,7 @@ from .boundary import Saga as Saga
 from .boundary import SagaStep as SagaStep
 from .boundary import TryCatchFinally as TryCatchFinally
 from .branch import Branch as Branch
+from .budget import Budget as Budget
 from .cache import Cache as Cache
 from .continuation import ENDS_IN as ENDS_IN
 from .continuation import ContinueAsNew as ContinueAsNew
@@ -23,6 +24,7 @@ from .option import MISSING as MISSING
 from .option import AgentLike as AgentLike
 from .option import Missing as Missing
 from .option import TaskOptions as TaskOptions
+from .option import check_amount as check_amount
 from .option import check_limit as check_limit
 from .parallel import Parallel as Parallel
 from .retry import RetryPolicy as RetryPolicy
@@ -39,6 +41,7 @@ __all__ = [
     "AgentLike",
     "Bodies",
     "Branch",
+    "Budget",
     "Cache",
     "Caught",
     "Child",
@@ -60,6 +63,7 @@ __all__ = [
     "Task",
     "TaskOptions",
     "TryCatchFinally",
+    "check_amount",
     "check_limit",
     "children_of",
     "reference",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as SequenceOf
 from enum import Enum
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from smithers.ports import Agent
     from smithers.prompt import Prompt
+
+    from .task import Task
 
 AnyCallable: TypeAlias = Callable[..., Any]
 AgentLike: TypeAlias = "Agent | AnyCallable"
@@ -47,6 +50,17 @@ def check_limit(value: object, name: str, place: Place | None) -> None:
         raise InvalidNode(f"{name}={value!r} is not a number of at least 1, or None (no limit)", place=place)
 
 
+def check_amount(value: object, name: str, place: Place | None = None) -> float:
+    """`value`, if it is a finite number above 0.
+
+    Raises:
+        InvalidNode: it is not.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
+        return value
+    raise InvalidNode(f"{name}={value!r} is not an amount above 0", place=place)
+
+
 class TaskOptions(TypedDict, total=False):
     """Properties that every mode of `Task` takes."""
 
@@ -66,6 +80,13 @@ class TaskOptions(TypedDict, total=False):
     """Call `run` in a process of its own, which a timeout or a cancel ends whatever it does."""
     cache: Cache | None
     """Take the output from the cache where one was stored that was made from the same."""
+    allow_tools: SequenceOf[str] | None
+    """Tools that the agent may use, by its own names, and no others; empty: none; unset: as the agent
+    says."""
+    continue_: Task[Any] | str
+    """Go on with the conversation that this task has had with the same agent; it must have finished."""
+    fork: Task[Any] | str
+    """Begin with a copy of that conversation, and leave it as it is."""
     retries: int | None
     """Further attempts after the first; 0: none. Unset: until the same error has come five times."""
     no_retry: bool

@@ -58,11 +58,14 @@ class Task(Node, Generic[T_co]):
 
     __slots__ = (
         "agents",
+        "allow_tools",
         "cache",
+        "continue_",
         "continue_on_fail",
         "dep_names",
         "deps",
         "edges",
+        "fork",
         "heartbeat_timeout_ms",
         "id",
         "label",
@@ -324,6 +327,9 @@ class Task(Node, Generic[T_co]):
         self.heartbeat_timeout_ms: int | None = None
         self.run_in: Literal["process"] | None = options.get("run_in")
         self.cache: Cache | None = options.get("cache")
+        self.allow_tools: tuple[str, ...] | None = None
+        self.continue_: Task[Any] | str | None = options.get("continue_")
+        self.fork: Task[Any] | str | None = options.get("fork")
         if options:
             self._take_options(options)
         if output is None and run is not None:
@@ -343,12 +349,38 @@ class Task(Node, Generic[T_co]):
         check_cache(self.cache, self.mode, self.value, self.id, self.place)
         if options.get("no_retry"):
             self.retries = 0
+        self._check_agent_options(options)
         if "timeout" in options:
             self.timeout_ms = span_ms(options["timeout"], "timeout", self.place)
         if "heartbeat_timeout" in options:
             self.heartbeat_timeout_ms = span_ms(options["heartbeat_timeout"], "heartbeat_timeout", self.place)
         if not isinstance(self.skip_if, bool) and not callable(self.skip_if):
             raise InvalidNode(f"skip_if={self.skip_if!r} is neither a bool nor a function", place=self.place)
+
+    def _check_agent_options(self, options: TaskOptions) -> None:
+        """What only a task with an agent takes."""
+        for name in ("allow_tools", "continue_", "fork"):
+            if options.get(name) is not None and self.mode != "agent":
+                raise InvalidNode(f"Task {self.id}: {name}= is for tasks with an agent", place=self.place)
+        tools = options.get("allow_tools")
+        if tools is not None:
+            if isinstance(tools, str) or not all(isinstance(tool, str) and tool for tool in tools):
+                raise InvalidNode(
+                    f"Task {self.id}: allow_tools={tools!r} is not a list of names of tools", place=self.place
+                )
+            self.allow_tools = tuple(tools)
+        if self.continue_ is not None and self.fork is not None:
+            raise InvalidNode(f"Task {self.id} has both continue_= and fork=", place=self.place)
+        for source in (self.continue_, self.fork):
+            if source is not None and not isinstance(source, (str, Task)):
+                raise InvalidNode(
+                    f"Task {self.id}: {source!r} is neither a task nor the id of one", place=self.place
+                )
+
+    @property
+    def is_continuing(self) -> bool:
+        """Whether it goes on with the conversation of another task, or with a copy of it."""
+        return self.continue_ is not None or self.fork is not None
 
     def _check_run_in(self) -> None:
         if self.run_in != "process" or self.mode != "run":
@@ -389,11 +421,15 @@ class Task(Node, Generic[T_co]):
         self.schema = schema if schema is not None else (None if self.model is str else self.model)
 
     def _find_edges(self, depends_on: object) -> tuple[Edge, ...]:
-        if not self.dep_names and not self.needs and depends_on is None:
+        if not self.dep_names and not self.needs and depends_on is None and not self.is_continuing:
             return ()
         found: dict[str, Edge] = {name: Edge(name, True) for name in self.dep_names}
         for target in self.needs.values():
             found[check_node_id(target, self.place)] = Edge(target, True)
+        for source in (self.continue_, self.fork):
+            if source is not None:
+                target = source if isinstance(source, str) else source.id
+                found[check_node_id(target, self.place)] = Edge(target, True)
         named = (depends_on,) if isinstance(depends_on, (str, Node)) else depends_on or ()
         if not isinstance(named, SequenceOf):
             raise InvalidNode(f"depends_on={depends_on!r} is not an id or a list of ids", place=self.place)

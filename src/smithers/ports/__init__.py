@@ -21,8 +21,10 @@ from .process import Program as Program
 from .process import Spawner as Spawner
 from .process import Trace as Trace
 from .process import WaitingChild as WaitingChild
+from .store import Calls as Calls
 from .store import Leases as Leases
 from .store import Outsider as Outsider
+from .store import Places as Places
 from .store import Reader as Reader
 from .store import Store as Store
 from .store import Writer as Writer
@@ -33,12 +35,14 @@ __all__ = [
     "AgentReply",
     "AgentRequest",
     "AgentTools",
+    "Calls",
     "Child",
     "Exit",
     "Leases",
     "Ledger",
     "NoticeEvent",
     "Outsider",
+    "Places",
     "Program",
     "Reader",
     "RetryEvent",

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from smithers.ids import NodeKey
     from smithers.records import (
         AttemptRow,
         BlockRow,
+        BudgetRow,
         CachePlace,
         CacheRow,
+        CallRow,
         ChildRow,
         EventRow,
         FrameRow,
@@ -24,7 +27,10 @@ if TYPE_CHECKING:
         OutputRow,
         Owner,
         OwnerHealth,
+        ParkedAccount,
         PassRow,
+        PlaceRow,
+        PlaceWanted,
         ProcessRow,
         RunFilter,
         RunRow,
@@ -58,6 +64,72 @@ class Store(Protocol):
     def outsider(self) -> Outsider:
         """What others leave messages with."""
         ...
+
+    def places(self) -> Places:
+        """What gives places to agents that are at work."""
+        ...
+
+    def calls(self) -> Calls:
+        """What is known of the agents that are asked."""
+        ...
+
+
+class Calls(Protocol):
+    """What agents were asked, and whose limits are used up. From any thread; each method is one
+    transaction."""
+
+    def note(self, run: int, fence: int, call: CallRow) -> None:
+        """Store what is known of a call by now; nothing, if a newer owner drives the run."""
+        ...
+
+    def of_node(self, run: int, key: NodeKey, generation: int | None) -> list[CallRow]:
+        """Calls of one node's generation, or of all, the newest first, with how their attempts ended."""
+        ...
+
+    def park(self, account: str, until_ms: int | None, reason: str, *, first_ms: int, cap_ms: int) -> int:
+        """Let nothing of an account be asked for a while; returns the end of that, in wall-clock ms.
+
+        Args:
+            until_ms: wall clock of the reset; None: nobody knows, and then it is `first_ms` from now, and
+            twice
+                as long each time in a row, at most `cap_ms`.
+        """
+        ...
+
+    def accounts(self) -> list[ParkedAccount]:
+        """Accounts that have met a limit, those whose time has passed too."""
+        ...
+
+    def release(self, account: str) -> bool:
+        """Let an account be asked again at once; False: nothing is known of it."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Places(Protocol):
+    """Places of agents that are at work, over all processes. From any thread; each method is one
+    transaction."""
+
+    def take(self, owner: int, wanted: PlaceWanted, default: int) -> int | None:
+        """Take a place in a pool and of an account; None: there is none free.
+
+        Args:
+            default: how many a pool has of which nobody has said it; an account has as many as you like.
+        Returns:
+            The number of the place. It is free again when it is given back, or its owner is gone.
+        """
+        ...
+
+    def free(self, places: Sequence[int]) -> None:
+        """Give places back."""
+        ...
+
+    def resize(self, name: str, size: int | None) -> None:
+        """Say how many places a pool, or an account, has; None: as many as by default."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Leases(Protocol):
@@ -222,6 +294,23 @@ class Reader(Protocol):
 
     def children(self, run: int) -> list[ChildRow]:
         """Runs that are what this run's nodes do: of every generation, the oldest first."""
+        ...
+
+    def calls(self, run: int) -> list[CallRow]:
+        """What the attempts of a run have asked of agents, a node's in the order they were made."""
+        ...
+
+    def budgets(self, run: int) -> list[BudgetRow]:
+        """What has been spent under the budgets of a run, and under `WHOLE_RUN` by all of it."""
+        ...
+
+    def places(self) -> tuple[list[PlaceRow], Mapping[str, int]]:
+        """Places of agents that are at work, and the sizes of pools and accounts of which somebody has said
+        it."""
+        ...
+
+    def accounts(self) -> list[ParkedAccount]:
+        """Accounts of agents that have met a limit, those whose time has passed too."""
         ...
 
     def newest(self, run: int) -> RunRow:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from .budget import WHOLE_RUN as WHOLE_RUN
+from .budget import BudgetRow as BudgetRow
 from .cache import CacheEntry as CacheEntry
 from .cache import CachePlace as CachePlace
 from .cache import CacheRow as CacheRow
 from .cache import Lookup as Lookup
 from .cache import LookupRow as LookupRow
 from .cache import LookupVerdict as LookupVerdict
+from .call import CallRow as CallRow
+from .call import ParkedAccount as ParkedAccount
 from .frame import AttemptEnd as AttemptEnd
 from .frame import AttemptStart as AttemptStart
 from .frame import BlockMove as BlockMove
@@ -27,6 +31,8 @@ from .kin import KeptChild as KeptChild
 from .kin import Kin as Kin
 from .kin import NewChild as NewChild
 from .kin import ParentRef as ParentRef
+from .place import PlaceRow as PlaceRow
+from .place import PlaceWanted as PlaceWanted
 from .process import ProcessRow as ProcessRow
 from .process import ProcessStart as ProcessStart
 from .row import AttemptRow as AttemptRow
@@ -71,15 +77,18 @@ __all__ = [
     "NOTHING",
     "STATE_LIMIT_BYTES",
     "TOLERATED",
+    "WHOLE_RUN",
     "AttemptEnd",
     "AttemptRow",
     "AttemptStart",
     "AttemptState",
     "BlockMove",
     "BlockRow",
+    "BudgetRow",
     "CacheEntry",
     "CachePlace",
     "CacheRow",
+    "CallRow",
     "ChildRow",
     "EventRow",
     "EventType",
@@ -109,8 +118,11 @@ __all__ = [
     "Owner",
     "OwnerHealth",
     "ParentRef",
+    "ParkedAccount",
     "PassEnd",
     "PassRow",
+    "PlaceRow",
+    "PlaceWanted",
     "ProcessRow",
     "ProcessStart",
     "RunChange",

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from smithers.ids import NodeKey
 
+from .budget import BudgetRow
 from .cache import CacheEntry, LookupRow
+from .call import CallRow
 from .shape import OutputShape, UserRow
 from .state import AttemptState, EventType, FailureClass, NodeState, RunState, Verdict
 
@@ -208,5 +210,9 @@ class FrameWrite:
     cached: list[CacheEntry] = field(default_factory=list)
     """Outputs of this frame that later attempts may take."""
     lookups: list[LookupRow] = field(default_factory=list)
+    calls: list[CallRow] = field(default_factory=list)
+    """What the attempts that end in it have asked of agents."""
+    budgets: list[BudgetRow] = field(default_factory=list)
+    """What has been spent, where that has changed; of several rows of one budget the last counts."""
     notes: list[str] = field(default_factory=list)
     """Filled in by the store: what a person should be told, and what stopped nothing."""

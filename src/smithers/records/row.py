@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from smithers.ids import NodeKey
 
+from .budget import BudgetRow
 from .cache import Lookup
 from .frame import OutputRef, OutputRow, Wakeup
 from .kin import ALONE, Kin, NewChild
@@ -188,6 +189,8 @@ class StoredRun:
     """Runs that are what its nodes do, by key and generation."""
     carried: str | None = None
     """JSON text that the run before it handed over; None: there was none before it."""
+    budgets: list[BudgetRow] = field(default_factory=list)
+    """What has been spent, reservations for calls in flight included."""
     cancelled_by: str | None = None
     """Whose request cancelled this very run; None: nobody's, or it was cancelled with its parent."""
 

@@ -12,6 +12,7 @@ from smithers.ids import NodeKey
 from smithers.records import AttemptEnd, FrameWrite, HeartbeatRow, NewChild, NewRun, RunChange, RunState
 from smithers.store.blob import Blobs
 from smithers.store.cache import CacheStatements
+from smithers.store.call import call_values
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
 from smithers.store.table import write_user_rows
@@ -51,6 +52,7 @@ class FrameStatements:
         self._sql = sql
         self._run_sql = statements("run")
         self._kin_sql = statements("kin")
+        self._call_sql = statements("call")
         self._enter = sql["enter"]
         self._add_frame = sql["add_frame"]
         self._close_attempt = sql["close_attempt"]
@@ -333,6 +335,16 @@ class FrameStatements:
             self._cache.add_entries(run, frame.at_ms, frame.cached)
         if frame.lookups:
             self._cache.add_lookups(run, frame.lookups)
+        if frame.calls:
+            note = self._call_sql["note"]
+            for call in frame.calls:
+                self._connection.execute(note, call_values(run, frame.fence, call))
+        if frame.budgets:
+            spent: list[Row] = [
+                (run, name(key.node), name(key.scope), key.iteration, *rest)
+                for key, *rest in {row.key: row for row in frame.budgets}.values()
+            ]
+            self._store(self._call_sql["spend"], spent)
         if frame.woken:
             woken: list[Row] = [
                 (run, name(key.node), name(key.scope), key.iteration, kind) for key, kind, _ in frame.woken

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from smithers.clock import Clock
+from smithers.store.call import SqliteCalls
 from smithers.store.connection import APPLICATION_ID, Durability
 from smithers.store.identity import Identity
 from smithers.store.inbox import SqliteOutsider
 from smithers.store.lease import SqliteLeases
 from smithers.store.migration import migrate
+from smithers.store.place import SqlitePlaces
 from smithers.store.process import SqliteLedger
 from smithers.store.reader import SqliteReader
 from smithers.store.writer import SqliteWriter
@@ -70,6 +72,12 @@ class MemoryStore:
     def ledger(self, here: Identity | None = None) -> SqliteLedger:
         connection = self._make(self._uri)
         return SqliteLedger(connection, self.path, self.clock, here=here, store="memory", pause=self._pause)
+
+    def calls(self) -> SqliteCalls:
+        return SqliteCalls(self._make(self._uri), self.path, self.clock, pause=self._pause)
+
+    def places(self, here: Identity | None = None) -> SqlitePlaces:
+        return SqlitePlaces(self._make(self._uri), self.path, self.clock, here=here, pause=self._pause)
 
     def outsider(self) -> SqliteOutsider:
         return SqliteOutsider(self._make(self._uri), self.path, self.clock, pause=self._pause)

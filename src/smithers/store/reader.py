@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from smithers.errors import RunAmbiguous, RunNotFound
 from smithers.records import (
     AttemptRow,
     BlockRow,
+    BudgetRow,
     CachePlace,
     CacheRow,
+    CallRow,
     ChildRow,
     EventRow,
     FrameRow,
@@ -23,7 +25,9 @@ from smithers.records import (
     NodeRow,
     OutputRow,
     OwnerHealth,
+    ParkedAccount,
     PassRow,
+    PlaceRow,
     ProcessRow,
     RunFilter,
     RunRow,
@@ -31,10 +35,12 @@ from smithers.records import (
     Wakeup,
 )
 from smithers.store.blob import Blobs
+from smithers.store.call import account_rows, budget_rows, call_rows
 from smithers.store.connection import roll_back
 from smithers.store.fact import StoredFacts
 from smithers.store.inbox import open_messages
 from smithers.store.names import Names, Specs
+from smithers.store.place import live_places
 from smithers.store.process import open_rows, process_row
 from smithers.store.queries import statements
 from smithers.store.refusal import DISK_ERRORS, NONSENSE, damaged, refusal
@@ -186,10 +192,32 @@ class SqliteReader:
         with self._moment():
             return self._facts.kin.carried(run)
 
+    def calls(self, run: int) -> list[CallRow]:
+        """What the attempts of a run have asked of agents, a node's in the order they were made."""
+        with self._moment():
+            if not self._has("smithers_calls"):
+                return []
+            return call_rows(self._connection.execute(statements("call")["of_run"], {"run": run}))
+
+    def budgets(self, run: int) -> list[BudgetRow]:
+        """What has been spent under the budgets of a run, and under `WHOLE_RUN` by all of it."""
+        with self._moment():
+            return budget_rows(self._connection, run)
+
+    def places(self) -> tuple[list[PlaceRow], Mapping[str, int]]:
+        """Places of agents that are at work; how many pools and accounts have, where somebody has said it."""
+        with self._moment():
+            return live_places(self._connection, self._clock) if self._has("smithers_places") else ([], {})
+
+    def accounts(self) -> list[ParkedAccount]:
+        """Accounts of agents that have met a limit, those whose time has passed too."""
+        with self._moment():
+            return account_rows(self._connection) if self._has("smithers_accounts") else []
+
     def processes(self, run: int) -> list[ProcessRow]:
         """Programs that were started for attempts of a run, oldest first."""
         with self._moment():
-            if not self._has_ledger():
+            if not self._has("smithers_processes"):
                 return []
             rows = self._connection.execute(statements("process")["of_run"], {"run": run}).fetchall()
             return [process_row(row) for row in rows]
@@ -197,15 +225,15 @@ class SqliteReader:
     def open_processes(self) -> list[tuple[ProcessRow, OwnerHealth]]:
         """Programs whose trees may still be there, of all runs, and what can be said of their owners."""
         with self._moment():
-            return open_rows(self._connection, self._clock) if self._has_ledger() else []
+            return open_rows(self._connection, self._clock) if self._has("smithers_processes") else []
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
-    def _has_ledger(self) -> bool:
-        """A store that was last written before there was one is only looked at, and so stays without."""
-        return self._connection.execute(statements("process")["has_ledger"]).fetchone() is not None
+    def _has(self, table: str) -> bool:
+        """Whether there is such a table: a store from before that is only looked at stays without."""
+        return self._connection.execute(statements("run")["has_table"], (table,)).fetchone() is not None
 
     def _find(self, name: str) -> int:
         sql, execute = statements("run"), self._connection.execute

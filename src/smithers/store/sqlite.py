@@ -11,9 +11,11 @@ from smithers.store.connection import Durability, open_readable, open_writable
 from smithers.store.reader import SqliteReader
 
 if TYPE_CHECKING:
+    from smithers.store.call import SqliteCalls
     from smithers.store.identity import Identity
     from smithers.store.inbox import SqliteOutsider
     from smithers.store.lease import SqliteLeases
+    from smithers.store.place import SqlitePlaces
     from smithers.store.process import SqliteLedger
     from smithers.store.writer import SqliteWriter
 
@@ -76,6 +78,34 @@ class Store:
             factory=self._factory,
         )
         return SqliteLedger(connection, self.path, self.clock, here=here)
+
+    def calls(self) -> SqliteCalls:
+        """What agents were asked, and whose limits are used up."""
+        from smithers.store.call import SqliteCalls
+
+        connection = open_writable(
+            self.path,
+            self.clock,
+            durability="normal",
+            create=False,
+            busy_timeout_ms=0,
+            factory=self._factory,
+        )
+        return SqliteCalls(connection, self.path, self.clock)
+
+    def places(self, here: Identity | None = None) -> SqlitePlaces:
+        """What gives places to agents that are at work."""
+        from smithers.store.place import SqlitePlaces
+
+        connection = open_writable(
+            self.path,
+            self.clock,
+            durability="normal",
+            create=False,
+            busy_timeout_ms=0,
+            factory=self._factory,
+        )
+        return SqlitePlaces(connection, self.path, self.clock, here=here)
 
     def outsider(self) -> SqliteOutsider:
         """What a process that does not own a run may do to it."""

@@ -57,5 +57,5 @@ class Asked:
     @property
     def is_aside(self) -> bool:
         """Whether it is the program's own business, such as a session's title: no step of the talk."""
-        system = " ".join(message.text for message in self.messages if message.role == "system").lower()
-        return not self.tools and self.schema is None and "title" in system
+        texts = (message.text.lower() for message in self.messages)
+        return not self.tools and self.schema is None and any("generate a title" in text for text in texts)

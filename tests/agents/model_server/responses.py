@@ -95,7 +95,9 @@ def _tools(given: list[dict[str, Any]]) -> list[Tool]:
     found: list[Tool] = []
     for tool in given:
         if tool.get("type") == "namespace":
-            continue  # a group that the model searches first; none of ours needs it
+            # The newest models get theirs in a group of this name; other groups are not the program's own.
+            found += _tools(tool.get("tools") or []) if tool.get("name") == "functions" else []
+            continue
         name = tool.get("name") or tool.get("type", "")
         found.append(Tool(name, tool.get("parameters") or {}, is_freeform=tool.get("type") == "custom"))
     return found

@@ -111,6 +111,35 @@ def test_without_a_schema_the_text_is_the_output() -> None:
     assert parse_reply(AgentReply(), None) == ""
 
 
+@pytest.mark.parametrize("output", [{"steps": 3}, "I am done", BAD_TEXT, {}, float("nan"), ["x"]], ids=repr)
+def test_a_text_that_validates_stands_in_for_a_structured_output_that_does_not(output: Any) -> None:
+    assert parse_reply(AgentReply(output=output, text=f"So:\n{GOOD_TEXT}"), Plan) == GOOD
+
+
+def test_where_neither_validates_the_structured_outputs_faults_are_told() -> None:
+    error = refuse(AgentReply(output={"steps": 3}, text=BAD_TEXT))
+    assert [fault["path"] for fault in error.details["errors"]] == ["steps"]
+    error = refuse(AgentReply(output='{"steps": 3}', text=BAD_TEXT))
+    assert [fault["path"] for fault in error.details["errors"]] == ["steps"]
+
+
+def test_an_answer_without_fence_counts_where_the_fenced_one_does_not_fit() -> None:
+    assert parse(f"{GOOD_TEXT}\n```json\n{BAD_TEXT}\n```\n{BAD_TEXT}") == GOOD
+
+
+def test_of_a_key_that_stands_twice_the_last_value_counts() -> None:
+    assert parse('{"steps": [], "steps": [{"title": "b", "title": "a"}]}') == GOOD
+
+
+def test_a_bare_value_is_found_for_a_model_of_one() -> None:
+    assert parse_reply(AgentReply(text="\ufeff42\r\n"), RootModel[int]).root == 42
+    assert parse_reply(AgentReply(text="It is\n```json\ntrue\n```"), RootModel[bool]).root is True
+    assert parse_reply(AgentReply(text='"a {} b"'), RootModel[str]).root == "a {} b"
+    assert parse_reply(
+        AgentReply(text='Both: {"a": 1} {"b": [2]}'), RootModel[dict[str, list[int]]]
+    ).root == {"b": [2]}
+
+
 # --- Hostile texts ------------------------------------------------------------------------------
 
 
@@ -139,6 +168,76 @@ def test_a_hostile_text_is_refused_in_no_time(text: str) -> None:
 
 def test_a_good_answer_behind_deep_nesting_is_found() -> None:
     assert parse("{" * 100_000 + "}" * 100_000 + GOOD_TEXT) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (r'{"steps": [{"title": "C:\d"}]}', "line 1, column 26: invalid escape; in a string a backslash"),
+        ('so\r\n{"steps":\r\n[{"title": "a\nb"}]}', "line 3, column 14: control character"),
+        ('{"steps": [{"title": "a\0b"}]}', "line 1, column 24: control character"),
+        ('{"steps": [{"title": "a", "minutes": NaN}]}', "line 1, column 38: NaN is no number of JSON"),
+        ('{"steps": [{"title": "é", "minutes": -Infinity}]}', "line 1, column 38: -Infinity is no number"),
+        ('{"steps": [{"title": "a"}], }', "line 1, column 29: trailing comma"),
+        ("{'steps': []}", "line 1, column 2: key must be a string; keys stand in double quotes"),
+        (r'{"steps": [{"title": "\ud800"}]}', "line 1, column 29: unexpected end of hex escape"),
+        ('{"steps": [{"title": "\ud800"}]}', "line 1, column 23: half of a character"),
+        (
+            '```json\n{"steps": [{"title": "a"}, {"ti',
+            "line 2, column 31: EOF while parsing a string; it ends",
+        ),
+        ('{"steps": [{"title": "a", "minutes": ' + "9" * 1_000_000 + "}]}", "number out of range"),
+        ('{"steps": ' + "[" * 300 + "]" * 300 + "}", "recursion limit exceeded; it nests too deeply"),
+    ],
+    ids=lambda text: repr(text[:40]),
+)
+def test_bad_json_is_told_as_such_with_its_place(text: str, message: str) -> None:
+    error = refuse(AgentReply(text=text))
+    fault = error.details["errors"][0]
+    assert (len(error.details["errors"]), fault["path"]) == (1, "$")
+    assert fault["message"].startswith("bad JSON at line ")
+    assert message in fault["message"]
+    assert len(fault["value"]) < 100
+    assert len(error.message) < 400
+    assert error.message.encode()
+
+
+def test_what_stands_around_the_place_of_bad_json_is_quoted() -> None:
+    error = refuse(AgentReply(text='{"steps": [{"title": "' + "a" * 500 + r"\d" + "b" * 500 + '"}]}'))
+    assert error.details["errors"][0]["value"] == "…" + "a" * 59 + "\\" + "d" + "b" * 29 + "…"
+
+
+def test_half_characters_are_quoted_as_question_marks() -> None:
+    for reply in (
+        AgentReply(output={"steps": [{"title": 3, "\ud800": 0}, {"title": ["\udfff"]}]}),
+        AgentReply(text="no \ud800"),
+        AgentReply(text=r'{"steps": [{"title": 3}], "\ud83d\ude00": 1}'),
+    ):
+        error = refuse(reply)
+        assert error.message.encode()
+        assert correction_prompt(request(None), error).encode()
+    error = refuse(AgentReply(output={"steps": [{"title": ["\udfff"]}]}))
+    assert error.details["errors"] == [
+        {"path": "steps[0].title", "message": "Input should be a valid string", "value": ["?"]}
+    ]
+
+
+def test_more_faults_than_can_be_told_apart_are_counted() -> None:
+    error = refuse(AgentReply(output={"steps": [0] * 10_001}))
+    assert error.details["errors"][0]["message"] == "10,001 values in it do not fit"
+
+
+def test_a_fault_in_a_huge_text_is_told_without_its_value() -> None:
+    text = json.dumps({"note": "x" * 1_000_000})
+    assert refuse(AgentReply(text=text)).details["errors"] == [
+        {"path": "steps", "message": "Field required", "value": "…"}
+    ]
+
+
+def test_more_values_than_a_model_is_given_are_refused() -> None:
+    error = refuse(AgentReply(text='{"steps": [' + "0," * 1_000_000 + "0]}"))
+    assert "the answer holds more than 1,000,000 values" in error.message
+    assert len(error.message) < 400
 
 
 def test_an_output_nested_too_deeply_to_show_is_refused_all_the_same() -> None:
@@ -171,6 +270,13 @@ def test_each_fault_is_quoted_with_its_path_and_value() -> None:
 def test_the_faults_of_the_last_candidate_are_told() -> None:
     error = refuse(AgentReply(text=f'{BAD_TEXT} then {{"steps": 7}}'))
     assert [fault["path"] for fault in error.details["errors"]] == ["steps"]
+
+
+@pytest.mark.parametrize("noise", ['{"tokens": 5}', "{}", "[1]", '{"a": oops}'])
+def test_the_faults_of_an_answer_are_told_and_not_those_of_what_follows_it(noise: str) -> None:
+    for text in (f"{BAD_TEXT} {noise}", f"```json\n{noise}\n```\n{BAD_TEXT}"):
+        error = refuse(AgentReply(text=text))
+        assert [fault["path"] for fault in error.details["errors"]] == ["steps[0].title"]
 
 
 def test_a_text_without_json_is_quoted() -> None:

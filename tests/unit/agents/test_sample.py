@@ -42,7 +42,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from smithers.agents.sample import sample
+from smithers.agents import sample
 from smithers.errors import AgentError
 from smithers.ids import check_node_id
 
@@ -490,7 +490,7 @@ def test_a_pattern_that_nothing_matches_is_refused() -> None:
 
 def test_a_sample_is_the_same_in_every_process() -> None:
     program = (
-        "import json; from pydantic import Field, create_model; from smithers.agents.sample import sample\n"
+        "import json; from pydantic import Field, create_model; from smithers.agents import sample\n"
         "from typing import Any, Literal\n"
         "m = create_model('M', a=(str, Field(pattern='^[^ab]+$')), b=(set[Literal['x', 'y', 'z']], ...),"
         " c=(dict[str, Any], ...), d=(float, ...))\n"

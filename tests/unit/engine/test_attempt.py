@@ -25,6 +25,7 @@ from smithers import (
     Workflow,
     current,
 )
+from smithers.engine.asking import BEGUN_BEFORE
 from smithers.engine.hosts import host_for
 from smithers.errors import HeartbeatRefused, OutsideTask
 from smithers.ports import TextEvent
@@ -389,7 +390,7 @@ def test_a_new_attempt_starts_a_new_conversation(play: Play) -> None:
     result = play.run(lambda ctx: Task("t", Number, agent=talker, prompt="Count.", retry_policy=quick(1)))
     assert result.status == "finished"
     assert talker.requests[4].session is None
-    assert talker.requests[4].prompt == "Count."
+    assert talker.requests[4].prompt == BEGUN_BEFORE + "Count."
 
 
 def test_the_agent_is_told_output_schema_and_the_output_model_is_what_is_stored(play: Play) -> None:

@@ -798,8 +798,18 @@ def test_a_store_from_before_the_cache_is_read_as_it_is_and_resumes(play: Play) 
     assert play.run(make(None)).status == "failed"
     play.close()
     with closing(sqlite3.connect(play.store, isolation_level=None)) as plain:
-        for table in ("smithers_cache", "smithers_lookups", "smithers_children", "smithers_lineages"):
-            plain.execute(f"DROP TABLE {table}")
+        for table in (
+            "cache",
+            "lookups",
+            "children",
+            "lineages",
+            "calls",
+            "accounts",
+            "budgets",
+            "places",
+            "pools",
+        ):
+            plain.execute(f"DROP TABLE smithers_{table}")
         plain.execute("PRAGMA user_version = 4")
     with closing(Store(play.store, durability="full", clock=SystemClock()).reader()) as reader:
         assert [row.lookup for row in reader.attempts(reader.run("r").id)] == [None, None]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from smithers import AgentRequest, Context, RunResult, Workflow
-from smithers.dynamic import agent, args, log, parallel, phase, pipeline
-from smithers.records import EventType
+from smithers import AgentReply, AgentRequest, Context, RunResult, Workflow
+from smithers.dynamic import agent, args, budget, log, parallel, phase, pipeline
+from smithers.records import EventType, Usage
 from tests.unit.engine.play import Play, Word
 
 asked: list[str] = []
@@ -154,3 +154,40 @@ def test_a_model_that_the_workflow_does_not_name_is_refused_with_those_it_does(p
     assert result.error is not None
     assert result.error["code"] == "INVALID_NODE"
     assert "'other'" in result.error["message"]
+
+
+def test_a_script_sees_what_is_left_and_a_resume_takes_the_same_way(play: Play) -> None:
+    def dollar(request: AgentRequest) -> AgentReply:
+        asked.append(request.prompt)
+        return AgentReply(text="done", usage=Usage(10, 0, cost_usd=1.0, cost_source="cli"))
+
+    ways: list[list[float]] = []
+
+    async def flow(ctx: Context) -> int:
+        seen: list[float] = []
+        ways.append(seen)
+        assert budget.total in (2.5, 9)
+        done = 0
+        while (left := await budget.remaining()) >= 0 and done < 4:
+            seen.append(left)
+            await agent(f"step {done}")
+            done += 1
+        return done
+
+    made = Workflow(flow, agents=dollar)
+    assert made.run_sync({}, run_id="r", store=play.store, max_usd=2.5).status == "paused"
+    assert asked == ["step 0", "step 1", "step 2"]
+    result = made.run_sync(run_id="r", store=play.store, resume=True, max_usd=9)
+    assert (result.status, result.output) == ("finished", 4)
+    assert asked == [f"step {n}" for n in range(4)]
+    first, second = ways
+    assert first == [2.5, 1.5, 0.5, 0.0]
+    # What was spent is as it was; what may be spent is what it is now.
+    assert second == [9.0, 8.0, 7.0, 6.0]
+
+
+def test_without_a_limit_there_is_always_something_left(play: Play) -> None:
+    async def flow(ctx: Context) -> str:
+        return f"{budget.total} {await budget.remaining()} {await budget.spent()}"
+
+    assert run(play, flow).output == "None inf 0.0"

@@ -75,6 +75,7 @@ def test_a_task_costs_at_most_350_bytes_on_disk(tmp_path: Path) -> None:
     # A task with a 12-character id and an output of 80 bytes: one mount, node, attempt, output and frame, two
     # events. Attempts overlap, as they do when tasks run side by side.
     world = World(lambda clock: open_store(tmp_path / "smithers.db", clock=clock, durability="normal"))
+    tables = (tmp_path / "smithers.db").stat().st_size  # a page each, whatever is in them
     ids = tuple(f"task-{n:07d}" for n in range(TASKS))
     drive = world.create(ids=ids)
     body = '{"summary":"' + "x" * 66 + '"}'
@@ -97,4 +98,4 @@ def test_a_task_costs_at_most_350_bytes_on_disk(tmp_path: Path) -> None:
             group = []
     world.close()
     assert [path.name for path in tmp_path.iterdir()] == ["smithers.db"]
-    assert (tmp_path / "smithers.db").stat().st_size / TASKS <= BYTES_A_TASK
+    assert ((tmp_path / "smithers.db").stat().st_size - tables) / TASKS <= BYTES_A_TASK

@@ -25,6 +25,9 @@ from .json_value import list_at as list_at
 from .json_value import number_at as number_at
 from .json_value import text_at as text_at
 from .limit import reset_ms as reset_ms
+from .strict_schema import strict_schema as strict_schema
+from .strict_schema import without_nulls as without_nulls
+from .toml import toml as toml
 
 __all__ = [
     "Answer",
@@ -43,6 +46,9 @@ __all__ = [
     "of_status",
     "reset_ms",
     "speaks_of_quota",
+    "strict_schema",
     "text_at",
+    "toml",
+    "without_nulls",
     "without_result",
 ]

@@ -13,14 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+from smithers.agents.environment import environment_for
 from smithers.errors import AgentError, AgentMissing, AgentUnfit, InvalidNode, ProgramNotFound
+from smithers.ids import NodeKey
 from smithers.ports import AgentReply, AgentRequest, AgentTools, Program
 from smithers.prompt import json_schema
 from smithers.span import span_of
 from smithers.workers import Workers, on_thread
 
 from .conversation import Clocks, Conversation
-from .environment import environment_for
 from .fold import Fold, Invocation
 
 _workers = Workers("smithers-cli")
@@ -40,15 +41,17 @@ class CliAgent(ABC):
     program: ClassVar[str]
     """Looked up on PATH."""
     install: ClassVar[str]
-    """The command that installs it."""
+    """The command that installs it; empty: there is no such command."""
     sign_in: ClassVar[str]
-    """The command that signs in."""
+    """The command that signs in; empty: there is no such command."""
     credentials: ClassVar[tuple[str, ...]] = ()
     """Variables that it signs in by, taken over from our environment."""
     config_variable: ClassVar[str | None] = None
     """Variable that names its private folder; None: it has no single one."""
     limits_tools: ClassVar[bool] = False
     """It can be limited to certain tools."""
+    provider: ClassVar[str | None] = None
+    """Whose price list its models stand in; None: their names say so."""
     takes_schema: ClassVar[bool] = False
     """It can be held to a JSON schema by itself: the prompt need not say so."""
 
@@ -116,6 +119,22 @@ class CliAgent(ABC):
     def fold(self, request: AgentRequest) -> Fold:
         """What sums up its stream for a request."""
 
+    def interactive(self, session: str) -> Invocation:
+        """How a person goes on with a conversation in a terminal.
+
+        Raises:
+            AgentUnfit: this program cannot.
+        """
+        words = self.resume_words(session)
+        if not words:
+            raise self.cannot("be taken into a terminal")
+        request = AgentRequest("", None, NodeKey("hijack"), "", 1, session=session)
+        return Invocation(words, self.environment(request, {}), cwd=self.folder(request))
+
+    def resume_words(self, session: str) -> tuple[str, ...]:
+        """The command line that opens a conversation in a terminal; empty: there is none."""
+        return ()
+
     def check(self, tools: AgentTools) -> None:
         """Refuse what a task says of its tools, if this program cannot keep to it.
 
@@ -175,7 +194,7 @@ class CliAgent(ABC):
 
     def with_clue(self, error: AgentError) -> AgentError:
         """The same error, with the next thing to do where the class has only a general one."""
-        if error.hint == type(error).default_hint and error.code == "AGENT_AUTH":
+        if self.sign_in and error.hint == type(error).default_hint and error.code == "AGENT_AUTH":
             error.hint = f"sign in: `{self.sign_in}`"
         error.details.setdefault("account", self.account)
         return error
@@ -224,7 +243,8 @@ class CliAgent(ABC):
         except ProgramNotFound as error:
             if how.cwd is not None and not how.cwd.is_dir():
                 raise
-            raise AgentMissing(error.message, hint=f"install it: `{self.install}`") from error
+            hint = f"install it: `{self.install}`" if self.install else None
+            raise AgentMissing(error.message, hint=hint) from error
         return Conversation(
             child,
             fold,

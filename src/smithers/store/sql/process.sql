@@ -36,6 +36,3 @@ JOIN smithers_names n ON n.id = p.node
 JOIN smithers_names s ON s.id = p.scope
 WHERE p.run = :run
 ORDER BY p.id;
-
--- name: has_ledger
-SELECT 1 FROM sqlite_master WHERE name = 'smithers_processes';

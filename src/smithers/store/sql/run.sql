@@ -49,3 +49,6 @@ INSERT INTO smithers_inbox (run, kind, data, at_ms, by) VALUES (?, ?, ?, ?, ?);
 SELECT run, id, kind, data, at_ms, by FROM smithers_inbox
 WHERE taken_frame IS NULL AND run IN (SELECT value FROM json_each(?))
 ORDER BY id;
+
+-- name: has_table
+SELECT 1 FROM sqlite_master WHERE name = ?;

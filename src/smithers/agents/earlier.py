@@ -1,0 +1,127 @@
+"""What the answers said that an agent gave before, within one attempt. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Final, NamedTuple
+
+from pydantic_core import from_json
+
+from .extraction import candidates
+from .wording import FUNCTION, stem, words
+
+READ_LIMIT: Final = 200_000
+"""Characters of an answer that are looked at."""
+_QUOTABLE: Final = 80
+"""Characters of a text up to which a filler in it was meant; any word stands in a long one."""
+_BITS: Final = 10_000
+
+
+class Past(NamedTuple):
+    """The earlier answers of an attempt."""
+
+    first: frozenset[str]
+    """Values of the first answer; a text without JSON is one."""
+    values: frozenset[str]
+    """Values of all."""
+    said: frozenset[str]
+    """Stems of the words in all values that say something."""
+    richest: frozenset[str]
+    """The same for the JSON that says most."""
+    words_at: Mapping[tuple[str, bool], int]
+    """Words that fields of earlier JSON held, the most of each, by whether that was one text: a text may say
+    that there is nothing."""
+    numbers: int
+    """Numbers other than 0 in the JSON that has most of them."""
+
+    @classmethod
+    def of(cls, earlier: Sequence[str]) -> Past:
+        read = [_read(text) for text in earlier]
+        values = [frozenset(leaves(value)) for value, _ in read]
+        objects = [value for value, is_json in read if is_json]
+        said = [content(leaves(value)) for value in objects]
+        return cls(
+            values[0] if values else frozenset(),
+            frozenset[str]().union(*values),
+            content(chain.from_iterable(values)),
+            max(said, key=len, default=frozenset()),
+            _words_at(objects),
+            max((sum(map(_is_number, leaves(value))) for value in objects), default=0),
+        )
+
+    def has(self, text: str, *, in_first: bool) -> bool:
+        """Whether a text was an answer's value before, or stood in a short one."""
+        values = self.first if in_first else self.values
+        plain = _plain(text)
+        return any(_plain(value) == plain or _stands_in(plain, value) for value in values)
+
+    def is_only(self, text: str) -> bool:
+        """Whether the first answer was nothing else."""
+        return {_plain(value) for value in self.first} == {_plain(text)}
+
+    def has_word(self, word: str) -> bool:
+        """Whether a word stands in any value, as a part of another too: languages bend their words, and some
+        write without spaces."""
+        return any(word in value.lower() for value in self.values)
+
+
+def _plain(text: str) -> str:
+    """A text without what does not matter: case, white space, a full stop, a plural."""
+    plain = " ".join(text.lower().split())
+    return stem(plain.rstrip(".!") or plain)
+
+
+def _stands_in(plain: str, value: str) -> bool:
+    """Whether a short text is part of another short one, by whole words."""
+    if not plain or len(value) > _QUOTABLE:
+        return False
+    if plain.isalpha():
+        return plain in words(value)
+    return plain in value.lower() or f" {plain} " in f" {' '.join(words(value))} "
+
+
+def _read(text: str) -> tuple[object, bool]:
+    """The JSON in an earlier answer; else its text, and False."""
+    text = text[:READ_LIMIT]
+    for candidate in candidates(text, None):
+        try:
+            return from_json(candidate.text), True
+        except (ValueError, TypeError):
+            continue
+    return text, False
+
+
+def _words_at(objects: Sequence[object]) -> dict[tuple[str, bool], int]:
+    counts: dict[tuple[str, bool], int] = {}
+    for value in objects:
+        items = value.items() if isinstance(value, dict) else [("root", value)]
+        for name, item in items:
+            key = (name, isinstance(item, str))
+            counts[key] = max(counts.get(key, 0), len(content(leaves(item))))
+    return counts
+
+
+def _is_number(leaf: str) -> bool:
+    return leaf.strip("-.0").replace(".", "").isdigit()
+
+
+def leaves(value: object) -> Iterator[str]:
+    """The values in JSON as texts, and the keys that say something; no booleans."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if " " in str(key):  # no name, but something said
+                yield str(key)
+            yield from leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item)
+    elif not isinstance(value, bool):
+        # Python refuses to write out longer integers.
+        is_endless = isinstance(value, int) and value.bit_length() > _BITS
+        yield "" if value is None or is_endless else str(value)
+
+
+def content(texts: Iterable[str]) -> frozenset[str]:
+    """Stems of the words in some texts that say something."""
+    return frozenset(stem(word) for text in texts for word in words(text) if word not in FUNCTION)

@@ -1,0 +1,182 @@
+"""How hollow a text of an answer is: a filler, an echo of the schema, an excuse, or something said. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from . import wording
+from .wording import stem, words
+
+_FAMILY: Final = 6
+"""Letters that words of one family share."""
+_EXCUSE_LIMIT: Final = 160
+"""Characters; what is longer says more than that it could not be done."""
+
+
+class Hollow(IntEnum):
+    """How sure it is that a text stands only where one had to stand."""
+
+    SAYS = 0
+    """It says something, as far as one can tell without knowing the question."""
+    NEUTRAL = 1
+    """A number, a code, a date: neither."""
+    ABSENT = 2
+    """Nothing, or a word for it: true where there was nothing to say."""
+    VAGUE = 3
+    """Words for things of any kind: `title`, `Option B`, `New feature`. Often meant."""
+    FILLER = 4
+    """What is written for want of anything else: `test`, `x`, `foo`. Now and then meant."""
+    EXCUSE = 5
+    """That it could not be done, or that it was said before."""
+    ECHO = 6
+    """What the schema calls it, or a word for an empty place: `string`, `TODO`, `Step 1` in `steps`."""
+    TEMPLATE = 7
+    """A place that was to be filled in: `<answer>`, `your title here`."""
+    COPY = 8
+    """The schema's own description of the field, or the printer's: lorem ipsum."""
+
+
+class Judged(NamedTuple):
+    """One text with what was found."""
+
+    hollow: Hollow
+    why: str = ""
+    """In words that follow the field's name: `is a filler: 'foo'`."""
+
+
+class Names(NamedTuple):
+    """What the schema says around a text. Words are stems."""
+
+    own: Collection[str]
+    """Of the nearest field's name."""
+    around: Collection[str]
+    """Of the names of its model, and of the fields beside it."""
+    descriptions: Collection[str]
+
+    def has(self, word: str) -> bool:
+        """Whether a word is one of the names, or of their family: `translated` for `Translation`."""
+        names = (*self.own, *self.around)
+        return stem(word) in names or any(
+            len(name) > _FAMILY and word.startswith(name[:_FAMILY]) for name in names if len(word) > _FAMILY
+        )
+
+
+def judge(text: str, names: Names) -> Judged:
+    """How hollow a text is."""
+    plain = " ".join(text.split())
+    found = words(wording.SUFFIX.sub("", plain))
+    quoted = repr(plain[:40])
+    if not plain or (found and plain.lower().strip(" .()") in wording.ABSENT):
+        return Judged(Hollow.ABSENT, f"is {quoted}" if plain else "is empty")
+    if wording.LOREM.match(plain):
+        return Judged(Hollow.COPY, "is filled with lorem ipsum")
+    if len(found) > 2 and any(found == words(description) for description in names.descriptions):
+        return Judged(Hollow.COPY, "repeats the schema's description")
+    if _is_template(plain, names):
+        return Judged(Hollow.TEMPLATE, f"is a template: {quoted}")
+    if not found:
+        has_digit = any(char.isdigit() for char in plain)
+        return Judged(Hollow.NEUTRAL) if has_digit else Judged(Hollow.ECHO, f"holds no word: {quoted}")
+    if _is_neutral(plain, found):
+        return Judged(Hollow.NEUTRAL)
+    hollow, why = _excuse(plain, found) or _words(plain, found, names)
+    if hollow > Hollow.VAGUE and _is_code(plain) and wording.BLANKS.isdisjoint(found):
+        hollow = Hollow.VAGUE  # in code and in names of files any word may stand
+    return Judged(hollow, f"{why}: {quoted}" if why else "")
+
+
+# --- Shapes -------------------------------------------------------------------------------------
+
+
+def _is_template(text: str, names: Names) -> bool:
+    if wording.TEMPLATE.match(text):
+        return True
+    blanks = [blank for blank in wording.BRACKETED.findall(text) if _is_blank(blank, names)]
+    return bool(blanks) and (len(blanks) > 1 or blanks[0] == text)
+
+
+def _is_blank(blank: str, names: Names) -> bool:
+    """Whether what stands in brackets is named like a place to be filled in."""
+    inner = words(blank)
+    return bool(inner) and (
+        inner[-1] == "here" or _is_idle(inner, names) or wording.TEMPLATE.match(blank[1:-1]) is not None
+    )
+
+
+def _is_neutral(text: str, found: Sequence[str]) -> bool:
+    is_code = wording.CODE.match(text) and (not wording.COUNTED.match(text) or text.isupper())
+    return bool(is_code) and wording.EMPTY.isdisjoint(found)
+
+
+def _is_code(text: str) -> bool:
+    is_file = " " not in text and "@" not in text and wording.SUFFIX.search(text)
+    return bool(is_file or wording.SYNTAX.search(text))
+
+
+def _excuse(text: str, found: Sequence[str]) -> tuple[Hollow, str] | None:
+    if wording.ELSEWHERE.match(text) and len(found) <= 8:
+        return Hollow.EXCUSE, "only points elsewhere"
+    if len(text) <= _EXCUSE_LIMIT and wording.EXCUSE.match(text):
+        return Hollow.EXCUSE, "is an excuse"
+    return None
+
+
+# --- Words --------------------------------------------------------------------------------------
+
+
+def _words(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
+    """What the words of a text come to, and why."""
+    if wording.ADDRESS.match(text):
+        return Hollow.FILLER, "is an address of examples"
+    fillers = wording.FILLERS.intersection(found)
+    if found[0] in wording.EMPTY and text.lower().startswith(f"{found[0]}:"):
+        return Hollow.ECHO, "is a placeholder"
+    if fillers and all(word in fillers or word in wording.FUNCTION for word in found):
+        return Hollow.FILLER, "is a filler"
+    if _is_idle(found, names):
+        return _idle(text, found, names)
+    if found[0] in ("your", "my") and len(found) <= 4 and stem(found[-1]) in names.own:
+        return Hollow.ECHO, "only names what should stand there"
+    if len(found) <= 4 and not wording.BLANKS.isdisjoint(found):
+        return Hollow.FILLER, "is a placeholder"
+    if wording.LETTERS.fullmatch(text):
+        return Hollow.FILLER, "is a letter"
+    if wording.REPEATED.fullmatch(text) or (len(found) > 3 and len(set(found)) == 1):
+        return Hollow.ECHO, "repeats itself"
+    is_idle = wording.FUNCTION.issuperset(found) and not wording.SIGNS.search(text)
+    return (Hollow.NEUTRAL if is_idle else Hollow.SAYS), ""
+
+
+def _is_idle(found: Sequence[str], names: Names) -> bool:
+    """Whether there are only idle words and words for anything, of the latter at least one."""
+    things = {
+        word for word in found if word in wording.EMPTY or stem(word) in wording.THINGS or names.has(word)
+    }
+    return bool(things) and all(
+        word in things or word in wording.IDLE or word in wording.FILLERS or len(word) == 1 for word in found
+    )
+
+
+def _idle(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
+    """How sure it is of words that make up no statement."""
+    vague, echo = (Hollow.VAGUE, "may mean anything"), (Hollow.ECHO, "only names what should stand there")
+    if found[0] == "no":
+        # That there is nothing is mostly said because it is so.
+        return (Hollow.ABSENT, "is not given") if found[-1] in wording.GIVEN else (Hollow.SAYS, "")
+    if not wording.EMPTY.isdisjoint(found):
+        return echo
+    stems = {stem(word) for word in found}
+    is_own = not stems.isdisjoint(names.own)
+    if text.isidentifier() and not wording.ENUMERATED.search(text) and not is_own:
+        return vague  # one word for a thing of any kind may well be what was asked for
+    has_others = any(stem(word) in wording.THINGS - wording.SAMPLES and not names.has(word) for word in found)
+    ends = {stem(found[0]), stem(found[-1])}
+    if not wording.SAMPLES.isdisjoint(stems if is_own else ends) or (is_own and not has_others):
+        return echo
+    if len(found) > 2 and not wording.FORMS.isdisjoint(found):
+        return Hollow.ECHO, "speaks of the answer's form"
+    is_linked = not wording.LINKS.isdisjoint(found)  # `Reason for the score` is none
+    is_named = any(map(names.has, found)) and wording.ORDINALS.isdisjoint(found)
+    return echo if is_named and (is_linked or not has_others) else vague

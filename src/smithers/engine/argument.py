@@ -1,0 +1,29 @@
+"""What `deps` hands to the callables of a task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smithers.context import Fields, View, decode, model_of
+from smithers.errors import MissingOutput
+
+from .job import Job
+
+
+def arguments(job: Job) -> tuple[Any, ...]:
+    """What `deps` hands to a callable: outputs by position, or one object with named fields."""
+    task = job.task
+    if task.deps is None:
+        return ()
+    if isinstance(task.deps, tuple):
+        named_outputs = job.view.state.named_outputs
+        return tuple(_read(job.view, dep.id, model_of(dep, named_outputs)) for dep in task.deps)
+    named = {name: _read(job.view, task.needs.get(name, name), model) for name, model in task.deps.items()}
+    return (Fields(named),)
+
+
+def _read(view: View, node: str, model: Any) -> Any:
+    row = view.newest(node)
+    if row is None:
+        raise MissingOutput(f"{node} has no output yet", node=node)
+    return decode(row, model)

@@ -1,0 +1,292 @@
+"""What counts as a stub. The corpus that says how well: `python -m tests.fixtures.stubs.corpus`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field, create_model
+
+from smithers.agents.stub import stub_reason
+from tests.fixtures.stubs.corpus import Half, cases, rates
+
+
+class Review(BaseModel):
+    approved: bool
+    comments: list[str]
+    summary: str
+
+
+class Findings(BaseModel):
+    findings: list[dict[str, str]]
+
+
+def reason(output: BaseModel, turn: int = 0, earlier: list[str] | None = None) -> str | None:
+    return stub_reason(output, type(output), turn=turn, earlier=earlier or [])
+
+
+def one(**fields: Any) -> BaseModel:
+    """A model of just these fields, all required."""
+    model = create_model("Output", **{name: (type(value), ...) for name, value in fields.items()})
+    return model(**fields)
+
+
+# --- The corpus ---------------------------------------------------------------------------------
+
+
+def test_the_corpus_is_large_and_mixed() -> None:
+    short = [case for case in cases() if case.label == "true" and len(case.text) <= 120]
+    assert len(cases()) >= 500
+    assert len(short) >= 200
+    assert len({case.model for case in cases()}) >= 25
+    assert {case.turn for case in cases()} == {0, 1, 2, 3}
+    assert len({(case.model, case.turn, tuple(case.earlier), case.text) for case in cases()}) == len(cases())
+
+
+@pytest.mark.parametrize("half", ["seen", "held"])
+def test_stubs_are_caught_and_true_answers_are_believed(half: Half) -> None:
+    found = rates(stub_reason, half)
+    assert found.stubs > 100
+    assert found.true > 100
+    assert found.caught_share >= 0.95
+    assert found.false_alarm_share <= 0.01
+
+
+# --- True answers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    "output",
+    [
+        one(approved=True),
+        one(done=False),
+        one(count=0),
+        one(cpu=0.0, errors=0),
+        one(answer="42"),
+        one(answer="0"),
+        one(answer="yes"),
+        one(answer="No"),
+        one(answer="main.py"),
+        one(answer="test.py"),
+        one(answer="user_id"),
+        one(answer="a1b2c3d"),
+        one(answer="List[str]"),
+        one(answer="Option B"),
+        one(answer="https://docs.python.org/3/"),
+        one(answer="東京"),
+        one(answer="cannot reproduce"),
+        one(verdict="LGTM"),
+        one(verdict="ok"),
+        one(language="C"),
+        one(language="Go"),
+        one(label="bug"),
+        one(status="Not found"),
+        one(summary="No bugs found."),
+        one(notes="No issues"),
+        one(title="Fix typo"),
+        one(findings=[]),
+        one(findings=[], clean=True, checked=0),
+        one(tags=["api", "auth"]),
+        one(version="1.0.0", breaking=[]),
+    ],
+    ids=repr,
+)
+def test_a_true_short_answer_is_believed_at_any_turn(output: BaseModel, turn: int) -> None:
+    assert reason(output, turn, ["not json", "{}", "[]"][:turn]) is None
+
+
+def test_closed_values_are_no_texts() -> None:
+    class Kind(StrEnum):
+        TEST = "test"
+
+    class Ticket(BaseModel):
+        kind: Kind
+        category: Literal["test", "string", "foo"]
+        more: list[Literal["placeholder"] | None]
+
+    ticket = Ticket(kind=Kind.TEST, category="string", more=["placeholder", None])
+    assert reason(ticket, 3) is None
+
+
+def test_defaults_are_nobodys_words() -> None:
+    class Command(BaseModel):
+        command: str
+        note: str = "TODO"
+
+    assert reason(Command(command="make"), 3) is None
+    assert reason(Command(command="make", note=""), 3) is None
+
+
+@pytest.mark.parametrize("text", ["test", "string", "x", "N/A", "answer", "<answer>", "foo"])
+def test_what_the_first_answer_said_is_believed(text: str) -> None:
+    output = one(answer=text)
+    assert reason(output, 2, [f'{{"answer": ["{text}"]}}', "{}"]) is None
+    assert reason(output, 2, [f"It is {text}.", "{}"]) is None
+    assert (
+        reason(output, 3, ['{"a": 1}', '{"a": "the cache was cold"}', f'{{"b": "{text}"}}']) is not None
+        or text == "N/A"
+    )
+
+
+def test_a_first_answer_is_believed_where_a_later_one_is_not() -> None:
+    for output in (
+        one(answer="test"),
+        one(names=["foo", "bar"]),
+        one(city="", country=""),
+        one(label="label"),
+    ):
+        assert reason(output) is None
+        assert reason(output, 2, ["{}", "{}"]) is not None
+
+
+# --- Stubs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        (
+            Review(approved=True, comments=["string"], summary="string"),
+            "names what should stand there: 'string'",
+        ),
+        (Review(approved=True, comments=["<comment>"], summary="<summary>"), "comments[0] is a template"),
+        (Review(approved=False, comments=["TODO: add"], summary="TODO: add"), "summary is a placeholder"),
+        (one(summary="Lorem ipsum dolor sit amet"), "is filled with lorem ipsum"),
+        (one(answer="Your answer goes here."), "is a template"),
+        (one(answer="{{answer}}"), "is a template"),
+    ],
+    ids=repr,
+)
+def test_a_first_answer_that_is_the_schema_itself_is_a_stub(output: BaseModel, why: str) -> None:
+    assert why in (reason(output) or "")
+
+
+def test_an_echo_of_a_description_is_a_stub_at_once() -> None:
+    class Summary(BaseModel):
+        summary: str = Field(description="What the text says, in three sentences.")
+
+    assert (
+        reason(Summary(summary="what the text says in three sentences"))
+        == "summary repeats the schema's description"
+    )
+    assert reason(Summary(summary="The text says that nobody came.")) is None
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        (one(summary="test"), "summary is a filler: 'test'"),
+        (one(summary="Summary"), "summary only names what should stand there"),
+        (one(summary="I could not complete the task."), "summary is an excuse"),
+        (one(summary="See my previous answer."), "summary only points elsewhere"),
+        (one(goal="a", steps=["b"]), "goal is a letter: 'a'"),
+        (one(title="Title", body="Body text"), "title only names"),
+        (one(steps=["Step 1", "Step 2"]), "steps[0] only names"),
+        (one(title="same", body="same", branch="same"), "all its texts are the same: 'same'"),
+        (one(text="aaaa"), "text repeats itself"),
+        (one(slogan="..."), "slogan holds no word"),
+        (one(to="user@example.com", body="test"), "is an address of examples"),
+    ],
+    ids=repr,
+)
+def test_after_a_correction_weaker_signs_suffice(output: BaseModel, why: str) -> None:
+    assert why in (reason(output, 1, ['{"x": 1}']) or "")
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        (one(names=["item1", "item2"]), "names[0] only counts up"),
+        (one(facts={"key": "value"}), "only names what should stand there"),
+        (one(language="c"), "language is a letter"),
+        (one(summary="", notes=""), "summary is empty"),
+        (one(title="placeholder", branch="parser"), "title only names"),
+    ],
+    ids=repr,
+)
+def test_after_two_corrections_still_weaker_signs_suffice(output: BaseModel, why: str) -> None:
+    assert why in (reason(output, 2, ["{}", "{}"]) or "")
+
+
+RICH = (
+    '{"findings": [{"file": "lease.py", "text": "renews without comparing the fence"},'
+    ' {"file": "run.py", "text": "never closes its cursor"}]}'
+)
+
+
+def test_a_list_that_was_rich_and_is_empty_now_makes_a_stub() -> None:
+    assert reason(Findings(findings=[]), 2, [RICH, RICH]) == "findings is empty, and held 10 words before"
+    assert (
+        reason(Findings(findings=[]), 2, ["I found nothing, though I have looked everywhere.", "{}"]) is None
+    )
+    assert (
+        reason(
+            Findings(findings=[]),
+            2,
+            ['{"findings": "None that I would call a finding, all is well here"}'] * 2,
+        )
+        is None
+    )
+
+
+def test_an_account_that_has_nothing_of_what_was_said_is_a_stub() -> None:
+    earlier = ['{"summary": {"topic": "bees", "points": ["flowers", "honey", "winter"]}}'] * 2
+    assert (
+        reason(one(summary="Done"), 2, earlier) == "none of its words stands among the 4 of earlier answers"
+    )
+    assert reason(one(summary="Honey in winter"), 2, earlier) is None
+    assert reason(one(verdict="approve"), 2, earlier) is None
+
+
+def test_numbers_that_were_kept_speak_for_an_answer() -> None:
+    class Audit(BaseModel):
+        checked: int
+        notes: str
+
+    assert reason(Audit(checked=31, notes="none"), 1, ['{"checked": "31 files in all four folders"}']) is None
+    assert (
+        reason(Audit(checked=0, notes="none"), 1, ['{"checked": "31 files in all four folders"}']) is not None
+    )
+
+
+def test_all_zeros_after_numbers_make_a_stub() -> None:
+    class Run(BaseModel):
+        passed: int
+        failed: int
+        failures: list[str]
+
+    zeros = Run(passed=0, failed=0, failures=[])
+    assert (
+        reason(zeros, 2, ["{}", '{"passed": 511, "failed": 3}'])
+        == "all its numbers are 0, and 2 were not before"
+    )
+    assert reason(zeros, 2, ["no tests ran", "{}"]) is None
+    assert reason(zeros) is None
+
+
+# --- Odd outputs --------------------------------------------------------------------------------
+
+
+def test_odd_outputs_and_earlier_texts_are_judged_without_ado() -> None:
+    class Anything(BaseModel):
+        value: Any
+
+    deep: list[Any] = []
+    for _ in range(5_000):
+        deep = [deep]
+    odd = [None, deep, {1: "Ann", None: ["Bo"]}, 10**5_000, float("nan"), object(), b"\xff", {"a": {"Bo"}}]
+    earlier = ["\ud800", "{" * 10_000, '{"value": 1e999}']
+    for value in odd:
+        assert reason(Anything(value=value)) is None
+        assert reason(Anything(value=value), 3, earlier) is None
+    assert (reason(Anything(value="\ud800"), 3, earlier[1:]) or "").encode()
+
+
+def test_a_huge_output_is_judged_in_no_time() -> None:
+    class Many(BaseModel):
+        names: list[str]
+
+    output = Many(names=["test"] * 200_000)
+    assert reason(output, 3, ['{"names": ["' + 'a", "' * 100_000 + '"]}'] * 3) is not None

@@ -13,7 +13,7 @@ import pytest
 
 from smithers.agents import Amp
 from smithers.errors import AgentAuth, AgentError, AgentSessionLost, AgentThrottled, AgentUnfit
-from tests.agents.calling import Called, Caller, caller
+from tests.agents.caller import Caller, Heard
 
 pytestmark = pytest.mark.slow
 
@@ -65,14 +65,13 @@ class TestAmp:
     def scene(self, service: Service, tmp_path: Path, executable: Callable[[str], Path]) -> Iterator[None]:
         self.binary = str(executable("amp"))
         self.service, self.home = service, tmp_path
-        self.caller: Caller
-        with caller() as self.caller:
-            yield
-            assert self.caller.survivors == []
+        self.caller = Caller()
+        yield
+        left = self.caller.survivors
+        self.caller.close()
+        assert left == []
 
-    def call(
-        self, env: dict[str, str] | None = None, *, session: str | None = None, **options: Any
-    ) -> Called:
+    def call(self, env: dict[str, str] | None = None, *, session: str | None = None, **options: Any) -> Heard:
         variables = {
             "HOME": str(self.home),
             "XDG_DATA_HOME": str(self.home / "data"),
@@ -81,7 +80,7 @@ class TestAmp:
             **(env or {}),
         }
         agent = Amp(env=variables, binary=self.binary, cwd=self.home, start_timeout=60, **options)
-        return self.caller.call(agent, "hello", session=session)
+        return self.caller.ask(agent, "hello", session=session)
 
     @pytest.mark.parametrize(
         ("status", "kind"),
@@ -95,24 +94,24 @@ class TestAmp:
     )
     def test_what_its_service_refuses_has_its_class(self, status: int, kind: type[AgentError]) -> None:
         self.service.status = status
-        assert type(self.call().bad) is kind
+        assert type(self.call().failure) is kind
         assert any("getUserInfo" in path for path in self.service.paths)
 
     def test_a_service_that_is_not_there_is_a_passing_failure(self) -> None:
-        assert isinstance(self.call({"AMP_URL": "http://127.0.0.1:9"}).bad, AgentThrottled)
+        assert isinstance(self.call({"AMP_URL": "http://127.0.0.1:9"}).failure, AgentThrottled)
 
     def test_without_a_key_it_is_not_even_started(self) -> None:
         called = self.call({"AMP_API_KEY": ""})
-        assert isinstance(called.bad, AgentAuth)
-        assert called.bad.hint == "sign in: `amp login`"
-        assert self.caller.children == []
+        assert isinstance(called.failure, AgentAuth)
+        assert called.failure.hint == "sign in: `amp login`"
+        assert self.caller.traces == []
 
     def test_a_key_that_its_sign_in_has_kept_is_a_key(self) -> None:
         kept = self.home / "data/amp/secrets.json"
         kept.parent.mkdir(parents=True)
         kept.write_text(json.dumps({f"apiKey@{self.service.url}": "sgamp_kept"}))
         self.service.status = 401
-        assert isinstance(self.call({"AMP_API_KEY": ""}).bad, AgentAuth)
+        assert isinstance(self.call({"AMP_API_KEY": ""}).failure, AgentAuth)
         assert self.service.paths
 
     def test_a_private_folder_has_a_key_of_its_own(self) -> None:
@@ -124,11 +123,11 @@ class TestAmp:
             env=env, binary=self.binary, cwd=self.home, config_dir=self.home / "own", start_timeout=60
         )
         self.service.status = 401
-        assert isinstance(self.caller.call(agent, "hello").bad, AgentAuth)
+        assert isinstance(self.caller.ask(agent, "hello").failure, AgentAuth)
         assert self.service.paths
 
     def test_a_thread_that_cannot_be_is_lost(self) -> None:
-        assert isinstance(self.call(session="nosuch").bad, AgentSessionLost)
+        assert isinstance(self.call(session="nosuch").failure, AgentSessionLost)
 
     def test_its_options_are_understood(self) -> None:
         called = self.call(
@@ -139,7 +138,7 @@ class TestAmp:
             labels=["a"],
             dangerously_allow_all=True,
         )
-        assert isinstance(called.bad, AgentThrottled)
+        assert isinstance(called.failure, AgentThrottled)
 
     def test_an_option_that_there_is_not_is_unfit(self) -> None:
-        assert isinstance(self.call(args=["--nosuch"]).bad, AgentUnfit)
+        assert isinstance(self.call(args=["--nosuch"]).failure, AgentUnfit)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from smithers.agents import Amp
 from smithers.errors import AgentAuth, AgentError, AgentQuota, AgentSessionLost, AgentThrottled, AgentUnfit
 from smithers.ports import AgentTools, SessionEvent, TextEvent, ToolCallEvent, ToolResultEvent
-from tests.agents.calling import Caller, caller
-from tests.unit.agents.hearing import asked, hear, spoiled
+from tests.unit.agents.folded import FOLDER, endured, folded, request, stream
+from tests.unit.agents.oddities import odd_events
+from tests.unit.agents.watched import Watched
 
-FOLDER = Path("/call")
 THREAD = "T-12345678-0000-4000-8000-000000000000"
 
 # In the shape that its documentation shows; no answer of the real one was ever seen here.
@@ -44,16 +44,12 @@ END = {
 }  # fmt: skip
 
 
-def fold(request: Any) -> Any:
-    return Amp().fold(request)
-
-
 def test_it_is_called_with_its_own_words() -> None:
     agent = Amp(
         mode="high", visibility="private", labels=["a", "b"], dangerously_allow_all=True, args=["--fast"],
         mcp_config={"mcpServers": {"x": {"command": "y"}}}, config_dir="/accounts/a",
     )  # fmt: skip
-    how = agent.invocation(asked(prompt="- hello"), FOLDER)
+    how = agent.invocation(request(prompt="- hello"), FOLDER)
     assert how.argv == (
         "amp", "-x", "--stream-json", "--no-ide", "--no-notifications", "--no-color", "--mode", "high",
         "--visibility", "private", "--label", "a", "--label", "b", "--mcp-config", '{"x": {"command": "y"}}',
@@ -64,14 +60,14 @@ def test_it_is_called_with_its_own_words() -> None:
 
 
 def test_a_thread_is_continued() -> None:
-    argv = Amp().invocation(asked(session=THREAD), FOLDER).argv
+    argv = Amp().invocation(request(session=THREAD), FOLDER).argv
     assert argv[:6] == ("amp", "threads", "continue", THREAD, "-x", "--stream-json")
 
 
 def test_what_it_has_no_word_for_is_refused() -> None:
     for agent, more in ((Amp(model="m"), {}), (Amp(), {"session": THREAD, "forks": True})):
         with pytest.raises(AgentUnfit):
-            agent.invocation(asked(**more), FOLDER)
+            agent.invocation(request(**more), FOLDER)
     with pytest.raises(AgentUnfit):
         Amp().check(AgentTools(("Bash",)))
 
@@ -80,11 +76,12 @@ def test_what_it_has_no_word_for_is_refused() -> None:
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
+def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     for name in ("AMP_API_KEY", "AMP_URL", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
-    with caller() as found:
-        yield found
+    found = Watched()
+    yield found
+    found.close()
 
 
 @pytest.mark.parametrize(
@@ -99,19 +96,21 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
     ],
 )
 def test_without_a_key_nothing_is_started(
-    calls: Caller, tmp_path: Path, kept: Any, url: str | None, is_signed_in: bool
+    calls: Watched, tmp_path: Path, kept: Any, url: str | None, is_signed_in: bool
 ) -> None:
     if kept is not None:
         (tmp_path / ".local/share/amp").mkdir(parents=True)
         (tmp_path / ".local/share/amp/secrets.json").write_text(json.dumps(kept))
     env = {"HOME": str(tmp_path), **({"AMP_URL": url} if url is not None else {})}
-    called = calls.call(Amp(env=env, binary="true", cwd=tmp_path))
+    called = calls.ask(Amp(env=env, binary="true", cwd=tmp_path), "hello")
     assert bool(calls.programs) == is_signed_in
-    assert isinstance(called.bad, AgentError if is_signed_in else AgentAuth)
+    assert isinstance(called.failure, AgentError if is_signed_in else AgentAuth)
 
 
-def test_a_variable_is_a_key(calls: Caller, tmp_path: Path) -> None:
-    calls.call(Amp(env={"HOME": str(tmp_path), "AMP_API_KEY": "sgamp_x"}, binary="true", cwd=tmp_path))
+def test_a_variable_is_a_key(calls: Watched, tmp_path: Path) -> None:
+    calls.ask(
+        Amp(env={"HOME": str(tmp_path), "AMP_API_KEY": "sgamp_x"}, binary="true", cwd=tmp_path), "hello"
+    )
     assert calls.programs
 
 
@@ -119,20 +118,20 @@ def test_a_variable_is_a_key(calls: Caller, tmp_path: Path) -> None:
 
 
 def test_a_stream_like_that_of_claude_code_is_summed_up() -> None:
-    heard = hear(fold(asked()), [INIT, CALL, RESULT, SAID, END])
-    assert (heard.good.text, heard.good.session) == ("done", THREAD)
+    heard = folded(Amp(), stream([INIT, CALL, RESULT, SAID, END]))
+    assert (heard.answer.text, heard.answer.session) == ("done", THREAD)
     assert heard.events[:4] == [
         SessionEvent(THREAD),
         ToolCallEvent("c1", "Bash", {"cmd": "ls"}),
         ToolResultEvent("c1", "a"),
         TextEvent("done"),
     ]
-    assert heard.good.usage is not None
-    assert heard.good.usage.tokens == 15
+    assert heard.answer.usage is not None
+    assert heard.answer.usage.tokens == 15
 
 
 def test_without_a_result_there_is_no_success() -> None:
-    assert type(hear(fold(asked()), [INIT, SAID]).bad) is AgentError
+    assert type(folded(Amp(), stream([INIT, SAID])).failure) is AgentError
     failed = {
         **END,
         "is_error": True,
@@ -140,7 +139,7 @@ def test_without_a_result_there_is_no_success() -> None:
         "errors": ["broken"],
         "result": None,
     }
-    assert "broken" in hear(fold(asked()), [INIT, failed]).bad.message
+    assert "broken" in folded(Amp(), stream([INIT, failed])).failure.message
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,7 @@ def test_without_a_result_there_is_no_success() -> None:
     ],
 )
 def test_what_it_says_on_standard_error_has_its_class(stderr: str, kind: type[AgentError]) -> None:
-    assert type(hear(fold(asked(session=THREAD)), stderr=stderr, status=1).bad) is kind
+    assert type(folded(Amp(), "", stderr=stderr, status=1, session=THREAD).failure) is kind
 
 
 def test_a_login_that_begins_ends_the_call() -> None:
@@ -168,9 +167,15 @@ def test_a_login_that_begins_ends_the_call() -> None:
         "No API key found. Starting login flow...",
         "If your browser does not open automatically, visit:",
     ]
-    assert type(hear(fold(asked()), lines).bad) is AgentAuth
+    assert type(folded(Amp(), stream(lines)).failure) is AgentAuth
 
 
-@given(st.lists(spoiled([INIT, CALL, RESULT, SAID, END]), max_size=8), st.text())
-def test_nothing_but_an_agents_error_comes_of_any_objects(events: list[dict[str, Any]], stderr: str) -> None:
-    hear(fold(asked(session=THREAD)), events, stderr=stderr)
+KINDS = "system assistant user result".split()
+WORDS = "subtype init session_id message content text tool_use tool_result is_error result usage".split()
+
+
+@given(odd_events(KINDS, WORDS), st.sampled_from([0, 1, None]), st.text())
+def test_whatever_it_is_sent_it_ends_well_or_with_an_agents_error(
+    events: list[dict[str, Any]], status: int | None, stderr: str
+) -> None:
+    endured(Amp().fold(request(session=THREAD)), events, status, stderr)

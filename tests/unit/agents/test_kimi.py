@@ -25,22 +25,18 @@ from smithers.errors import (
     AgentUnfit,
 )
 from smithers.ports import AgentTools, RetryEvent, SessionEvent, TextEvent, ToolCallEvent, ToolResultEvent
-from tests.agents.calling import Caller, caller
 from tests.agents.transcript import load
-from tests.unit.agents.hearing import NOW_MS, TWO_HOURS_MS, asked, hear, recorded, spoiled
+from tests.unit.agents.folded import FOLDER, NOW_MS, endured, folded, replayed, request, stream
+from tests.unit.agents.oddities import odd_events
+from tests.unit.agents.watched import Watched
 
-FOLDER = Path("/call")
 UNKNOWN = "0d15ea5e-0000-4000-8000-000000000000"
 HINT = {"role": "meta", "type": "session.resume_hint", "session_id": "session_1"}
 DONE = {"role": "assistant", "content": "done"}
 
 
-def code(request: Any) -> Any:
-    return Kimi(generation="code").fold(request)
-
-
-def python(request: Any) -> Any:
-    return Kimi(generation="python").fold(request)
+CODE = Kimi(generation="code")
+PYTHON = Kimi(generation="python")
 
 
 # --- How each is called -------------------------------------------------------------------------
@@ -50,7 +46,7 @@ def test_kimi_code_is_called_with_its_own_words() -> None:
     agent = Kimi(
         generation="code", model="m", agent="coder", add_dirs=["/a"], args=["--skills-dir", "/s"], cwd="/w"
     )
-    how = agent.invocation(asked(prompt="- hello"), FOLDER)
+    how = agent.invocation(request(prompt="- hello"), FOLDER)
     assert how.argv == (
         "kimi", "--output-format", "stream-json", "--model", "m", "--agent", "coder", "--add-dir", "/a",
         "--skills-dir", "/s", "--prompt=- hello",
@@ -59,8 +55,8 @@ def test_kimi_code_is_called_with_its_own_words() -> None:
 
 
 def test_kimi_code_keeps_the_agent_of_a_conversation_that_is_continued() -> None:
-    argv = Kimi(generation="code", agent="coder").invocation(asked(session="session_1"), FOLDER).argv
-    assert argv[3:] == ("--session", "session_1", "--prompt=hello")
+    argv = Kimi(generation="code", agent="coder").invocation(request(session="session_1"), FOLDER).argv
+    assert argv[3:] == ("--session", "session_1", "--prompt=Do it.")
 
 
 def test_python_is_called_with_its_own_words() -> None:
@@ -68,25 +64,25 @@ def test_python_is_called_with_its_own_words() -> None:
         generation="python", model="m", agent_file="/a.yaml", thinking=False, max_steps_per_turn=9,
         mcp_config={"mcpServers": {}},
     )  # fmt: skip
-    how = agent.invocation(asked(session="id"), FOLDER)
+    how = agent.invocation(request(session="id"), FOLDER)
     assert how.argv == (
         "kimi", "--output-format", "stream-json", "--model", "m", "--session", "id",
         "--agent-file", "/a.yaml", "--print", "--input-format", "text", "--no-thinking",
         "--max-steps-per-turn", "9", "--mcp-config", '{"mcpServers": {}}',
     )  # fmt: skip
-    assert how.stdin == "hello"
+    assert how.stdin == "Do it."
 
 
 @pytest.mark.parametrize("options", [{"thinking": True}, {"mcp_config": "/mcp.json"}])
 def test_kimi_code_refuses_what_it_has_no_word_for(options: dict[str, Any]) -> None:
     with pytest.raises(AgentUnfit):
-        Kimi(generation="code", **options).invocation(asked(), FOLDER)
+        Kimi(generation="code", **options).invocation(request(), FOLDER)
 
 
 def test_kimi_code_refuses_a_prompt_that_no_command_line_takes() -> None:
     with pytest.raises(AgentUnfit, match="bytes"):
-        Kimi(generation="code").invocation(asked(prompt="ä" * 70_000), FOLDER)
-    assert Kimi(generation="python").invocation(asked(prompt="ä" * 70_000, session="x"), FOLDER).stdin
+        Kimi(generation="code").invocation(request(prompt="ä" * 70_000), FOLDER)
+    assert Kimi(generation="python").invocation(request(prompt="ä" * 70_000, session="x"), FOLDER).stdin
 
 
 def test_neither_can_be_limited_to_certain_tools() -> None:
@@ -97,13 +93,13 @@ def test_neither_can_be_limited_to_certain_tools() -> None:
 def test_each_has_an_environment_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CLAUDECODE", "KIMI_CODE_INFINITE_RETRY", "KIMI_MODEL_API_KEY"):
         monkeypatch.setenv(name, "x")
-    env = Kimi(generation="code", max_steps_per_turn=9).invocation(asked(), FOLDER).env
+    env = Kimi(generation="code", max_steps_per_turn=9).invocation(request(), FOLDER).env
     assert (env["KIMI_LOOP_MAX_ATTEMPTS_PER_STEP"], env["KIMI_LOOP_MAX_STEPS_PER_TURN"]) == ("4", "9")
     assert (env["KIMI_DISABLE_TELEMETRY"], env["KIMI_MODEL_API_KEY"]) == ("1", "x")
     assert not {"CLAUDECODE", "KIMI_CODE_INFINITE_RETRY"} & set(env)
-    own = Kimi(generation="code", config_dir="/a").invocation(asked(), FOLDER).env
+    own = Kimi(generation="code", config_dir="/a").invocation(request(), FOLDER).env
     assert (own["KIMI_CODE_HOME"], "KIMI_MODEL_API_KEY" in own) == ("/a", False)
-    own = dict(Kimi(generation="python", config_dir="/a").invocation(asked(session="x"), FOLDER).env)
+    own = dict(Kimi(generation="python", config_dir="/a").invocation(request(session="x"), FOLDER).env)
     assert (own["KIMI_SHARE_DIR"], own["COLUMNS"], "KIMI_CODE_HOME" in own) == ("/a", "500", False)
 
 
@@ -111,9 +107,10 @@ def test_each_has_an_environment_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def calls() -> Iterator[Caller]:
-    with caller() as found:
-        yield found
+def calls() -> Iterator[Watched]:
+    found = Watched()
+    yield found
+    found.close()
 
 
 def program(folder: Path, text: str, name: str = "kimi") -> str:
@@ -127,51 +124,58 @@ def program(folder: Path, text: str, name: str = "kimi") -> str:
 SAYS = """#!/bin/sh
 case "$1" in --version) echo asked >> "${0%/*}/asked"; echo "$VERSION"; exit;; esac
 """
-CODE = SAYS + f"printf '%s\\n' '{json.dumps(DONE)}' '{json.dumps(HINT)}'\n"
-PYTHON = (
+CODE_SAYS = SAYS + f"printf '%s\\n' '{json.dumps(DONE)}' '{json.dumps(HINT)}'\n"
+PYTHON_SAYS = (
     SAYS
     + f"""case "$*" in *--print*) cat >/dev/null; printf '%s\\n' '{json.dumps(DONE)}';; *) exit 3;; esac
 """
 )
 
 
-@pytest.mark.parametrize(("version", "text"), [("2.1.0", CODE), ("kimi, version 1.49.0", PYTHON)])
+@pytest.mark.parametrize(("version", "text"), [("2.1.0", CODE_SAYS), ("kimi, version 1.49.0", PYTHON_SAYS)])
 def test_what_its_file_does_not_show_it_is_asked_once(
-    calls: Caller, tmp_path: Path, version: str, text: str
+    calls: Watched, tmp_path: Path, version: str, text: str
 ) -> None:
     agent = Kimi(binary=program(tmp_path, text), env={"VERSION": version}, cwd=tmp_path)
     for _ in range(3):
-        assert calls.call(agent).good.text == "done"
+        assert calls.ask(agent, "hello").answer.text == "done"
     assert (tmp_path / "asked").read_text() == "asked\n"
 
 
-def test_one_that_was_installed_anew_is_asked_anew(calls: Caller, tmp_path: Path) -> None:
-    binary = program(tmp_path, CODE)
-    assert calls.call(Kimi(binary=binary, env={"VERSION": "2.1.0"}, cwd=tmp_path)).good.text == "done"
-    program(tmp_path, PYTHON)
+def test_one_that_was_installed_anew_is_asked_anew(calls: Watched, tmp_path: Path) -> None:
+    binary = program(tmp_path, CODE_SAYS)
+    assert (
+        calls.ask(Kimi(binary=binary, env={"VERSION": "2.1.0"}, cwd=tmp_path), "hello").answer.text == "done"
+    )
+    program(tmp_path, PYTHON_SAYS)
     os.utime(binary, ns=(1, 1))
     again = Kimi(binary=binary, env={"VERSION": "kimi, version 1.49.0"}, cwd=tmp_path)
-    assert calls.call(again).good.text == "done"
+    assert calls.ask(again, "hello").answer.text == "done"
 
 
-def test_one_that_says_no_version_is_asked_again(calls: Caller, tmp_path: Path) -> None:
-    binary = program(tmp_path, CODE)
-    assert "version" in calls.call(Kimi(binary=binary, env={"VERSION": ""}, cwd=tmp_path)).bad.message
-    assert calls.call(Kimi(binary=binary, env={"VERSION": "2.1.0"}, cwd=tmp_path)).good.text == "done"
+def test_one_that_says_no_version_is_asked_again(calls: Watched, tmp_path: Path) -> None:
+    binary = program(tmp_path, CODE_SAYS)
+    assert (
+        "version"
+        in calls.ask(Kimi(binary=binary, env={"VERSION": ""}, cwd=tmp_path), "hello").failure.message
+    )
+    assert (
+        calls.ask(Kimi(binary=binary, env={"VERSION": "2.1.0"}, cwd=tmp_path), "hello").answer.text == "done"
+    )
 
 
 @pytest.mark.parametrize(
     ("head", "words"),
     [("#!/bin/true node\n", "--prompt=hello"), ("#!/bin/true\nfrom kimi_cli import main\n", "--print")],
 )
-def test_the_head_of_its_file_is_enough(calls: Caller, tmp_path: Path, head: str, words: str) -> None:
+def test_the_head_of_its_file_is_enough(calls: Watched, tmp_path: Path, head: str, words: str) -> None:
     binary = program(tmp_path, head)
-    assert calls.call(Kimi(binary=binary, cwd=tmp_path), "hello").error is not None  # it says nothing
+    assert calls.ask(Kimi(binary=binary, cwd=tmp_path), "hello").error is not None  # it says nothing
     assert [words in argv for argv in calls.programs] == [True]
 
 
-def test_one_that_is_not_there_is_missing(calls: Caller, tmp_path: Path) -> None:
-    error = calls.call(Kimi(env={"PATH": str(tmp_path)}, cwd=tmp_path)).bad
+def test_one_that_is_not_there_is_missing(calls: Watched, tmp_path: Path) -> None:
+    error = calls.ask(Kimi(env={"PATH": str(tmp_path)}, cwd=tmp_path), "hello").failure
     assert isinstance(error, AgentMissing)
     assert "npm install" in (error.hint or "")
 
@@ -179,52 +183,53 @@ def test_one_that_is_not_there_is_missing(calls: Caller, tmp_path: Path) -> None
 # --- Conversations ------------------------------------------------------------------------------
 
 
-def test_python_is_given_the_name_of_a_new_conversation(calls: Caller, tmp_path: Path) -> None:
-    agent = Kimi(generation="python", binary=program(tmp_path, PYTHON), cwd=tmp_path)
-    first, second = calls.call(agent), calls.call(agent)
-    assert first.session == first.good.session != second.session
-    assert [argv[argv.index("--session") + 1] for argv in calls.programs] == [first.session, second.session]
+def test_python_is_given_the_name_of_a_new_conversation(calls: Watched, tmp_path: Path) -> None:
+    agent = Kimi(generation="python", binary=program(tmp_path, PYTHON_SAYS), cwd=tmp_path)
+    first, second = calls.ask(agent, "hello"), calls.ask(agent, "hello")
+    named = [argv[argv.index("--session") + 1] for argv in calls.programs]
+    assert named == [first.answer.session, second.answer.session]
+    assert first.told(SessionEvent) == [SessionEvent(named[0])] != second.told(SessionEvent)
 
 
-def test_python_is_not_let_begin_a_conversation_anew(calls: Caller, tmp_path: Path) -> None:
+def test_python_is_not_let_begin_a_conversation_anew(calls: Watched, tmp_path: Path) -> None:
     share, here = tmp_path / "share", str(tmp_path.resolve())
-    agent = Kimi(generation="python", binary=program(tmp_path, PYTHON), cwd=tmp_path, config_dir=share)
-    assert isinstance(calls.call(agent, session="s1").bad, AgentSessionLost)
+    agent = Kimi(generation="python", binary=program(tmp_path, PYTHON_SAYS), cwd=tmp_path, config_dir=share)
+    assert isinstance(calls.ask(agent, "hello", session="s1").failure, AgentSessionLost)
     kept = share / "sessions" / md5(here.encode(), usedforsecurity=False).hexdigest() / "s1/context.jsonl"
     kept.parent.mkdir(parents=True)
     kept.touch()
-    assert isinstance(calls.call(agent, session="s1").bad, AgentSessionLost)
+    assert isinstance(calls.ask(agent, "hello", session="s1").failure, AgentSessionLost)
     (share / "kimi.json").write_text(json.dumps({"work_dirs": [{"path": here}]}))
-    assert calls.call(agent, session="s1").good.session == "s1"
-    assert isinstance(calls.call(agent, session="s1", forks=True).bad, AgentUnfit)
+    assert calls.ask(agent, "hello", session="s1").answer.session == "s1"
+    assert isinstance(calls.ask(agent, "hello", session="s1", forks=True).failure, AgentUnfit)
 
 
-FORKS = CODE + 'case "$1" in fork) echo "Forked to session_2 (\\"Fork: $3\\") in 3ms"; exit;; esac\n'
+FORKS = CODE_SAYS + 'case "$1" in fork) echo "Forked to session_2 (\\"Fork: $3\\") in 3ms"; exit;; esac\n'
 
 
-def test_kimi_code_forks_by_a_command_of_its_own(calls: Caller, tmp_path: Path) -> None:
+def test_kimi_code_forks_by_a_command_of_its_own(calls: Watched, tmp_path: Path) -> None:
     text = FORKS.replace(
         "#!/bin/sh\n",
         '#!/bin/sh\n[ "$3" = lost ] && { echo "Session \\"lost\\" was not found" >&2; exit 1; }\n',
     )
     agent = Kimi(generation="code", binary=program(tmp_path, text), cwd=tmp_path)
-    assert calls.call(agent, session="session_1", forks=True).good.text == "done"
+    assert calls.ask(agent, "hello", session="session_1", forks=True).answer.text == "done"
     assert calls.programs[0][1:] == ["fork", "--yes", "session_1"]
     assert "session_2" in calls.programs[1]
-    assert isinstance(calls.call(agent, session="lost", forks=True).bad, AgentSessionLost)
+    assert isinstance(calls.ask(agent, "hello", session="lost", forks=True).failure, AgentSessionLost)
 
 
 # --- What Kimi Code says ------------------------------------------------------------------------
 
 
 def test_a_recorded_call_of_kimi_code_tells_what_it_does() -> None:
-    heard = recorded(code, "kimi", "write")
-    assert heard.good.text == '{"ok": true}'
-    assert heard.of(SessionEvent) == [SessionEvent(heard.good.session or "")]
-    (call,), (result,) = heard.of(ToolCallEvent), heard.of(ToolResultEvent)
+    heard = replayed(CODE, load("kimi", "write"))
+    assert heard.answer.text == '{"ok": true}'
+    assert heard.told(SessionEvent) == [SessionEvent(heard.answer.session or "")]
+    (call,), (result,) = heard.told(ToolCallEvent), heard.told(ToolResultEvent)
     assert (call.name, call.input) == ("Write", {"path": "hello.txt", "content": "hi\n"})
     assert (result.id, result.text) == (call.id, "Wrote 3 bytes to hello.txt")
-    assert heard.good.usage is None
+    assert heard.answer.usage is None
 
 
 @pytest.mark.parametrize(
@@ -245,13 +250,15 @@ def test_a_recorded_call_of_kimi_code_tells_what_it_does() -> None:
     ],
 )
 def test_a_recorded_failure_of_kimi_code_has_its_class(case: str, kind: type[AgentError]) -> None:
-    assert type(recorded(code, "kimi", case).bad) is kind
+    assert type(replayed(CODE, load("kimi", case)).failure) is kind
 
 
 def test_a_conversation_that_kimi_code_does_not_have_is_lost() -> None:
-    assert isinstance(recorded(code, "kimi", "unknown-session", session=UNKNOWN).bad, AgentSessionLost)
+    assert isinstance(
+        replayed(CODE, load("kimi", "unknown-session"), session=UNKNOWN).failure, AgentSessionLost
+    )
     elsewhere = 'error: failed to run prompt: Session "s" was created under a different directory.\n'
-    assert isinstance(hear(code(asked(session="s")), stderr=elsewhere, status=1).bad, AgentSessionLost)
+    assert isinstance(folded(CODE, "", stderr=elsewhere, status=1, session="s").failure, AgentSessionLost)
 
 
 @pytest.mark.parametrize(
@@ -270,17 +277,17 @@ def test_a_conversation_that_kimi_code_does_not_have_is_lost() -> None:
 )
 def test_what_kimi_code_fails_with_has_its_class(why: str, kind: type[AgentError]) -> None:
     stderr = f"Warning: x\nerror: failed to run prompt: {why}\nSee log: /x/y.log\n"
-    found = hear(code(asked()), stderr=stderr, status=1).bad
+    found = folded(CODE, "", stderr=stderr, status=1).failure
     assert type(found) is kind
     assert "See log" not in found.message
 
 
 def test_an_answer_of_kimi_code_needs_all_three_signs_of_success() -> None:
     calls = {"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "x", "arguments": "{"}}]}
-    assert hear(code(asked()), [DONE, HINT]).good.session == "session_1"
-    assert hear(code(asked()), [DONE, HINT], status=-15, was_ended=True).good.text == "done"
+    assert folded(CODE, stream([DONE, HINT])).answer.session == "session_1"
+    assert folded(CODE, stream([DONE, HINT]), status=-15, was_ended=True).answer.text == "done"
     for events, status in (([DONE], 0), ([DONE, HINT], 1), ([DONE, calls, HINT], 0), ([HINT], 0)):
-        assert type(hear(code(asked()), events, status=status).bad) is AgentError
+        assert type(folded(CODE, stream(events), status=status).failure) is AgentError
 
 
 def test_retries_are_told_and_one_that_is_far_away_is_left_to_the_run() -> None:
@@ -288,23 +295,23 @@ def test_retries_are_told_and_one_that_is_far_away_is_left_to_the_run() -> None:
         "role": "meta", "type": "turn.step.retrying", "failed_attempt": 1, "delay_ms": 500,
         "error_message": "429 Too many requests", "status_code": 429,
     }  # fmt: skip
-    heard = hear(code(asked()), [soon, {**soon, "delay_ms": 120_000}, DONE, HINT])
-    assert [(retry.reason, retry.delay_s) for retry in heard.of(RetryEvent)] == [
+    heard = folded(CODE, stream([soon, {**soon, "delay_ms": 120_000}, DONE, HINT]))
+    assert [(retry.reason, retry.delay_s) for retry in heard.told(RetryEvent)] == [
         ("throttle", 0.5),
         ("throttle", 120.0),
     ]
-    assert isinstance(heard.bad, AgentThrottled)
-    assert heard.bad.retry_after_s == 120
+    assert isinstance(heard.failure, AgentThrottled)
+    assert heard.failure.retry_after_s == 120
 
 
 # --- What Python says ---------------------------------------------------------------------------
 
 
 def test_a_recorded_call_of_python_tells_what_it_does() -> None:
-    heard = recorded(python, "kimi-py", "write", session="s1")
-    assert heard.good.text == '{"ok": true}'
-    assert heard.of(SessionEvent) == [SessionEvent("s1")]
-    (call,), (result,) = heard.of(ToolCallEvent), heard.of(ToolResultEvent)
+    heard = replayed(PYTHON, load("kimi-py", "write"), session="s1")
+    assert heard.answer.text == '{"ok": true}'
+    assert heard.told(SessionEvent) == [SessionEvent("s1")]
+    (call,), (result,) = heard.told(ToolCallEvent), heard.told(ToolResultEvent)
     assert (call.name, call.id, result.is_error) == ("WriteFile", result.id, False)
 
 
@@ -325,13 +332,13 @@ def test_a_recorded_call_of_python_tells_what_it_does() -> None:
     ],
 )
 def test_a_recorded_failure_of_python_has_its_class(case: str, kind: type[AgentError]) -> None:
-    assert type(recorded(python, "kimi-py", case, session="s1").bad) is kind
+    assert type(replayed(PYTHON, load("kimi-py", case), session="s1").failure) is kind
 
 
 def test_what_is_broken_at_80_columns_is_put_together_again() -> None:
-    error = recorded(python, "kimi-py", "429-usage-limit", session="s1").bad
+    error = replayed(PYTHON, load("kimi-py", "429-usage-limit"), session="s1").failure
     assert isinstance(error, AgentQuota)
-    assert error.resets_ms == NOW_MS + TWO_HOURS_MS
+    assert error.resets_ms == NOW_MS + 7_200_000
     assert "'type': 'usage_limit_reached'" in error.message
 
 
@@ -348,33 +355,38 @@ def test_what_is_broken_at_80_columns_is_put_together_again() -> None:
     ],
 )
 def test_what_python_fails_with_has_its_class(lines: list[str], status: int, kind: type[AgentError]) -> None:
-    assert type(hear(python(asked(session="s1")), lines, status=status).bad) is kind
+    assert type(folded(PYTHON, stream(lines), status=status, session="s1").failure) is kind
 
 
 def test_no_model_is_no_account_unless_one_was_asked_for() -> None:
-    fold = Kimi(generation="python", model="m").fold(asked(session="s1"))
-    assert type(hear(fold, ["LLM not set"], status=1).bad) is AgentUnfit
+    agent = Kimi(generation="python", model="m")
+    assert type(folded(agent, "LLM not set", status=1, session="s1").failure) is AgentUnfit
 
 
 def test_only_the_last_words_of_python_say_why_it_failed() -> None:
-    heard = hear(python(asked(session="s1")), ["LLM not set", DONE, "Connection error."], status=75)
-    assert type(heard.bad) is AgentThrottled
+    heard = folded(PYTHON, stream(["LLM not set", DONE, "Connection error."]), status=75, session="s1")
+    assert type(heard.failure) is AgentThrottled
 
 
 def test_parts_of_a_message_are_told_apart() -> None:
     content = [{"type": "think", "think": "hm"}, {"type": "text", "text": "yes"}]
-    heard = hear(python(asked(session="s1")), [{"role": "assistant", "content": content}])
-    assert heard.of(TextEvent) == [TextEvent("hm", is_reasoning=True), TextEvent("yes")]
-    assert heard.good.text == "yes"
+    heard = folded(PYTHON, stream([{"role": "assistant", "content": content}]), session="s1")
+    assert heard.told(TextEvent) == [TextEvent("hm", is_reasoning=True), TextEvent("yes")]
+    assert heard.answer.text == "yes"
 
 
-EVENTS = [
-    json.loads(line) for name in ("kimi", "kimi-py") for line in load(name, "write").stdout.splitlines()
-]
+KINDS = "assistant tool meta session.resume_hint turn.step.retrying".split()
+WORDS = (
+    "role type content text think tool_calls function arguments name id session_id status_code delay_ms "
+    "error_message failed_attempt"
+).split()
 
 
-@given(st.lists(spoiled([*EVENTS, HINT]), max_size=8), st.lists(st.text(), max_size=3), st.booleans())
-def test_nothing_but_an_agents_error_comes_of_any_objects(
-    events: list[dict[str, Any]], lines: list[str], is_code: bool
+@given(
+    odd_events(KINDS, WORDS), st.sampled_from([0, 1, 75, None]), st.text(), st.sampled_from([CODE, PYTHON])
+)
+def test_whatever_it_is_sent_it_ends_well_or_with_an_agents_error(
+    events: list[dict[str, Any]], status: int | None, stderr: str, agent: Kimi
 ) -> None:
-    hear((code if is_code else python)(asked(session="s1")), [*events, *lines])
+    events = [{**event, "role": event.get("role", event.get("event"))} for event in events]
+    endured(agent.fold(request(session="s1")), events, status, stderr)

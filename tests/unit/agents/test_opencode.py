@@ -22,23 +22,19 @@ from smithers.errors import (
 )
 from smithers.ports import AgentTools, NoticeEvent, RetryEvent, SessionEvent, ToolCallEvent, ToolResultEvent
 from tests.agents.transcript import load
-from tests.unit.agents.hearing import asked, hear, recorded, spoiled
+from tests.unit.agents.folded import FOLDER, endured, folded, replayed, request, stream
+from tests.unit.agents.oddities import odd_events
 
-FOLDER = Path("/call")
 UNKNOWN = "0d15ea5e-0000-4000-8000-000000000000"
 BASE = ("opencode", "run", "--format", "json", "--thinking", "--print-logs", "--log-level", "ERROR")
 
 
 def words(agent: OpenCode, **more: Any) -> tuple[str, ...]:
-    return agent.invocation(asked(**more), FOLDER).argv
+    return agent.invocation(request(**more), FOLDER).argv
 
 
 def environment(agent: OpenCode, **more: Any) -> dict[str, str]:
-    return dict(agent.invocation(asked(**more), FOLDER).env)
-
-
-def fold(request: Any) -> Any:
-    return OpenCode().fold(request)
+    return dict(agent.invocation(request(**more), FOLDER).env)
 
 
 def failed(why: str, *, small: bool = False, session: str = "ses_1") -> str:
@@ -70,7 +66,7 @@ def error(name: str, **data: Any) -> dict[str, Any]:
 
 def test_it_is_called_with_its_own_words() -> None:
     agent = OpenCode(model="p/m", agent="plan", variant="high", files=["/a b"], cwd="/work", args=["--pure"])
-    how = agent.invocation(asked(prompt="- hello"), FOLDER)
+    how = agent.invocation(request(prompt="- hello"), FOLDER)
     options = (
         "--model",
         "p/m",
@@ -155,13 +151,13 @@ def test_a_configuration_that_cannot_be_read_limits_no_tools() -> None:
 
 
 def test_a_recorded_call_tells_what_it_does_and_sums_up_what_it_cost() -> None:
-    heard = recorded(fold, "opencode", "write")
-    assert heard.good.text == '{"ok": true}'
-    assert heard.of(SessionEvent) == [SessionEvent(heard.good.session or "")]
-    (call,), (result,) = heard.of(ToolCallEvent), heard.of(ToolResultEvent)
+    heard = replayed(OpenCode(), load("opencode", "write"))
+    assert heard.answer.text == '{"ok": true}'
+    assert heard.told(SessionEvent) == [SessionEvent(heard.answer.session or "")]
+    (call,), (result,) = heard.told(ToolCallEvent), heard.told(ToolResultEvent)
     assert (call.name, call.input) == ("write", {"filePath": "hello.txt", "content": "hi\n"})
     assert (result.id, result.text, result.is_error) == (call.id, "Wrote file successfully.", False)
-    usage = heard.good.usage
+    usage = heard.answer.usage
     assert usage is not None
     assert (usage.input_tokens, usage.cache_read_tokens, usage.output_tokens) == (2400, 200, 68)
     assert usage.cost_usd is None
@@ -178,29 +174,31 @@ def test_a_recorded_call_tells_what_it_does_and_sums_up_what_it_cost() -> None:
     ],
 )
 def test_a_recorded_failure_has_its_class(case: str, kind: type[AgentError]) -> None:
-    assert type(recorded(fold, "opencode", case).bad) is kind
+    assert type(replayed(OpenCode(), load("opencode", case)).failure) is kind
 
 
 def test_a_conversation_that_is_not_there_is_lost() -> None:
-    assert isinstance(recorded(fold, "opencode", "unknown-session", session=UNKNOWN).bad, AgentSessionLost)
+    assert isinstance(
+        replayed(OpenCode(), load("opencode", "unknown-session"), session=UNKNOWN).failure, AgentSessionLost
+    )
 
 
 def test_only_the_last_step_is_the_answer() -> None:
     events = [STEP, text("let me see"), finish("tool-calls"), STEP, text("a"), text("b"), finish()]
-    assert hear(fold(asked()), events).good.text == "ab"
-    assert type(hear(fold(asked()), events[:3]).bad) is AgentError
+    assert folded(OpenCode(), stream(events)).answer.text == "ab"
+    assert type(folded(OpenCode(), stream(events[:3])).failure) is AgentError
 
 
 def test_a_failed_tool_is_told() -> None:
     state = {"status": "error", "input": {"command": "x"}, "error": "rejected"}
     call = {"type": "tool_use", "sessionID": "ses_1", "part": {"callID": "c", "tool": "bash", "state": state}}
-    heard = hear(fold(asked()), [STEP, call, finish()])
-    assert heard.of(ToolResultEvent) == [ToolResultEvent("c", "rejected", is_error=True)]
+    heard = folded(OpenCode(), stream([STEP, call, finish()]))
+    assert heard.told(ToolResultEvent) == [ToolResultEvent("c", "rejected", is_error=True)]
 
 
 def test_reasoning_counts_as_output_and_caches_as_input() -> None:
     tokens = {"total": 165, "input": 100, "output": 20, "reasoning": 10, "cache": {"read": 30, "write": 5}}
-    usage = hear(fold(asked()), [STEP, text("x"), finish(tokens=tokens, cost=0.5)]).good.usage
+    usage = folded(OpenCode(), stream([STEP, text("x"), finish(tokens=tokens, cost=0.5)])).answer.usage
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens, usage.cache_write_tokens) == (135, 30, 5)
     assert (usage.cost_usd, usage.cost_source) == (0.5, "cli")
@@ -227,22 +225,25 @@ def test_reasoning_counts_as_output_and_caches_as_input() -> None:
     ],
 )
 def test_an_error_has_its_class(event: dict[str, Any], kind: type[AgentError]) -> None:
-    assert type(hear(fold(asked()), [STEP, event], status=1).bad) is kind
+    assert type(folded(OpenCode(), stream([STEP, event]), status=1).failure) is kind
 
 
 def test_a_wait_that_a_provider_asks_for_is_kept() -> None:
     headers = {"retry-after": "17"}
-    failure = hear(
-        fold(asked()), [error("APIError", statusCode=429, message="x", responseHeaders=headers)]
-    ).bad
+    failure = folded(
+        OpenCode(), stream([error("APIError", statusCode=429, message="x", responseHeaders=headers)])
+    ).failure
     assert isinstance(failure, AgentThrottled)
     assert failure.retry_after_s == 17
 
 
 def test_an_error_that_it_has_got_over_is_none() -> None:
     overflow = error("ContextOverflowError", message="too much")
-    assert hear(fold(asked()), [STEP, overflow, STEP, text("after all"), finish()]).good.text == "after all"
-    assert hear(fold(asked()), [STEP, text("x"), finish(), overflow]).error is not None
+    assert (
+        folded(OpenCode(), stream([STEP, overflow, STEP, text("after all"), finish()])).answer.text
+        == "after all"
+    )
+    assert folded(OpenCode(), stream([STEP, text("x"), finish(), overflow])).error is not None
 
 
 def test_a_model_that_there_is_not_is_known_by_the_log_only() -> None:
@@ -251,15 +252,18 @@ def test_a_model_that_there_is_not_is_known_by_the_log_only() -> None:
     event = error(
         "UnknownError", message="Unexpected server error. Check server logs for details.", ref="err_1"
     )
-    found = hear(fold(asked()), [log, event], status=1).bad
+    found = folded(OpenCode(), stream([log, event]), status=1).failure
     assert type(found) is AgentUnfit
     assert "fake/nosuch" in found.message
 
 
 def test_an_answer_that_ends_for_no_reason_is_not_awaited_for_ever() -> None:
-    heard = hear(fold(asked()), [STEP, finish("unknown")] * 10)
-    assert isinstance(heard.bad, AgentThrottled)
-    assert hear(fold(asked()), [*[STEP, finish("unknown")] * 3, STEP, text("x"), finish()]).good.text == "x"
+    heard = folded(OpenCode(), stream([STEP, finish("unknown")] * 10))
+    assert isinstance(heard.failure, AgentThrottled)
+    assert (
+        folded(OpenCode(), stream([*[STEP, finish("unknown")] * 3, STEP, text("x"), finish()])).answer.text
+        == "x"
+    )
 
 
 # --- Its log ------------------------------------------------------------------------------------
@@ -267,49 +271,56 @@ def test_an_answer_that_ends_for_no_reason_is_not_awaited_for_ever() -> None:
 
 def test_each_failed_request_is_a_retry_and_the_fourth_is_the_end() -> None:
     line = failed("AI_APICallError: Too many requests")
-    heard = hear(fold(asked()), notes=[line] * 6)
-    assert [(retry.attempt, retry.reason) for retry in heard.of(RetryEvent)] == [
+    heard = folded(OpenCode(), "", stderr=stream([line] * 6))
+    assert [(retry.attempt, retry.reason) for retry in heard.told(RetryEvent)] == [
         (1, "throttle"), (2, "throttle"), (3, "throttle"), (4, "throttle"),
     ]  # fmt: skip
-    assert isinstance(heard.bad, AgentThrottled)
-    assert "Too many requests" in heard.bad.message
+    assert isinstance(heard.failure, AgentThrottled)
+    assert "Too many requests" in heard.failure.message
 
 
 def test_what_gets_on_again_has_failed_never() -> None:
     line = failed("AI_APICallError: Overloaded")
     events = [*[line] * 3, STEP, finish("tool-calls"), *[line] * 3, STEP, text("done"), finish()]
-    assert hear(fold(asked()), events).good.text == "done"
+    assert folded(OpenCode(), stream(events)).answer.text == "done"
 
 
 def test_a_used_up_quota_is_not_tried_again() -> None:
     line = failed("AI_APICallError: You exceeded your current quota, check your plan and billing")
-    heard = hear(fold(asked()), notes=[line])
-    assert isinstance(heard.bad, AgentQuota)
-    assert [retry.reason for retry in heard.of(RetryEvent)] == ["quota"]
+    heard = folded(OpenCode(), "", stderr=line)
+    assert isinstance(heard.failure, AgentQuota)
+    assert [retry.reason for retry in heard.told(RetryEvent)] == ["quota"]
 
 
 def test_a_failure_of_its_titles_is_not_one_of_ours() -> None:
     line = failed(
         "AI_RetryError: Failed after 3 attempts. Last error: You exceeded your current quota", small=True
     )
-    assert hear(fold(asked()), [line, STEP, text("done"), finish()]).of(RetryEvent) == []
+    assert folded(OpenCode(), stream([line, STEP, text("done"), finish()])).told(RetryEvent) == []
 
 
 def test_an_agent_that_it_replaces_by_another_ends_the_call() -> None:
     note = '\x1b[93m\x1b[1m! \x1b[0m agent "smithers" not found. Falling back to default agent'
-    assert isinstance(hear(fold(asked()), notes=[note]).bad, AgentUnfit)
+    assert isinstance(folded(OpenCode(), "", stderr=note).failure, AgentUnfit)
 
 
 def test_any_other_line_is_a_notice() -> None:
-    heard = hear(
-        fold(asked()), ["hello", 'timestamp=x level=ERROR message="what else"', STEP, text("x"), finish()]
+    heard = folded(
+        OpenCode(),
+        stream(["hello", 'timestamp=x level=ERROR message="what else"', STEP, text("x"), finish()]),
     )
-    assert len(heard.of(NoticeEvent)) == 2
+    assert len(heard.told(NoticeEvent)) == 2
 
 
-EVENTS = [json.loads(line) for line in load("opencode", "write").stdout.splitlines()]
+KINDS = "step_start text reasoning tool_use step_finish error".split()
+WORDS = (
+    "sessionID part text callID tool state status output input reason stop unknown tokens cache total cost "
+    "error name data APIError UnknownError message statusCode responseBody responseHeaders ref"
+).split()
 
 
-@given(st.lists(spoiled([*EVENTS, error("APIError", statusCode=429, message="x")]), max_size=8), st.text())
-def test_nothing_but_an_agents_error_comes_of_any_objects(events: list[dict[str, Any]], line: str) -> None:
-    hear(fold(asked(session="ses_1")), [*events, failed(line)])
+@given(odd_events(KINDS, WORDS), st.sampled_from([0, 1, -15, None]), st.text())
+def test_whatever_it_is_sent_it_ends_well_or_with_an_agents_error(
+    events: list[dict[str, Any]], status: int | None, stderr: str
+) -> None:
+    endured(OpenCode().fold(request(session="ses_1")), events, status, stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +22,14 @@ from smithers.errors import (
 )
 from smithers.ports import AgentTools, RetryEvent, SessionEvent, TextEvent, ToolCallEvent, ToolResultEvent
 from tests.agents.transcript import load
-from tests.unit.agents.hearing import NOW_MS, TWO_HOURS_MS, asked, hear, recorded, spoiled
+from tests.unit.agents.folded import FOLDER, NOW_MS, endured, folded, replayed, request, stream
+from tests.unit.agents.oddities import odd_events
 
-FOLDER = Path("/call")
 UNKNOWN = "0d15ea5e-0000-4000-8000-000000000000"
 
 
 def words(agent: Pi, **more: Any) -> tuple[str, ...]:
-    return agent.invocation(asked(**more), FOLDER).argv
-
-
-def fold(request: Any) -> Any:
-    return Pi().fold(request)
+    return agent.invocation(request(**more), FOLDER).argv
 
 
 def answer(text: str = "done", **more: Any) -> dict[str, Any]:
@@ -63,7 +58,7 @@ def test_the_prompt_comes_on_its_input_and_names_the_schema() -> None:
     class Out(BaseModel):
         colour: str
 
-    how = Pi(cwd="/work").invocation(asked(prompt="-p is no option", schema=Out), FOLDER)
+    how = Pi(cwd="/work").invocation(request(prompt="-p is no option", schema=Out), FOLDER)
     assert how.stdin is not None
     assert how.stdin.startswith("-p is no option")
     assert '"colour"' in how.stdin
@@ -94,11 +89,11 @@ def test_tools_are_limited(own: list[str] | None, task: AgentTools, expected: tu
 def test_its_environment_is_quiet_and_free_of_other_agents(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CLAUDECODE", "CODEX_HOME", "PI_MODEL", "ANTHROPIC_API_KEY", "DEEPSEEK_API_KEY"):
         monkeypatch.setenv(name, "x")
-    env = Pi(env={"PI_OFFLINE": "0"}).invocation(asked(env={"MINE": "1"}), FOLDER).env
+    env = Pi(env={"PI_OFFLINE": "0"}).invocation(request(env={"MINE": "1"}), FOLDER).env
     assert (env["PI_TELEMETRY"], env["PI_OFFLINE"], env["MINE"]) == ("0", "0", "1")
     assert env["ANTHROPIC_API_KEY"] == env["DEEPSEEK_API_KEY"] == "x"
     assert not {"CLAUDECODE", "CODEX_HOME", "PI_MODEL"} & set(env)
-    private = Pi(config_dir="/accounts/a").invocation(asked(), FOLDER).env
+    private = Pi(config_dir="/accounts/a").invocation(request(), FOLDER).env
     assert private["PI_CODING_AGENT_DIR"] == "/accounts/a"
     assert "ANTHROPIC_API_KEY" not in private
 
@@ -107,13 +102,13 @@ def test_its_environment_is_quiet_and_free_of_other_agents(monkeypatch: pytest.M
 
 
 def test_a_recorded_call_tells_what_it_does_and_sums_up_what_it_cost() -> None:
-    heard = recorded(fold, "pi", "write")
-    assert heard.good.text == '{"ok": true}'
-    assert heard.of(SessionEvent) == [SessionEvent(heard.good.session or "")]
-    (call,), (result,) = heard.of(ToolCallEvent), heard.of(ToolResultEvent)
+    heard = replayed(Pi(), load("pi", "write"))
+    assert heard.answer.text == '{"ok": true}'
+    assert heard.told(SessionEvent) == [SessionEvent(heard.answer.session or "")]
+    (call,), (result,) = heard.told(ToolCallEvent), heard.told(ToolResultEvent)
     assert (call.name, call.input) == ("write", {"path": "hello.txt", "content": "hi\n"})
     assert (result.id, result.text) == (call.id, "Successfully wrote to hello.txt")
-    usage = heard.good.usage
+    usage = heard.answer.usage
     assert usage is not None
     assert (usage.input_tokens, usage.cache_read_tokens, usage.output_tokens) == (2400, 200, 68)
     assert (usage.model, usage.cost_usd) == ("fake-model", None)
@@ -138,47 +133,49 @@ def test_a_recorded_call_tells_what_it_does_and_sums_up_what_it_cost() -> None:
     ],
 )
 def test_a_recorded_failure_has_its_class(case: str, kind: type[AgentError]) -> None:
-    assert type(recorded(fold, "pi", case).bad) is kind
+    assert type(replayed(Pi(), load("pi", case)).failure) is kind
 
 
 def test_a_limit_says_when_it_resets() -> None:
-    error = recorded(fold, "pi", "429-usage-limit").bad
+    error = replayed(Pi(), load("pi", "429-usage-limit")).failure
     assert isinstance(error, AgentQuota)
-    assert error.resets_ms == NOW_MS + TWO_HOURS_MS
+    assert error.resets_ms == NOW_MS + 7_200_000
 
 
 def test_a_recorded_recovery_is_a_success_and_tells_of_its_retry() -> None:
-    heard = recorded(fold, "pi", "flaky-529")
-    assert heard.good.text == '{"ok": true}'
-    assert [retry.reason for retry in heard.of(RetryEvent)] == ["server"]
+    heard = replayed(Pi(), load("pi", "flaky-529"))
+    assert heard.answer.text == '{"ok": true}'
+    assert [retry.reason for retry in heard.told(RetryEvent)] == ["server"]
 
 
 def test_a_conversation_that_is_not_there_is_lost() -> None:
-    assert isinstance(recorded(fold, "pi", "unknown-session", session=UNKNOWN).bad, AgentSessionLost)
+    assert isinstance(
+        replayed(Pi(), load("pi", "unknown-session"), session=UNKNOWN).failure, AgentSessionLost
+    )
     elsewhere = "Session found in different project: /a\nFork this session into current directory? [y/N] "
-    assert isinstance(hear(fold(asked(session="s1")), stderr=elsewhere).bad, AgentSessionLost)
+    assert isinstance(folded(Pi(), "", stderr=elsewhere, session="s1").failure, AgentSessionLost)
 
 
 def test_another_conversation_than_the_one_asked_for_is_none_of_ours() -> None:
     begun = {"type": "session", "id": "s2"}
-    assert isinstance(hear(fold(asked(session="s1")), [begun]).bad, AgentSessionLost)
-    assert hear(fold(asked(session="s1", forks=True)), [begun, answer(), SETTLED]).good.session == "s2"
+    assert isinstance(folded(Pi(), stream([begun]), session="s1").failure, AgentSessionLost)
+    assert folded(Pi(), stream([begun, answer(), SETTLED]), session="s1", forks=True).answer.session == "s2"
 
 
 def test_an_end_of_one_try_is_not_the_end() -> None:
     ended = {"type": "agent_end", "messages": [], "willRetry": True}
-    assert type(hear(fold(asked()), [answer(), ended]).bad) is AgentError
+    assert type(folded(Pi(), stream([answer(), ended])).failure) is AgentError
 
 
 def test_the_last_message_counts_and_not_one_before() -> None:
     failed = answer("", stopReason="error", errorMessage="503: {}")
-    assert hear(fold(asked()), [failed, answer("at last"), SETTLED]).good.text == "at last"
-    assert isinstance(hear(fold(asked()), [answer("early"), failed, SETTLED]).bad, AgentThrottled)
+    assert folded(Pi(), stream([failed, answer("at last"), SETTLED])).answer.text == "at last"
+    assert isinstance(folded(Pi(), stream([answer("early"), failed, SETTLED])).failure, AgentThrottled)
 
 
 def test_a_cost_is_taken_over_where_there_is_one() -> None:
     usage = {"input": 10, "output": 5, "cacheRead": 3, "cacheWrite": 2, "cost": {"total": 0.25}}
-    found = hear(fold(asked()), [answer(usage=usage), answer(usage=usage), SETTLED]).good.usage
+    found = folded(Pi(), stream([answer(usage=usage), answer(usage=usage), SETTLED])).answer.usage
     assert found is not None
     assert (found.input_tokens, found.cache_write_tokens, found.cost_usd) == (30, 4, 0.5)
     assert found.cost_source == "cli"
@@ -198,40 +195,44 @@ def test_a_cost_is_taken_over_where_there_is_one() -> None:
 )
 def test_a_message_in_place_of_an_answer_has_its_class(message: str, kind: type[AgentError]) -> None:
     events = [answer("", stopReason="error", errorMessage=message), SETTLED]
-    assert type(hear(fold(asked()), events).bad) is kind
+    assert type(folded(Pi(), stream(events)).failure) is kind
 
 
 @pytest.mark.parametrize("why", ["aborted", "toolUse", "pending", "error", ""])
 def test_a_message_that_did_not_stop_by_itself_is_no_answer(why: str) -> None:
-    assert type(hear(fold(asked()), [answer(stopReason=why), SETTLED]).bad) is AgentError
+    assert type(folded(Pi(), stream([answer(stopReason=why), SETTLED])).failure) is AgentError
 
 
 def test_a_retry_that_is_far_away_is_left_to_the_run() -> None:
     soon = {"type": "auto_retry_start", "attempt": 1, "delayMs": 2000, "errorMessage": "429: slow"}
     late = {**soon, "delayMs": 300_000}
-    heard = hear(fold(asked()), [soon, late, answer(), SETTLED])
-    assert [retry.delay_s for retry in heard.of(RetryEvent)] == [2.0, 300.0]
-    assert isinstance(heard.bad, AgentThrottled)
-    assert heard.bad.retry_after_s == 300.0
+    heard = folded(Pi(), stream([soon, late, answer(), SETTLED]))
+    assert [retry.delay_s for retry in heard.told(RetryEvent)] == [2.0, 300.0]
+    assert isinstance(heard.failure, AgentThrottled)
+    assert heard.failure.retry_after_s == 300.0
 
 
 def test_thoughts_are_told_apart() -> None:
     content = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "yes"}]
-    heard = hear(fold(asked()), [answer(content=content), SETTLED])
-    assert heard.of(TextEvent) == [TextEvent("hm", is_reasoning=True), TextEvent("yes")]
-    assert heard.good.text == "yes"
+    heard = folded(Pi(), stream([answer(content=content), SETTLED]))
+    assert heard.told(TextEvent) == [TextEvent("hm", is_reasoning=True), TextEvent("yes")]
+    assert heard.answer.text == "yes"
 
 
 def test_nobody_signed_in_and_bad_options_are_told_on_standard_error() -> None:
-    assert type(hear(fold(asked()), stderr="No API key found for the selected model.").bad) is AgentAuth
-    assert type(hear(fold(asked()), stderr="Error: Unknown option: --x", status=1).bad) is AgentUnfit
+    assert type(folded(Pi(), "", stderr="No API key found for the selected model.").failure) is AgentAuth
+    assert type(folded(Pi(), "", stderr="Error: Unknown option: --x", status=1).failure) is AgentUnfit
 
 
-EVENTS = [json.loads(line) for line in load("pi", "flaky-529").stdout.splitlines()]
+KINDS = "session message_end tool_execution_start tool_execution_end auto_retry_start agent_settled".split()
+WORDS = (
+    "id message role assistant content text thinking stopReason stop error errorMessage usage input cost "
+    "total toolCallId result delayMs attempt"
+).split()
 
 
-@given(st.lists(spoiled(EVENTS), max_size=8), st.booleans())
-def test_nothing_but_an_agents_error_comes_of_any_objects(
-    events: list[dict[str, Any]], resumes: bool
+@given(odd_events(KINDS, WORDS), st.sampled_from([0, 1, 143, None]), st.text(), st.booleans())
+def test_whatever_it_is_sent_it_ends_well_or_with_an_agents_error(
+    events: list[dict[str, Any]], status: int | None, stderr: str, resumes: bool
 ) -> None:
-    hear(fold(asked(session="s1" if resumes else None)), events)
+    endured(Pi().fold(request(session="s1" if resumes else None)), events, status, stderr)

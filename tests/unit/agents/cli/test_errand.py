@@ -11,46 +11,47 @@ import pytest
 from smithers.agents.cli import Once, errand
 from smithers.errors import ProgramNotFound
 from smithers.ports import Program
-from tests.agents.calling import Caller, caller
+from tests.unit.agents.watched import Watched
 from tests.unit.process.family import lives, until
 
 
 @pytest.fixture
-def calls() -> Iterator[Caller]:
-    with caller() as found:
-        yield found
+def calls() -> Iterator[Watched]:
+    found = Watched()
+    yield found
+    found.close()
 
 
 def shell(words: str) -> Program:
     return Program(("sh", "-c", words), stdout="pipe", stderr="pipe")
 
 
-def test_it_tells_what_the_program_has_written_and_how_it_left(calls: Caller) -> None:
+def test_it_tells_what_the_program_has_written_and_how_it_left(calls: Watched) -> None:
     answer = asyncio.run(errand(calls.spawn, shell("echo out; echo err >&2; exit 3")))
     assert (answer.stdout, answer.stderr, answer.exit.status) == ("out\n", "err\n", 3)
 
 
-def test_a_program_that_is_not_there_is_not_found(calls: Caller) -> None:
+def test_a_program_that_is_not_there_is_not_found(calls: Watched) -> None:
     with pytest.raises(ProgramNotFound):
         asyncio.run(errand(calls.spawn, Program(("nosuch-program",), stdout="pipe", stderr="pipe")))
 
 
-def test_one_that_takes_too_long_is_ended(calls: Caller) -> None:
+def test_one_that_takes_too_long_is_ended(calls: Watched) -> None:
     answer = asyncio.run(errand(calls.spawn, shell("echo begun; sleep 100"), limit_s=0.2))
     assert (answer.stdout, answer.exit.status) == ("begun\n", -9)
     assert calls.survivors == []
 
 
-def test_one_that_nobody_waits_for_any_more_is_ended(calls: Caller) -> None:
+def test_one_that_nobody_waits_for_any_more_is_ended(calls: Watched) -> None:
     async def cancelled() -> None:
         asking = asyncio.ensure_future(errand(calls.spawn, shell("sleep 100")))
-        await asyncio.to_thread(until, lambda: bool(calls.children))
+        await asyncio.to_thread(until, lambda: bool(calls.traces))
         asking.cancel()
         await asyncio.wait([asking])
         assert asking.cancelled()
 
     asyncio.run(cancelled())
-    assert not lives(calls.children[0].trace.pid)
+    assert not lives(calls.traces[0].pid)
 
 
 # --- Once ---------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from smithers.agents.cli import of_message
 from smithers.errors import AgentAuth, AgentError, AgentQuota, AgentRefusal, AgentThrottled, AgentUnfit
-from tests.unit.agents.hearing import NOW_MS, TWO_HOURS_MS
+from tests.unit.agents.folded import NOW_MS
 
 
 @pytest.mark.parametrize(
@@ -38,10 +38,10 @@ def test_a_message_has_its_class(message: str, kind: type[AgentError], status: i
 
 def test_a_used_up_limit_says_when_it_resets() -> None:
     error = of_message(
-        f'429: {{"type":"usage_limit_reached","resets_at":{(NOW_MS + TWO_HOURS_MS) // 1000}}}', NOW_MS
+        f'429: {{"type":"usage_limit_reached","resets_at":{(NOW_MS + 7_200_000) // 1000}}}', NOW_MS
     )
     assert isinstance(error, AgentQuota)
-    assert error.resets_ms == NOW_MS + TWO_HOURS_MS
+    assert error.resets_ms == NOW_MS + 7_200_000
 
 
 @given(st.text() | st.from_regex(r"(error code: )?[45]\d\d[^a]{0,9}exceeded (\w+ ){0,9}", fullmatch=True))

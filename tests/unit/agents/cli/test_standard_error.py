@@ -12,7 +12,7 @@ import pytest
 from smithers.agents.cli import CliAgent, Ending, Invocation
 from smithers.errors import AgentQuota, AgentStalled
 from smithers.ports import AgentEvent, AgentReply, AgentRequest, NoticeEvent
-from tests.agents.calling import Caller, caller
+from tests.unit.agents.watched import Watched
 
 
 class Listening:
@@ -50,28 +50,29 @@ class Shell(CliAgent):
 
 
 @pytest.fixture
-def calls() -> Iterator[Caller]:
-    with caller() as found:
-        yield found
+def calls() -> Iterator[Watched]:
+    found = Watched()
+    yield found
+    found.close()
 
 
-def test_its_lines_are_told_the_last_one_too(calls: Caller) -> None:
-    called = calls.call(Shell(), "printf 'one\\n{\"a\": 1}\\ntwo' >&2")
-    assert [event.text for event in called.of(NoticeEvent)] == ["one", '{"a": 1}', "two"]
-    assert called.good.text == 'stderr: one\n{"a": 1}\ntwo'
+def test_its_lines_are_told_the_last_one_too(calls: Watched) -> None:
+    called = calls.ask(Shell(), "printf 'one\\n{\"a\": 1}\\ntwo' >&2")
+    assert [event.text for event in called.told(NoticeEvent)] == ["one", '{"a": 1}', "two"]
+    assert called.answer.text == 'stderr: one\n{"a": 1}\ntwo'
 
 
-def test_they_are_not_told_where_nobody_wants_them(calls: Caller) -> None:
-    called = calls.call(Shell(hears_stderr=False), "echo quota >&2")
-    assert (called.good.text, called.events) == ("stderr: quota", [])
+def test_they_are_not_told_where_nobody_wants_them(calls: Watched) -> None:
+    called = calls.ask(Shell(hears_stderr=False), "echo quota >&2")
+    assert (called.answer.text, called.events) == ("stderr: quota", [])
 
 
-def test_a_call_that_is_lost_by_them_ends_at_once(calls: Caller) -> None:
-    called = calls.call(Shell(), "echo quota >&2; sleep 100")
-    assert isinstance(called.bad, AgentQuota)
+def test_a_call_that_is_lost_by_them_ends_at_once(calls: Watched) -> None:
+    called = calls.ask(Shell(), "echo quota >&2; sleep 100")
+    assert isinstance(called.failure, AgentQuota)
     assert calls.survivors == []
 
 
-def test_they_are_no_sign_of_life(calls: Caller) -> None:
-    called = calls.call(Shell(idle_timeout=0.5), "echo begun; while :; do echo again >&2; sleep 0.1; done")
-    assert isinstance(called.bad, AgentStalled)
+def test_they_are_no_sign_of_life(calls: Watched) -> None:
+    called = calls.ask(Shell(idle_timeout=0.5), "echo begun; while :; do echo again >&2; sleep 0.1; done")
+    assert isinstance(called.failure, AgentStalled)

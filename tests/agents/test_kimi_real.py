@@ -27,6 +27,7 @@ class KimiTests(RealAgentTests):
     asked = "fake-model"
     counts = False
     names_model = False
+    empty = AgentThrottled
     home: str
     """The variable that names its folder."""
 

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Final, Self, assert_never
 from uuid import uuid4
 
 from smithers.errors import AgentError, AgentMissing, AgentSessionLost, AgentUnfit
-from smithers.ports import AgentRequest, Program
+from smithers.ports import AgentRequest
 from smithers.workers import Workers, on_thread
 
-from .cli import CliAgent, Invocation, Once, errand, list_at, text_at
+from .cli import CliAgent, Invocation, Once, list_at, text_at
 from .kimi_fold import COLUMNS, Generation, KimiFold
 
 RETRIES: Final = 3
@@ -95,8 +95,7 @@ class Kimi(CliAgent):
             return generation
 
         async def ask() -> Generation:
-            program = Program((file, "--version"), None, env, stdout="pipe", stderr="pipe")
-            answer = await errand(request.spawn, program)
+            answer = await self.asked(request, ("--version",), env)
             said = answer.stdout.strip()
             if not said:
                 raise AgentError(f"{name} does not say its version: {answer.stderr.strip()[:300]}")
@@ -106,10 +105,8 @@ class Kimi(CliAgent):
 
     async def _forked(self, request: AgentRequest) -> AgentRequest:
         """The same, asked of a copy: Kimi Code makes one by a command of its own."""
-        words = (self.binary or self.program, "fork", "--yes", request.session or "")
-        env = self._environment(request)
-        program = Program(words, self.folder(request), env, stdout="pipe", stderr="pipe")
-        answer = await errand(request.spawn, program)
+        words = ("fork", "--yes", request.session or "")
+        answer = await self.asked(request, words, self._environment(request))
         if (copy := _FORKED.search(answer.stdout)) is not None:
             return replace(request, session=copy[1], forks=False)
         why = " ".join(answer.stderr.split())[:500]

@@ -41,6 +41,8 @@ _FAILED: Final = re.compile(
 _BAD_OPTION: Final = re.compile(
     r"unknown option|Unknown agent profile|is not configured in config|Cannot combine", re.IGNORECASE
 )
+_BOXED: Final = re.compile(r"│\s*(\S.*?)\s*│")
+"""What Python says of its command line, in a frame."""
 _GONE: Final = re.compile(r"Session \S+ (?:was )?(?:not found|created under a different directory)")
 
 
@@ -175,7 +177,8 @@ class KimiFold:
                 return AgentUnfit("no such model is set up", hint="check model=, and its configuration")
             return AgentAuth("no model is set up")
         if ending.exit.status == 2 and not said:
-            return AgentUnfit(without_result("kimi", ending).message, hint="check its options, and args=")
+            why = " ".join(_BOXED.findall(ending.stderr)) or ending.stderr
+            return AgentUnfit(" ".join(why.split())[:500], hint="check its options, and args=")
         if not said or ending.was_ended:
             return without_result("kimi", ending, f"{ending.stderr}\n{said}")
         return of_message(said, self._request.now_ms())

@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
-from smithers.errors import AgentMissing, AgentSessionLost, AgentUnfit, ProgramNotFound
-from smithers.ports import AgentRequest, AgentTools, Program
+from smithers.errors import AgentSessionLost, AgentUnfit
+from smithers.ports import AgentRequest, AgentTools
 from smithers.workers import Workers, on_thread
 
-from .cli import CliAgent, Invocation, Once, at, errand
+from .cli import CliAgent, Invocation, Once, at
 from .opencode_fold import OpenCodeFold
 
 LIMITED_AGENT: Final = "smithers"
@@ -96,12 +96,7 @@ class OpenCode(CliAgent):
 
         Several first calls at once on one folder would each want to do that, and all but one die of it.
         """
-        argv = (self.binary or self.program, "db", "path")
-        program = Program(argv, self.folder(request), env, stdout="pipe", stderr="pipe")
-        try:
-            answer = await errand(request.spawn, program)
-        except ProgramNotFound as error:
-            raise AgentMissing(error.message, hint=f"install it: `{self.install}`") from error
+        answer = await self.asked(request, ("db", "path"), env)
         return (answer.stdout.strip().splitlines() or [""])[-1]
 
     # --- The call -------------------------------------------------------------------------------

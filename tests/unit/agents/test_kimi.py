@@ -358,6 +358,12 @@ def test_what_python_fails_with_has_its_class(lines: list[str], status: int, kin
     assert type(folded(PYTHON, stream(lines), status=status, session="s1").failure) is kind
 
 
+def test_what_python_says_of_its_command_line_is_taken_out_of_its_frame() -> None:
+    frame = "Usage: kimi [OPTIONS]\n╭─ Error ───╮\n│ No such option '--bogus'.      │\n╰───────────╯\n"
+    error = folded(PYTHON, "", stderr=frame, status=2, session="s1").failure
+    assert (type(error), error.message) == (AgentUnfit, "No such option '--bogus'.")
+
+
 def test_no_model_is_no_account_unless_one_was_asked_for() -> None:
     agent = Kimi(generation="python", model="m")
     assert type(folded(agent, "LLM not set", status=1, session="s1").failure) is AgentUnfit

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from smithers.agents import OpenCode
 from smithers.errors import (
     AgentAuth,
     AgentError,
+    AgentMissing,
     AgentQuota,
     AgentRefusal,
     AgentSessionLost,
@@ -24,6 +29,7 @@ from smithers.ports import AgentTools, NoticeEvent, RetryEvent, SessionEvent, To
 from tests.agents.transcript import load
 from tests.unit.agents.folded import FOLDER, endured, folded, replayed, request, stream
 from tests.unit.agents.oddities import odd_events
+from tests.unit.agents.watched import Watched
 
 UNKNOWN = "0d15ea5e-0000-4000-8000-000000000000"
 BASE = ("opencode", "run", "--format", "json", "--thinking", "--print-logs", "--log-level", "ERROR")
@@ -145,6 +151,73 @@ def test_tools_that_have_no_permission_of_their_own_are_refused() -> None:
 def test_a_configuration_that_cannot_be_read_limits_no_tools() -> None:
     with pytest.raises(AgentUnfit):
         environment(OpenCode(allow_tools=[], env={"OPENCODE_CONFIG_CONTENT": "// a comment\n{}"}))
+
+
+# --- Before it is called ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def calls() -> Iterator[Watched]:
+    found = Watched()
+    yield found
+    found.close()
+
+
+def stand_in(folder: Path, database: Path | str) -> OpenCode:
+    """An agent whose program answers, and says where its database is."""
+    file = folder / "opencode"
+    answer = stream([STEP, text("done"), finish()])
+    (folder / "answer").write_text(answer)
+    file.write_text(f"""#!/bin/sh
+case "$1" in db) echo "{database}"; exit;; esac
+cat > /dev/null; cat "{folder}/answer"
+""")
+    file.chmod(0o755)
+    return OpenCode(binary=str(file), cwd=folder, env={"XDG_DATA_HOME": str(folder / "data")})
+
+
+def known(folder: Path, directory: Path) -> Path:
+    """A database that knows the conversation ses_1, begun in that directory."""
+    file = folder / "opencode.db"
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("CREATE TABLE session (id TEXT, directory TEXT)")
+        db.execute("INSERT INTO session VALUES ('ses_1', ?)", (str(directory),))
+    return file
+
+
+def test_its_folder_is_made_ready_once_before_anything_is_asked(calls: Watched, tmp_path: Path) -> None:
+    agent = stand_in(tmp_path, "")
+
+    async def all_of_them() -> list[str]:
+        requests = [calls.request("hello", []) for _ in range(4)]
+        return [reply.text for reply in await asyncio.gather(*(agent.call(one) for one in requests))]
+
+    assert asyncio.run(all_of_them()) == ["done"] * 4
+    verbs = [argv[1] for argv in calls.programs]
+    assert verbs == ["db", "run", "run", "run", "run"]
+
+
+def test_a_conversation_goes_on_where_it_began_and_nowhere_else(calls: Watched, tmp_path: Path) -> None:
+    agent = stand_in(tmp_path, known(tmp_path, tmp_path))
+    assert calls.ask(agent, "hello", session="ses_1").answer.text == "done"
+    assert isinstance(calls.ask(agent, "hello", session="ses_2").failure, AgentSessionLost)
+    (tmp_path / "other").mkdir()
+    elsewhere = calls.ask(agent, "hello", session="ses_1", cwd=tmp_path / "other").failure
+    assert isinstance(elsewhere, AgentSessionLost)
+    assert str(tmp_path) in elsewhere.message
+    assert [argv[1] for argv in calls.programs] == ["db", "run"]
+
+
+@pytest.mark.parametrize("database", ["", "relative.db", "/no/such/file.db", "Usage: opencode"])
+def test_a_database_that_nobody_knows_says_nothing_of_conversations(
+    calls: Watched, tmp_path: Path, database: str
+) -> None:
+    assert calls.ask(stand_in(tmp_path, database), "hello", session="ses_1").answer.text == "done"
+
+
+def test_a_program_that_is_not_there_is_missing(calls: Watched, tmp_path: Path) -> None:
+    agent = OpenCode(binary="no-such-opencode", cwd=tmp_path, env={"XDG_DATA_HOME": str(tmp_path)})
+    assert isinstance(calls.ask(agent, "hello").failure, AgentMissing)
 
 
 # --- Its stream ---------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -58,7 +60,20 @@ class Folded:
         return self.error
 
 
-def folded(agent: CliAgent, stdout: str, *, stderr: str = "", status: int | None = 0, **more: Any) -> Folded:
+def stream(lines: Iterable[str | Mapping[str, Any]]) -> str:
+    """A standard output: events as JSON, texts as they are."""
+    return "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
+
+
+def folded(
+    agent: CliAgent,
+    stdout: str,
+    *,
+    stderr: str = "",
+    status: int | None = 0,
+    was_ended: bool = False,
+    **more: Any,
+) -> Folded:
     """Let the agent hear this. Args: more: members of the request."""
     asked = request(**more)
     how = agent.invocation(asked, FOLDER)
@@ -73,7 +88,7 @@ def folded(agent: CliAgent, stdout: str, *, stderr: str = "", status: int | None
             event = None if how.is_text else event_in(line)
             for told in fold.event(event) if event is not None else fold.line(line):
                 events.append(told)
-        return Folded(events, fold.finish(Ending(Exit(status), stderr)), None)
+        return Folded(events, fold.finish(Ending(Exit(status), stderr, was_ended)), None)
     except AgentError as error:
         return Folded(events, None, error)
 

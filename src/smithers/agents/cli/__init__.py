@@ -1,13 +1,19 @@
 """Agents that are programs: how one call of such a program goes, whatever program it is.
 
 `agent` is what adapters subclass, `fold` what they implement; `conversation` hears a program out under three
-clocks; the rest helps adapters to read what nobody promised them.
+clocks, `errand` asks a program something beside a call; the rest helps adapters to read what nobody promised
+them.
 """
 
 from __future__ import annotations
 
 from .agent import CliAgent as CliAgent
+from .errand import Answer as Answer
+from .errand import Once as Once
+from .errand import errand as errand
+from .failing import of_message as of_message
 from .failing import of_status as of_status
+from .failing import speaks_of_quota as speaks_of_quota
 from .failing import without_result as without_result
 from .fold import Ending as Ending
 from .fold import Fold as Fold
@@ -25,18 +31,23 @@ from .strict_schema import without_nulls as without_nulls
 from .toml import toml as toml
 
 __all__ = [
+    "Answer",
     "CliAgent",
     "Ending",
     "Fold",
     "Invocation",
+    "Once",
     "at",
     "content_text",
     "count_at",
+    "errand",
     "instant_ms",
     "list_at",
     "number_at",
+    "of_message",
     "of_status",
     "reset_ms",
+    "speaks_of_quota",
     "strict_schema",
     "text_at",
     "toml",

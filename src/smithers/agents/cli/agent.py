@@ -23,6 +23,7 @@ from smithers.span import span_of
 from smithers.workers import Workers, on_thread
 
 from .conversation import Clocks, Conversation
+from .errand import Answer, errand
 from .fold import Ending, Fold, Invocation
 
 _workers = Workers("smithers-cli")
@@ -189,6 +190,27 @@ class CliAgent(ABC):
             f"and write nothing after it:\n\n```json\n{shape}\n```"
         )
 
+    async def asked(self, request: AgentRequest, words: Sequence[str], env: Mapping[str, str]) -> Answer:
+        """What its program says to a small question, such as its version: asked beside the call.
+
+        Args:
+            words: after the name of the program.
+        Raises:
+            AgentMissing: it is not there.
+        """
+        where = self.folder(request)
+        argv = (self.binary or self.program, *words)
+        try:
+            return await errand(request.spawn, Program(argv, where, env, stdout="pipe", stderr="pipe"))
+        except ProgramNotFound as error:
+            raise self._missing(error, where) from error
+
+    def _missing(self, error: ProgramNotFound, where: Path | None) -> Exception:
+        if where is not None and not where.is_dir():
+            return error  # it is the folder that is not there
+        hint = f"install it: `{self.install}`" if self.install else None
+        return AgentMissing(error.message, hint=hint)
+
     def cannot(self, what: str) -> AgentUnfit:
         """The refusal of an option that the program has no word for."""
         return AgentUnfit(f"{self.name} cannot {what}")
@@ -245,10 +267,7 @@ class CliAgent(ABC):
         try:
             return request.spawn(program)
         except ProgramNotFound as error:
-            if how.cwd is not None and not how.cwd.is_dir():
-                raise
-            hint = f"install it: `{self.install}`" if self.install else None
-            raise AgentMissing(error.message, hint=hint) from error
+            raise self._missing(error, how.cwd) from error
 
     def _refuse_untold(self, how: Invocation) -> None:
         """Refuse what no program can be told: NUL, or half a character."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from smithers.errors import (
     AgentAuth,
     AgentError,
     AgentQuota,
+    AgentRefusal,
     AgentThrottled,
     AgentUnfit,
 )
@@ -13,6 +17,29 @@ from smithers.errors import (
 from .fold import Ending
 from .limit import reset_ms
 from .line import LINE_LIMIT_BYTES
+
+_STATUS: Final = re.compile(
+    r"^\W*(?:\w*error:?\s+|error code:?\s*|(?:got )?status(?: code)?:?\s*)*([45]\d\d)\b", re.IGNORECASE
+)
+"""What many programs begin with when they tell of a refused request: `429: {…}`, `Error code: 429 - {…}`."""
+_QUOTA: Final = re.compile(
+    r"insufficient[_ ]quota|exceeded (?:\w+ ){0,4}quota|quota (?:was |is )?(?:exceeded|exhausted)"
+    r"|usage[_ ]limit|UsageLimitError|insufficient (?:account )?balance|credit balance"
+    r"|out of (?:\w+ )?credits|billing[_ ](?:hard|error|limit)|in arrears|recharge",
+    re.IGNORECASE,
+)
+_TOO_LONG: Final = re.compile(
+    r"context[_ ](?:length|window)|ContextOverflow|prompt (?:is )?too long|too many (?:input )?tokens",
+    re.IGNORECASE,
+)
+_REFUSED: Final = re.compile(
+    r"content[_ -]filter|safety policy|blocked by (?:the )?(?:provider|safety)", re.IGNORECASE
+)
+_PASSING: Final = re.compile(
+    r"overloaded|too many requests|rate.?limit|internal server error|server[_ ]error|unavailable|try again"
+    r"|connect|socket|network|fetch failed|terminated|timed? ?out|empty response|stream ended|peer closed",
+    re.IGNORECASE,
+)
 
 
 def of_status(
@@ -46,6 +73,37 @@ def of_status(
             return AgentThrottled(shown, status=status, retry_after_s=retry_after_s)
         case _:
             return AgentError(shown, status=status)
+
+
+def speaks_of_quota(text: str) -> bool:
+    """Whether a provider's refusal is for a limit of the account, and not for too much at once.
+
+    Args:
+        text: what the program wrote in place of an answer; never the answer of a model.
+    """
+    return _QUOTA.search(text) is not None
+
+
+def of_message(text: str, now_ms: int, *, retry_after_s: float | None = None) -> AgentError:
+    """The error for a request that has failed, by nothing but what the program says of it.
+
+    Args:
+        text: what the program wrote in place of an answer; never the answer of a model.
+    """
+    found = _STATUS.search(text)
+    status = int(found[1]) if found is not None else None
+    shown = " ".join(text.split())[:500]
+    if speaks_of_quota(text) and status in (None, 400, 402, 403, 429):
+        return AgentQuota(shown, status=status, resets_ms=reset_ms(text, now_ms))
+    if status is not None:
+        return of_status(status, text, now_ms, retry_after_s=retry_after_s)
+    if _TOO_LONG.search(text):
+        return AgentUnfit(shown, hint="shorten the prompt, or choose a model with a longer context")
+    if _REFUSED.search(text):
+        return AgentRefusal(shown)
+    if _PASSING.search(text):
+        return AgentThrottled(shown, retry_after_s=retry_after_s)
+    return AgentError(shown or "it failed without a reason")
 
 
 def without_result(program: str, ending: Ending, said: str = "") -> AgentError:

@@ -114,7 +114,7 @@ def _spent(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     if len(agents) > 1:
         told = [f"{agent}: {spent_text(part)}" for agent, part in agents.items() if part.is_known]
         silent = [agent for agent, part in agents.items() if not part.is_known]
-        for text in [*told, *([f"unknown of {named(silent)}"] if silent else [])]:
+        for text in [*told, *([f"{named(silent)}: unknown"] if silent else [])]:
             yield "", cut(one_line(text), room)
 
 

@@ -68,9 +68,9 @@ def crew(server: ModelServer, tmp_path: Path, private_home: Path) -> Iterator[Cr
     close_hosts()
 
 
-def calls_of(store: Path) -> list[CallRow]:
+def calls_of(store: Path, run: str = "r") -> list[CallRow]:
     with closing(Store(store, durability="full", clock=SystemClock()).reader()) as reader:
-        return reader.calls(reader.run("r").id)
+        return reader.calls(reader.run(run).id)
 
 
 def left_of(mark: str) -> list[psutil.Process]:
@@ -137,7 +137,7 @@ crew = Crew(SimpleNamespace(url={url!r}), Path({repository!r}), Path({home!r}))
 agent = crew.agent({name!r})
 ask = "The question of questions."
 flow = Workflow(lambda ctx: Task("a", Greeting, agent=agent, prompt=ask), name="flow")
-result = flow.run_sync(run_id="r", resume={resume}, store={store!r})
+result = flow.run_sync(run_id={run!r}, resume={resume}, store={store!r})
 print(result.status, result.output)
 """
 
@@ -146,38 +146,38 @@ print(result.status, result.output)
 def test_a_run_that_is_killed_in_mid_agent_goes_on_in_the_same_conversation(
     crew: Crew, tmp_path: Path, name: str
 ) -> None:
-    store = tmp_path / "s.db"
+    store, run = tmp_path / "s.db", f"killed-{name}"
     crew.server.give(f"sk-{name}", says(model.Write("half.txt", "half\n", Say()), model.Hang()))
 
     def start(*, resume: bool) -> subprocess.Popen[str]:
         code = KILLED.format(
             root=str(Path(__file__).parents[2]), url=crew.server.url, repository=str(crew.repository),
-            home=str(crew._home), name=name, store=str(store), resume=resume,
+            home=str(crew._home), name=name, run=run, store=str(store), resume=resume,
         )  # fmt: skip
         return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
     killed = start(resume=False)
     steps = [request for request in crew.server.log.steps if request.key == f"sk-{name}"]
     crew.server.log.wait_for(lambda request: request.is_step, len(steps) + 2)
-    until_session(store)
+    until_session(store, run)
     killed.kill()
     killed.communicate()
     crew.server.give(f"sk-{name}", text('{"ok": true, "note": "went on"}'))
     output, _ = start(resume=True).communicate(timeout=120)
     assert "finished" in output, output
     assert "went on" in output
-    assert left_of(":r:a:") == []
+    assert left_of(f":{run}:a:") == []
     last = crew.server.log.steps[-1]
     said = "\n".join(last.texts("user", "assistant"))
     assert said.count("The question of questions.") == 2
     assert "You were interrupted" in said
-    assert len({call.session for call in calls_of(store)}) == 1
+    assert len({call.session for call in calls_of(store, run)}) == 1
 
 
-def until_session(store: Path) -> None:
+def until_session(store: Path, run: str) -> None:
     def has_one() -> bool:
         try:
-            return any(call.session for call in calls_of(store))
+            return any(call.session for call in calls_of(store, run))
         except Exception:  # noqa: BLE001 - the store is being made
             return False
 

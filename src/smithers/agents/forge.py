@@ -55,6 +55,8 @@ class Forge(CliAgent):
             raise self.cannot("choose a model by an option: `forge config set model` does")
         if request.forks:
             raise self.cannot("fork a conversation")
+        if self.config_dir is not None:
+            raise self.cannot("be given a folder of its own by config_dir=: set FORGE_CONFIG in env=")
         where = self.folder(request)
         words = [self.binary or self.program]
         for flag, value in (

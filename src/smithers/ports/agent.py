@@ -3,8 +3,8 @@
     AgentRequest ──► Agent.call ──► AgentEvent … ──► AgentReply
                                                 └──► AgentError, which says what kind of failure it is
 
-An agent is added by writing a file with a class that has `name` and `call`; `tests/contract/agent.py` says
-what it must keep. What else an agent may have is looked for by name:
+An agent is added by writing a file with a class that has `name` and `call`;
+`tests/contract/agent_contract.py` says what it must keep. What else an agent may have is looked for by name:
 
     identity   Mapping: what its answers depend on; a resume and the cache compare it with the name
     account    str: whose limits it uses up; agents of one account are parked together. Default: `name`

@@ -190,6 +190,8 @@ class Host:
             if not self._engine.close():
                 if self._processes is not None:
                     self._processes.end_all()
+                if self._desk is not None:
+                    self._desk.close()  # what agents have said is written, whatever still runs
                 return  # its lease goes on until it is done
         elif self._leases is not None and self._owner is not None:
             self._leases.end_owner(self._owner.id)

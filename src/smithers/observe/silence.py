@@ -30,6 +30,8 @@ def why_silent(snapshot: Snapshot, node: str | None, file: str | None) -> str:
         return f"no agent has been called for {what}{yet}"
     if all(row.is_cached for row in attempts):
         return f"no agent was called for {what}: its outputs came from the cache"
+    if snapshot.run.config.get("rehearse"):
+        return f"nothing is recorded of {what}: it is a rehearsal"
     if file is None:
-        return f"nothing was recorded of {what}: the file of transcripts is not there"
+        return f"nothing is recorded of {what}: there is no file of transcripts, and rehearsals write none"
     return f"nothing is recorded of {what}: {file} was not written then, or had to make room for newer runs"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -283,7 +284,9 @@ def test_it_says_that_no_agent_was_called(
 def test_it_says_whether_the_file_is_gone_or_holds_nothing_of_it() -> None:
     told = story()
     told.attempt("draft", AttemptState.RUNNING, agent="codex")
-    assert why_silent(told.snapshot(), "main", None).endswith("the file of transcripts is not there")
+    assert why_silent(told.snapshot(), "main", None).endswith(
+        "no file of transcripts, and rehearsals write none"
+    )
     assert "t.db was not written then, or had to make room" in why_silent(told.snapshot(), None, "t.db")
 
 
@@ -292,3 +295,10 @@ def test_it_says_that_the_cache_had_it() -> None:
     told.attempt("draft", AttemptState.FINISHED, 0, 1, agent="codex")
     told.attempts[0] = told.attempts[0]._replace(lookup=Lookup("hit"))
     assert why_silent(told.snapshot(), "draft", None).endswith("its outputs came from the cache")
+
+
+def test_it_says_that_a_rehearsal_is_not_recorded() -> None:
+    told = story()
+    told.attempt("draft", AttemptState.FINISHED, 0, 1, agent="rehearsal")
+    snapshot = replace(told.snapshot(), run=replace(told.run, config={"rehearse": True}))
+    assert why_silent(snapshot, None, None).endswith("it is a rehearsal")

@@ -17,12 +17,12 @@ from smithers.nodes import Task
 from smithers.records import AttemptRow, AttemptState, History, OutputRow
 from smithers.scheduler.vertex import Leaf
 
-from .asking import prompt_mark, prompt_text
 from .definition import Definition
 from .fingerprint import fingerprint
 from .job import Job
 from .memory import Memory
 from .prospect import Prospect, as_of
+from .question import prompt_mark, prompt_text
 from .terms import Terms
 
 EARLIER = "earlier pass"

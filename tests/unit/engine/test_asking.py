@@ -23,7 +23,7 @@ from smithers import (
     Workflow,
 )
 from smithers.clock import SystemClock
-from smithers.engine.asking import BEGUN_BEFORE, INTERRUPTED
+from smithers.engine.conversation import BEGUN_BEFORE, INTERRUPTED
 from smithers.engine.hosts import host_for
 from smithers.engine.permission import PolicyRequest
 from smithers.errors import (

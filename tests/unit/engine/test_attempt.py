@@ -25,7 +25,7 @@ from smithers import (
     Workflow,
     current,
 )
-from smithers.engine.asking import BEGUN_BEFORE
+from smithers.engine.conversation import BEGUN_BEFORE
 from smithers.engine.hosts import host_for
 from smithers.errors import HeartbeatRefused, OutsideTask
 from smithers.ports import TextEvent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smithers.agents.extraction import NotJson, TooLarge, candidates, check_json
@@ -25,6 +25,7 @@ pieces = st.sampled_from(
 
 
 @given(st.lists(pieces | st.text(max_size=3), max_size=40).map("".join), st.none() | st.just({"a"}))
+@example("\n1", None)  # the last line is all of it
 def test_candidates_are_parts_of_the_text(text: str, keys: set[str] | None) -> None:
     spans = [(candidate.start, candidate.end) for candidate in candidates(text, keys)]
     assert len(set(spans)) == len(spans)

@@ -96,7 +96,7 @@ def candidates(text: str, keys: Collection[str] | None) -> Iterator[Candidate]:
     for span in sorted(found, key=lambda span: keys is not None and text[span[0]] == "["):
         yield Candidate(text, *span)
     last = _LAST_LINE.search(text, max(0, text.rstrip().rfind("\n"))) if keys is None else None
-    if last is not None:
+    if last is not None and last.span(1) not in found:
         yield Candidate(text, *last.span(1))
 
 

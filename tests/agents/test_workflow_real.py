@@ -160,6 +160,7 @@ def test_a_run_that_is_killed_in_mid_agent_goes_on_in_the_same_conversation(
     steps = [request for request in crew.server.log.steps if request.key == f"sk-{name}"]
     crew.server.log.wait_for(lambda request: request.is_step, len(steps) + 2)
     until_session(store, run)
+    _until(lambda: is_written(crew, "The question of questions."))
     killed.kill()
     killed.communicate()
     crew.server.give(f"sk-{name}", text('{"ok": true, "note": "went on"}'))
@@ -172,6 +173,12 @@ def test_a_run_that_is_killed_in_mid_agent_goes_on_in_the_same_conversation(
     assert said.count("The question of questions.") == 2
     assert "You were interrupted" in said
     assert len({call.session for call in calls_of(store, run)}) == 1
+
+
+def is_written(crew: Crew, text: str) -> bool:
+    """Whether a program has stored what it was asked: some do so well after they have named the session."""
+    files = crew._home.rglob("*.json*")
+    return any(text in file.read_text(errors="replace") for file in files if file.is_file())
 
 
 def until_session(store: Path, run: str) -> None:

@@ -27,21 +27,25 @@ _VALUES: Final = 500
 _DENIAL = re.compile(
     r"""\b(?:no|none|nothing|nobody|not|never|neither|nor|without|zero|empty|absent|missing|unable|null|n/a
     |\w{1,9}n['\u2019]t|cannot|clean|fine|good|great|well|ok|okay|lgtm|approved?|sound|harmless|correct|right|safe
-    |secure|perfect|happy|clear|solid|unremarkable|only|trivial|unchanged|passes|parameteri[sz]ed
+    |secure|perfect|happy|clear|solid|unremarkable|only|trivial|unchanged|passes|parameteri[sz]ed|holds?|consistent\w*
+    |flat|valid\w*|works?|stable|handles?|properly|expected|intact|should
     |kein\w*|nichts?|ohne|leer|gut|aucune?|rien|pas|sans|vide|bien|ning[uú]n\w*|nada|sin|vac[ií]\w*|nessun\w*
     |niente|geen|niets|nenhum\w*|sem|inga|inget|нет|ничего|не|brak|nic)\b
     |没有|沒有|無|无|なし|ない|없""",
     re.IGNORECASE | re.VERBOSE,
 )
 """Words of who found nothing, or nothing to complain of; too many of them only cost a stub."""
-_PLACE = re.compile(r"\b[\w/.-]{0,60}\w\.[a-z]{1,5}:\d|\b[\w.-]{1,40}@[\w-]{1,40}\.\w|\b\w{1,40}\s?==\s?\d")
+_PLACE = re.compile(r"\b[\w/.-]{0,60}\w\.[a-z]{1,5}:\d|\b\w{1,40}\s?==\s?\d")
 _BULLET = re.compile(
     r"^[ \t]*(?:[-*+!]|\d+[.)])[ \t]+"
     r"(?!(?:i|we|read|ran|run|check|look|review|open|verif|inspect|search|went)\w*\b)\S",
     re.MULTILINE | re.IGNORECASE,
 )
 """Lines of a list, unless they tell what was done."""
+_HEADING = re.compile(r"^#+ ", re.MULTILINE)
+"""Under which lists belong to different fields."""
 _PATH = re.compile(r"\b[\w/-]{1,60}\.[a-z]{1,4}\b(?!\()")
+_TIMES: Final = frozenset(["event", "timeline", "time", "moment", "log"])
 _CLOCK = re.compile(r"\b\d\d?:\d\d\b")
 _VERSION = re.compile(r"\b[A-Za-z][\w-]{0,40} v?\d{1,4}\.\d")
 _PATHS: Final = frozenset(["file", "path", "module", "source"])
@@ -65,7 +69,8 @@ class Holding(NamedTuple):
 
     entries: Mapping[str, int]
     """Entries of lists and mappings, and parts of a text, by the name of the field; the most. What is no
-    field's own is the root's; a mapping may be the model's own, and has no name."""
+    field's own is the root's; a mapping may be the model's own, and has no name; of one key that is all,
+    it is `only`."""
     empty: frozenset[str]
     """Names of fields that were empty once."""
     numbers: Mapping[str, int]
@@ -89,8 +94,9 @@ class Holding(NamedTuple):
                 if not isinstance(item, bool) and item in (None, "", [], {}, 0):
                     empty.add(name)
         prose = "\n".join(text[:_CLAIM_LIMIT] for text in past.prose)
-        texts = chain([prose], past.around, leaves(list(past.objects)))
-        is_denied = any(_DENIAL.search(text[:_CLAIM_LIMIT]) for text in texts)
+        # All of it: whoever tells at length how he looked may say at the end that he found nothing.
+        texts = chain(past.prose, past.around, leaves(list(past.objects)))
+        is_denied = any(map(_DENIAL.search, texts))
         return cls(entries, frozenset(empty), numbers, is_denied, prose, content([prose]))
 
     def has_entries(self, gap: Gap, past: Past, turn: int) -> bool:
@@ -104,19 +110,26 @@ class Holding(NamedTuple):
             return True
         if self.is_denied or self.empty:
             return False
-        others = [count for key, count in self.entries.items() if key or gap.is_mapping]
+        others = [
+            count
+            for key, count in self.entries.items()
+            if key in ("root", "only") or (key == "" and gap.is_mapping)
+        ]
         is_rich = turn > 1 or len(past.richest) >= _RICH
         is_elsewhere = is_sole and is_rich and max(others, default=0) >= _ENTRIES
         return is_elsewhere or (not gap.is_counted and self._claims(gap))
 
     def _claims(self, gap: Gap) -> bool:
-        if _PLACE.search(self.prose) or len(_BULLET.findall(self.prose)) >= _ENTRIES:
+        if _PLACE.search(self.prose) or (
+            len(_BULLET.findall(self.prose)) >= _ENTRIES and not _HEADING.search(self.prose)
+        ):
             return True
-        if len(_CLOCK.findall(self.prose)) >= _ENTRIES:
+        stems = frozenset(map(stem, words(gap.name)))
+        if not _TIMES.isdisjoint(stems) and len(_CLOCK.findall(self.prose)) >= _ENTRIES:
             return True
         if gap.is_mapping and len(_VERSION.findall(self.prose)) >= _ENTRIES:
             return True
-        is_of_files = not _PATHS.isdisjoint(map(stem, words(gap.name)))
+        is_of_files = not _PATHS.isdisjoint(stems)
         return is_of_files and len(_PATH.findall(self.prose)) >= _ENTRIES
 
     def counts(self, names: Sequence[str]) -> set[str]:
@@ -181,6 +194,8 @@ def _keeps(values: Mapping[str, Any], past: Past) -> bool:
 
 def _named(value: object) -> Iterator[tuple[str, object]]:
     yield "" if isinstance(value, dict) else "root", value
+    if isinstance(value, dict) and len(value) == 1:
+        yield "only", next(iter(value.values()))
     if isinstance(value, dict):
         for name, item in value.items():
             yield str(name), item

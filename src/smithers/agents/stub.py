@@ -3,7 +3,8 @@
 Whether an answer is true cannot be seen from it; whether it was made up to end a row of corrections often
 can. Everything hangs on the turn. A first answer is believed unless it is the schema itself in another form
 (`"string"` in every field, `<your title here>`, lorem ipsum), because short answers are mostly true ones:
-`C`, `42`, `LGTM`, an empty list of findings. After corrections weaker signs do, unless the first answer said
+`C`, `42`, `LGTM`, an empty list of findings; even `string`, where it is the only text: that may be a type.
+After corrections weaker signs do, and that what was told before is gone, unless the first answer said
 the same already: an agent that is corrected keeps what it knows, and one that is stuck forgets it.
 """
 
@@ -101,10 +102,14 @@ def _weigh(slot: Slot, past: Past) -> _Text:
         hollow = Hollow.SAYS
     elif hollow is Hollow.EXCUSE and past.has(slot.text, in_first=True) and not past.is_only(slot.text):
         hollow = Hollow.SAYS  # it was part of an answer then, such as a quotation
+    elif hollow is Hollow.TEMPLATE and slot.text.startswith("{'"):
+        hollow = Hollow.SAYS if content([slot.text]) <= past.said else hollow
     elif found.is_about_answers and set() < content([slot.text]) - IDLE <= past.said:
         hollow = Hollow.SAYS  # some work is about formats and schemas
     if hollow in (Hollow.SAYS, Hollow.VAGUE) and _is_made_up_path(slot.text, past):
-        return _Text(slot, Hollow.FILLER, f"is a file that nobody named: {slot.text[:_KEY]!r}")
+        is_example = not {"example", "sample", "file", "filename", "foo", "path"}.isdisjoint(words(slot.text))
+        hollow = Hollow.FILLER if is_example else Hollow.NEUTRAL
+        return _Text(slot, hollow, f"is a file that nobody named: {slot.text[:_KEY]!r}")
     is_kind = hollow is Hollow.VAGUE and slot.text.isalpha() and not KINDS.isdisjoint(stems(around.field))
     if is_kind and stem(slot.text.lower()) not in around.names:
         hollow = Hollow.SAYS
@@ -246,9 +251,15 @@ def _foreign(texts: Sequence[_Text], past: Past, output: BaseModel) -> str | Non
     hollow = [text for text in required if text.hollow >= Hollow.VAGUE]
     enough = _LITTLE if len(hollow) == len(required) else _SAID
     said = content([text.slot.text for text in required])
-    if len({text.slot.around.field for text in required}) < 2 or 2 * len(hollow) < len(required):
+    if (
+        not hollow
+        or len({text.slot.around.field for text in required}) < 2
+        or 2 * len(hollow) < len(required)
+    ):
         return None
     is_rooted = any(past.has_word(word) for word in said) or _keeps_a_number(output, past)
+    if len(hollow) < len(required) and max(text.hollow for text in hollow) < Hollow.FILLER:
+        return None  # one word for a thing of any kind, such as a translated one
     if len(past.said) < enough or len(said) > _RICH or is_rooted:
         return None
     return f"{_told(hollow)}; and nothing of what was said before is left"

@@ -53,8 +53,8 @@ LINKS: Final = frozenset("of for to".split())
 ORDINALS: Final = frozenset("first second third last next".split())
 GIVEN: Final = frozenset("available provided given specified supplied".split())
 ACKNOWLEDGED: Final = frozenset(
-    """ok okay done fixed success successful successfully completed complete updated corrected noted
-    understood acknowledged sure ready finished resolved""".split()
+    """ok okay done fixed success successful successfully completed complete noted understood
+    acknowledged""".split()
 )
 """Words of who tells that he has done what was asked."""
 SAMPLE_FILES: Final = frozenset(
@@ -149,7 +149,9 @@ ANSWERED: Final = re.compile(
          (?:already\s+)?{_GIVEN}\s+(?:already|above|earlier|previously
          |(?:in|with|by)\s+(?:(?:a|an|the|my)\s+)?{_BEFORE}\s+{_ANSWER})
        | (?:(?:please\s+)?(?:see|refer\s+to)\s+|(?:same\s+)?as\s+(?:\w+\s+)?(?:in\s+)?)?
-         (?:(?:the|my|your|a)\s+)?{_BEFORE}\s+{_ANSWER}(?:\s+for\s+.{{0,30}})?
+         (?:(?:the|my|your|a)\s+)?(?:previous|prior|earlier|preceding|above)\s+{_ANSWER}(?:\s+for\s+.{{0,30}})?
+       | (?:please\s+)?(?:see|refer\s+to)\s+(?:(?:the|my|your)\s+)?{_BEFORE}\s+{_ANSWER}
+         (?:\s+for\s+.{{0,30}})?
        | (?:(?:the|full|rest|remaining|of)\s+)*(?:content|text|detail|body|{_ANSWER}|code|rest)s?
          \s+(?:is\s+|was\s+)?(?:omitted|elided|truncated|left\s+out|unchanged)
          (?:\s+for\s+(?:brevity|length|now))?
@@ -162,12 +164,13 @@ _FORM = r"(?:format|schema|structure|shape|specification|output|model|json|respo
 _ASKED = (
     r"(?:required|requested|expected|given|provided|specified|valid|minimal|correct|corrected|json|output)"
 )
+_WANTED = r"(?:required|requested|expected|valid|minimal|corrected)"
 _DONE = r"(?:corrected|(?:re)?formatted|fixed|generated|updated|adjusted|validated)"
 ASKING: Final = re.compile(
     rf"""(?:(?:in\s+order\s+)?to\s+)?(?:match|satisf|conform|compl[iy]|fit|meet|follow|adher)\w*\s+
          (?:(?:to|with)\s+)?(?:the\s+|your\s+)?(?:{_ASKED}\s+)*{_FORM}\b
-       | (?:{_ASKED}\s+)+{_FORM}\b
-       | (?:schema|output|json|format|response)[\s-]+(?:validation|complian(?:t|ce)|requirement|formatting)s?
+       | (?:{_WANTED}\s+)+(?:json\s+)?{_FORM}\b
+       | schema[\s-]+(?:validation|complian(?:t|ce))\b
        | (?:output|response|answer|json)\s+(?:(?:was|is|has\s+been)\s+)?{_DONE}\b
        | (?:auto\W?)?{_DONE}\s+(?:as\s+)?(?:valid\s+)?(?:output|response|answer|json)\b
        | \bas\s+(?:requested|required|instructed|expected|asked)\b
@@ -187,7 +190,7 @@ PATTERN: Final = re.compile(
 )
 """What shows how something is written: `CVE-YYYY-NNNN`, `path/to/file.ext:LINE`."""
 ZERO: Final = re.compile(
-    r"v?0(?:\.0)+$|(?:1970|0001)-01-01(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?$|0000-00-00$|[0-]{36}$"
+    r"v?0(?:\.0){2,}$|(?:1970|0001)-01-01(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?$|0000-00-00$|[0-]{36}$"
 )
 """What stands for no version, no day, no id."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
@@ -15,6 +16,7 @@ READ_LIMIT: Final = 200_000
 """Characters of an answer that are looked at."""
 _QUOTABLE: Final = 80
 """Characters of a text up to which a filler in it was meant; any word stands in a long one."""
+_FILE = re.compile(r"\w\.[a-z]{1,5}\b(?!\()")
 _BITS: Final = 10_000
 
 
@@ -34,12 +36,20 @@ class Past(NamedTuple):
     that there is nothing."""
     numbers: int
     """Numbers other than 0 in the JSON that has most of them."""
+    objects: tuple[object, ...]
+    """What was JSON."""
+    prose: tuple[str, ...]
+    """What was none."""
+    around: tuple[str, ...]
+    """Texts that JSON stood in, without it."""
+    names_files: bool
+    """Whether any value has the name of a file in it."""
 
     @classmethod
     def of(cls, earlier: Sequence[str]) -> Past:
         read = [_read(text) for text in earlier]
         values = [frozenset(leaves(value)) for value, _ in read]
-        objects = [value for value, is_json in read if is_json]
+        objects = [value for value, around in read if around is not None]
         said = [content(leaves(value)) for value in objects]
         return cls(
             values[0] if values else frozenset(),
@@ -48,6 +58,10 @@ class Past(NamedTuple):
             max(said, key=len, default=frozenset()),
             _words_at(objects),
             max((sum(map(_is_number, leaves(value))) for value in objects), default=0),
+            tuple(objects),
+            tuple(str(value) for value, around in read if around is None),
+            tuple(around for _, around in read if around),
+            any(_FILE.search(text) for value in values for text in value),
         )
 
     def has(self, text: str, *, in_first: bool) -> bool:
@@ -81,15 +95,16 @@ def _stands_in(plain: str, value: str) -> bool:
     return plain in value.lower() or f" {plain} " in f" {' '.join(words(value))} "
 
 
-def _read(text: str) -> tuple[object, bool]:
-    """The JSON in an earlier answer; else its text, and False."""
+def _read(text: str) -> tuple[object, str | None]:
+    """The JSON in an earlier answer, and what stands around it; else its text, and None."""
     text = text[:READ_LIMIT]
     for candidate in candidates(text, None):
         try:
-            return from_json(candidate.text), True
+            value: object = from_json(candidate.text)
         except (ValueError, TypeError):
             continue
-    return text, False
+        return value, f"{candidate.source[: candidate.start]} {candidate.source[candidate.end :]}"
+    return text, None
 
 
 def _words_at(objects: Sequence[object]) -> dict[tuple[str, bool], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -13,6 +14,18 @@ _FAMILY: Final = 6
 """Letters that words of one family share."""
 _EXCUSE_LIMIT: Final = 160
 """Characters; what is longer says more than that it could not be done."""
+
+_POINTER: Final = 14
+"""Words; the same for what tells where the answer is."""
+_SCHEMA_LIMIT: Final = 1_000
+"""Characters; the schema of one place is shorter."""
+
+_NAME: Final = re.compile(r"(?<=[a-z])[_ -]?[Nn]ame\b")
+_PADDING: Final = frozenset(["a", "of", "for", "the", "number", "string", "example"])
+"""Words that change nothing in a pair of names."""
+
+_POINTING: Final = "only points elsewhere"
+_ASKING: Final = "speaks of how it was asked for"
 
 
 class Hollow(IntEnum):
@@ -45,6 +58,10 @@ class Judged(NamedTuple):
     why: str = ""
     """In words that follow the field's name: `is a filler: 'foo'`."""
 
+    @property
+    def is_about_answers(self) -> bool:
+        return self.why.startswith((_ASKING, _POINTING))
+
 
 class Names(NamedTuple):
     """What the schema says around a text. Words are stems."""
@@ -76,12 +93,14 @@ def judge(text: str, names: Names) -> Judged:
         return Judged(Hollow.COPY, "repeats the schema's description")
     if _is_template(plain, names):
         return Judged(Hollow.TEMPLATE, f"is a template: {quoted}")
+    if wording.PATTERN.match(plain) and wording.SHOWN.isdisjoint(names.own):
+        return Judged(Hollow.ECHO, f"shows how it is written: {quoted}")
     if not found:
         has_digit = any(char.isdigit() for char in plain)
         return Judged(Hollow.NEUTRAL) if has_digit else Judged(Hollow.ECHO, f"holds no word: {quoted}")
     if _is_neutral(plain, found):
         return Judged(Hollow.NEUTRAL)
-    hollow, why = _excuse(plain, found) or _words(plain, found, names)
+    hollow, why = _excuse(plain, found, names) or _words(plain, found, names)
     if hollow > Hollow.VAGUE and _is_code(plain) and wording.BLANKS.isdisjoint(found):
         hollow = Hollow.VAGUE  # in code and in names of files any word may stand
     return Judged(hollow, f"{why}: {quoted}" if why else "")
@@ -91,10 +110,36 @@ def judge(text: str, names: Names) -> Judged:
 
 
 def _is_template(text: str, names: Names) -> bool:
-    if wording.TEMPLATE.match(text):
+    if wording.TEMPLATE.match(text) or _is_schema(text, names) or is_pair(text):
         return True
     blanks = [blank for blank in wording.BRACKETED.findall(text) if _is_blank(blank, names)]
     return bool(blanks) and (len(blanks) > 1 or blanks[0] == text)
+
+
+def _is_schema(text: str, names: Names) -> bool:
+    """Whether it is the JSON schema of the place it stands in; others may have been asked for."""
+    if not (text.startswith("{") and text.endswith("}") and len(text) <= _SCHEMA_LIMIT):
+        return False
+    described = {word for description in names.descriptions for word in words(description)}
+    found = words(text)
+    return not {"type", "ref"}.isdisjoint(found) and all(
+        word in wording.SCHEMA or word in described or names.has(word) for word in found
+    )
+
+
+def is_pair(text: str) -> bool:
+    """Whether it is a mapping of a name to what mappings are said to map it to: `{'term': 'definition'}`."""
+    found = [word for word in words(_NAME.sub("", text[:_SCHEMA_LIMIT])) if word not in _PADDING]
+    names, values = found[::2], found[1::2]
+    return (
+        text.startswith("{")
+        and bool(values)
+        and len(names) == len(values)
+        and all(
+            stem(value) in wording.PAIRS.get(stem(name), ())
+            for name, value in zip(names, values, strict=True)
+        )
+    )
 
 
 def _is_blank(blank: str, names: Names) -> bool:
@@ -115,12 +160,25 @@ def _is_code(text: str) -> bool:
     return bool(is_file or wording.SYNTAX.search(text))
 
 
-def _excuse(text: str, found: Sequence[str]) -> tuple[Hollow, str] | None:
-    if wording.ELSEWHERE.match(text) and len(found) <= 8:
-        return Hollow.EXCUSE, "only points elsewhere"
+def _excuse(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str] | None:
+    if (wording.ELSEWHERE.match(text) and len(found) <= 8) or (
+        len(found) <= _POINTER and len(text) <= _EXCUSE_LIMIT and wording.ANSWERED.match(text)
+    ):
+        return Hollow.EXCUSE, _POINTING
+    if len(text) <= _EXCUSE_LIMIT and _is_of_asking(text, names):
+        return Hollow.EXCUSE, _ASKING
     if len(text) <= _EXCUSE_LIMIT and wording.EXCUSE.match(text):
         return Hollow.EXCUSE, "is an excuse"
     return None
+
+
+def _is_of_asking(text: str, names: Names) -> bool:
+    """Whether nothing is said besides how the answer was asked for."""
+    rest, count = wording.ASKING.subn(" ", text)
+    return bool(count) and all(
+        word in wording.IDLE | wording.HANDLED or stem(word) in wording.THINGS or names.has(word)
+        for word in words(rest)
+    )
 
 
 # --- Words --------------------------------------------------------------------------------------

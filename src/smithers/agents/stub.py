@@ -3,26 +3,37 @@
 Whether an answer is true cannot be seen from it; whether it was made up to end a row of corrections often
 can. Everything hangs on the turn. A first answer is believed unless it is the schema itself in another form
 (`"string"` in every field, `<your title here>`, lorem ipsum), because short answers are mostly true ones:
-`C`, `42`, `LGTM`, an empty list of findings. After corrections weaker signs do, unless the first answer said
+`C`, `42`, `LGTM`, an empty list of findings; even `string`, where it is the only text: that may be a type.
+After corrections weaker signs do, and that what was told before is gone, unless the first answer said
 the same already: an agent that is corrected keeps what it knows, and one that is stuck forgets it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
-from enum import Enum
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from .earlier import Past, content, leaves
+from .loss import lost
 from .placeholder import Hollow, Names, judge
-from .wording import EMPTY, IDLE, LETTERS, stem, words
+from .slot import Around, Slot, slots, stems
+from .wording import (
+    ACKNOWLEDGED,
+    EMPTY,
+    FUNCTION,
+    IDLE,
+    KINDS,
+    LETTERS,
+    SAMPLE_FILES,
+    SUFFIX,
+    TASKS,
+    stem,
+    words,
+)
 
 Policy = Literal["fail", "flag", "accept"]
 """What to do with an answer that is probably a stub: refuse it as if it had not validated; take it, and say
@@ -40,6 +51,8 @@ _TEXTS: Final = 500
 """Texts of an answer that are looked at; what has more is none that was made up."""
 _KEY: Final = 40
 """Characters of a key that are told."""
+_VERDICTS: Final = frozenset(map(stem, "verdict status state result outcome label decision".split()))
+"""Fields for which a word of assent is an answer."""
 _ACCOUNTS: Final = frozenset(
     """summary description explanation body text content detail analysis report rationale notes
     conclusion""".split()
@@ -59,123 +72,27 @@ def stub_reason(
         earlier: texts (or JSON) of the answers in this attempt that were corrected, the first one first.
     """
     try:
-        slots = list(islice(_slots(output, _Around.of(schema or type(output), output)), _TEXTS))
+        found = list(islice(slots(output, Around.of(schema or type(output), output)), _TEXTS))
     except RecursionError:
         return None  # nobody makes up what nests that deeply
     past = Past.of(earlier)
-    texts = _count_up([_weigh(slot, past) for slot in slots if slot.text or slot.is_required])
+    texts = _count_up([_weigh(slot, past) for slot in found if slot.text or slot.is_required])
     reason = _first_answer(texts) if turn < 1 else _corrected(texts, past, output, turn)
     return reason or (_forgetful(texts, past, output, turn) if turn > 0 else None)
 
 
-# --- The texts of an answer -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Around:
-    """What the schema says around a value."""
-
-    field: str
-    """Name of the nearest field; of the model at the root."""
-    path: str
-    names: AbstractSet[str]
-    """Stems of the words in the names around it."""
-    descriptions: tuple[str, ...]
-    closed: AbstractSet[Any]
-    """Values of which it may only be one."""
-    is_required: bool
-
-    @classmethod
-    def of(cls, schema: type[BaseModel], output: BaseModel) -> _Around:
-        names = _stems(schema.__name__) | {"".join(filter(str.isupper, schema.__name__)).lower()}
-        return cls(schema.__name__, "", names, _documentation(type(output)), frozenset(), True)
-
-    def field_of(self, model: type[BaseModel], name: str, info: FieldInfo) -> _Around:
-        if name == "root":
-            return _Around(
-                self.field, self.path, self.names, self.descriptions, _closed(info.annotation), True
-            )
-        siblings = frozenset[str]().union(*map(_stems, model.model_fields))
-        descriptions = (*self.descriptions, *([info.description] if info.description else []))
-        return _Around(
-            name,
-            f"{self.path}.{name}" if self.path else name,
-            self.names | _stems(model.__name__) | siblings,
-            descriptions,
-            _closed(info.annotation),
-            info.is_required(),
-        )
-
-    def entry(self, key: object) -> _Around:
-        """Of a mapping, in which `key` and `value` name nothing but themselves."""
-        return replace(self.item(key), field=f"{self.field} key value")
-
-    def item(self, key: object) -> _Around:
-        return replace(self, path=f"{self.path}[{repr(key)[:_KEY]}]", is_required=True)
-
-
-class _Slot(NamedTuple):
-    """A text in an answer, where any text may stand."""
-
-    around: _Around
-    text: str
-
-    @property
-    def is_required(self) -> bool:
-        return self.around.is_required
-
-
 class _Text(NamedTuple):
-    slot: _Slot
+    slot: Slot
     hollow: Hollow
     why: str
-
-
-def _slots(value: object, around: _Around) -> Iterator[_Slot]:
-    if isinstance(value, BaseModel):
-        model = type(value)
-        for name, info in model.model_fields.items():
-            item = getattr(value, name)
-            if info.is_required() or not _is_default(item, info):
-                yield from _slots(item, around.field_of(model, name, info))
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _slots(key, around.entry(key))
-            yield from _slots(item, around.entry(key))
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for index, item in enumerate(value):
-            yield from _slots(item, around.item(index))
-    elif isinstance(value, str) and not isinstance(value, Enum) and value not in around.closed:
-        yield _Slot(around, value.strip())
-
-
-def _is_default(item: object, info: FieldInfo) -> bool:
-    """Whether a text is its field's default, which nobody wrote."""
-    return isinstance(item, str) and isinstance(info.default, str) and item == info.default
-
-
-def _stems(name: str) -> frozenset[str]:
-    return frozenset(map(stem, words(name)))
-
-
-def _documentation(model: type[BaseModel]) -> tuple[str, ...]:
-    return (model.__doc__,) if model.__doc__ else ()
-
-
-def _closed(annotation: object) -> frozenset[Any]:
-    """The members of all literals in an annotation."""
-    annotation = getattr(annotation, "__value__", annotation)  # of a `type` statement
-    arguments = get_args(annotation)
-    found = frozenset(arguments) if getattr(annotation, "__origin__", None) is Literal else frozenset[Any]()
-    return found.union(*map(_closed, arguments)) if arguments and not found else found
 
 
 # --- Judging --------------------------------------------------------------------------------------
 
 
-def _weigh(slot: _Slot, past: Past) -> _Text:
+def _weigh(slot: Slot, past: Past) -> _Text:
     around = slot.around
-    found = judge(slot.text, Names(_stems(around.field), around.names, around.descriptions))
+    found = judge(slot.text, Names(stems(around.field), around.names, around.descriptions))
     hollow = found.hollow
     if hollow is Hollow.ABSENT and (not slot.is_required or past.has(slot.text, in_first=False)):
         hollow = Hollow.NEUTRAL
@@ -185,14 +102,37 @@ def _weigh(slot: _Slot, past: Past) -> _Text:
         hollow = Hollow.SAYS
     elif hollow is Hollow.EXCUSE and past.has(slot.text, in_first=True) and not past.is_only(slot.text):
         hollow = Hollow.SAYS  # it was part of an answer then, such as a quotation
+    elif hollow is Hollow.TEMPLATE and slot.text.startswith("{'"):
+        hollow = Hollow.SAYS if content([slot.text]) <= past.said else hollow
+    elif found.is_about_answers and set() < content([slot.text]) - IDLE <= past.said:
+        hollow = Hollow.SAYS  # some work is about formats and schemas
+    if hollow in (Hollow.SAYS, Hollow.VAGUE) and _is_made_up_path(slot.text, past):
+        is_example = not {"example", "sample", "file", "filename", "foo", "path"}.isdisjoint(words(slot.text))
+        hollow = Hollow.FILLER if is_example else Hollow.NEUTRAL
+        return _Text(slot, hollow, f"is a file that nobody named: {slot.text[:_KEY]!r}")
+    is_kind = hollow is Hollow.VAGUE and slot.text.isalpha() and not KINDS.isdisjoint(stems(around.field))
+    if is_kind and stem(slot.text.lower()) not in around.names:
+        hollow = Hollow.SAYS
     if hollow is Hollow.VAGUE and all(past.has_word(word) for word in content([slot.text]) - IDLE):
         hollow = Hollow.SAYS
     return _Text(slot, hollow, found.why)
 
 
+def _is_made_up_path(text: str, past: Past) -> bool:
+    """Whether it is a path such as examples have, after answers that named files, and not this one."""
+    found = words(SUFFIX.sub("", text))
+    return (
+        bool(SUFFIX.search(text))
+        and SAMPLE_FILES.issuperset(found)
+        and past.names_files
+        and not any(map(past.has_word, words(SUFFIX.sub("", text.rsplit("/", 1)[-1]))))
+    )
+
+
 def _count_up(texts: Sequence[_Text]) -> list[_Text]:
     """The texts, with those for sure that only count up: `item1`, `item2`."""
-    counted = Counter((text.slot.around.field, _uncounted(text)) for text in texts)
+    distinct = {(text.slot.around.field, _uncounted(text), text.slot.text.lower()) for text in texts}
+    counted = Counter((field, rest) for field, rest, _ in distinct)
     return [
         text._replace(hollow=Hollow.ECHO, why="only counts up")
         if text.hollow is Hollow.VAGUE and counted[text.slot.around.field, _uncounted(text)] > 1
@@ -290,9 +230,57 @@ def _forgetful(texts: Sequence[_Text], past: Past, output: BaseModel, turn: int)
         held = max(past.words_at.get((name, is_text), 0) for is_text in {False, value == ""})
         if held >= enough:
             return f"{name} is empty, and held {held} words before"
+    if not any(text.hollow is Hollow.SAYS and not _is_assent(text) for text in texts):
+        is_vague = bool(texts) and all(
+            text.hollow >= Hollow.VAGUE and stems(text.slot.text) <= text.slot.around.names for text in texts
+        )
+        if why := lost(_values(output), past, turn=turn, is_vague=is_vague):
+            return why
+    if why := _foreign(texts, past, output):
+        return why
+    if turn > 1 and (assent := _only_assents(texts, past)):
+        return assent
     if turn > 1 and past.numbers > 1 and _is_zero(output) and not texts:
         return f"all its numbers are 0, and {past.numbers} were not before"
     return _unrooted(texts, past, output) if turn > 1 else None
+
+
+def _foreign(texts: Sequence[_Text], past: Past, output: BaseModel) -> str | None:
+    """Whether it speaks of other things than the earlier answers, as far as it speaks of any."""
+    required = [text for text in texts if text.slot.is_required and text.slot.text]
+    hollow = [text for text in required if text.hollow >= Hollow.VAGUE]
+    enough = _LITTLE if len(hollow) == len(required) else _SAID
+    said = content([text.slot.text for text in required])
+    if (
+        not hollow
+        or len({text.slot.around.field for text in required}) < 2
+        or 2 * len(hollow) < len(required)
+    ):
+        return None
+    is_rooted = any(past.has_word(word) for word in said) or _keeps_a_number(output, past)
+    if len(hollow) < len(required) and max(text.hollow for text in hollow) < Hollow.FILLER:
+        return None  # one word for a thing of any kind, such as a translated one
+    if len(past.said) < enough or len(said) > _RICH or is_rooted:
+        return None
+    return f"{_told(hollow)}; and nothing of what was said before is left"
+
+
+def _is_assent(text: _Text) -> bool:
+    found = words(text.slot.text)
+    return not ACKNOWLEDGED.isdisjoint(found) and all(
+        word in ACKNOWLEDGED or word in FUNCTION or word in TASKS for word in found
+    )
+
+
+def _only_assents(texts: Sequence[_Text], past: Past) -> str | None:
+    """Whether it is but a word of assent where an earlier answer said something."""
+    for text in texts if all(map(_is_assent, texts)) else ():
+        field = text.slot.around.field
+        held = max(past.words_at.get((field, is_text), 0) for is_text in (False, True))
+        is_new = past.said.isdisjoint(stems(text.slot.text) - FUNCTION)
+        if held >= _LITTLE and is_new and _VERDICTS.isdisjoint(stems(field)):
+            return f"{field} only assents, and held {held} words before"
+    return None
 
 
 def _unrooted(texts: Sequence[_Text], past: Past, output: BaseModel) -> str | None:
@@ -315,16 +303,22 @@ def _fields(output: BaseModel) -> Iterator[tuple[str, Any]]:
         yield info.alias or name, getattr(output, name)
 
 
+def _values(output: BaseModel) -> dict[str, Any]:
+    """The fields as JSON has them."""
+    try:
+        found = output.model_dump(mode="json", by_alias=True, warnings=False)
+    except ValueError:  # JSON cannot hold it, as will be told where it is stored
+        return {}
+    return found if isinstance(found, dict) and "root" not in type(output).model_fields else {"root": found}
+
+
 def _is_zero(output: BaseModel) -> bool:
     values = _dumped(output)
     return bool(values) and all(value in ("0", "0.0", "") for value in values)
 
 
 def _dumped(output: BaseModel) -> list[str]:
-    try:
-        return list(leaves(output.model_dump(mode="json", warnings=False)))
-    except ValueError:  # JSON cannot hold it, as will be told where it is stored
-        return []
+    return list(leaves(_values(output)))
 
 
 def _told(texts: Sequence[_Text]) -> str:

@@ -44,7 +44,7 @@ THINGS: Final = SAMPLES | frozenset(
     feature fix message comment note question reason reasoning cause decision context product function func
     method module component service action start end finish begin introduction conclusion overview subject
     line company city country source target behavior behaviour occurred found pending john jane alice
-    bob""".split()
+    bob validation""".split()
 )
 """Stems of words for things of any kind, and the names of anybody."""
 FORMS: Final = frozenset("json schema response".split())
@@ -52,6 +52,51 @@ FORMS: Final = frozenset("json schema response".split())
 LINKS: Final = frozenset("of for to".split())
 ORDINALS: Final = frozenset("first second third last next".split())
 GIVEN: Final = frozenset("available provided given specified supplied".split())
+ACKNOWLEDGED: Final = frozenset(
+    """ok okay done fixed success successful successfully completed complete noted understood
+    acknowledged""".split()
+)
+"""Words of who tells that he has done what was asked."""
+SAMPLE_FILES: Final = frozenset(
+    """src lib app main index example sample file filename path to foo bar test util utils helper helpers code
+    script module my some your project folder dir""".split()
+)
+"""Words that paths of files are made up of."""
+KINDS: Final = frozenset("label category kind type class tag".split())
+"""Stems of names of fields for which a word for things of any kind is an answer."""
+SHOWN: Final = frozenset("format pattern template example placeholder".split())
+"""The same for what shows how something is written."""
+TASKS: Final = frozenset("task work request job analysis review".split())
+HANDLED: Final = frozenset(
+    """code adjusted adapted changed refactored reformatted rewritten modified ensured ensure updated made now
+    minimal must properly correctly successfully done returning have has re""".split()
+)
+"""Words that go with talk about the asking."""
+SCHEMA: Final = frozenset(
+    """type title description default properties items required additional any of all one enum const ref defs
+    format string integer number boolean array object null minimum maximum max min length examples""".split()
+)
+"""Words of JSON schema's keywords, and its types."""
+KEYWORDS: Final = frozenset(
+    """type title description default properties items required additionalProperties anyOf allOf oneOf enum
+    const $ref $defs format minimum maximum maxLength minLength examples""".split()
+)
+TYPES: Final = frozenset("string integer number boolean array object null".split())
+PAIRS: Final = {
+    "key": frozenset(["value"]),
+    "name": frozenset(["value"]),
+    "field": frozenset(["value"]),
+    "property": frozenset(["value"]),
+    "item": frozenset(["value", "description"]),
+    "term": frozenset(["definition", "meaning", "explanation", "description"]),
+    "word": frozenset(["definition", "meaning", "translation"]),
+    "concept": frozenset(["definition", "explanation"]),
+    "package": frozenset(["version"]),
+    "dependency": frozenset(["version"]),
+    "library": frozenset(["version"]),
+    "question": frozenset(["answer"]),
+}
+"""What mappings are said to map, and to what."""
 ABSENT: Final = frozenset(
     ["n/a", "na", "none", "null", "nil", "unknown", "undefined", "not available", "not applicable", "nothing"]
 )
@@ -62,7 +107,9 @@ TEMPLATE: Final = re.compile(
     r"""(?:.*\b)?(?:goes|go)\s+here[\W_]*$
       | (?:please\s+)?(?:add|insert|enter|describe|write|put|type|fill\s+in|your)\b.*\bhere[\W_]*$
       | to\s+be\s+(?:determined|filled|added|defined|decided|announced|completed)\b | coming\s+soon\W*$
-      | additional[_ ]?prop\d*$""",
+      | additional[_ ]?prop\d*$
+      | [A-Za-z]+(?:[_-][A-Za-z]+)*[_-]here$
+      | (?:please\s+)?replace\s+(?:(?:this|me|it)\s+)?with\s+(?:(?:the|your)\s+)?(?:actual|real)\b""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 LOREM: Final = re.compile(r"\W*lorem\s+ipsum\b", re.IGNORECASE)
@@ -85,15 +132,67 @@ EXCUSE: Final = re.compile(
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 ELSEWHERE: Final = re.compile(
-    r"\W*(?:(?:please\s+)?see\b|as\b|same\s+as\b|refer\s+to\b).{0,30}\b"
+    r"\W*(?:n/?a\W+)?(?:(?:please\s+)?see\b|as\b|same\s+as\b|refer\s+to\b).{0,30}\b"
     r"(?:above|previous(?:ly)?|before|earlier|attached|below)(?:\s+\w+)?\W*$",
     re.IGNORECASE,
 )
+_ANSWER = r"(?:answer|response|message|output|reply|turn|attempt)s?"
+_BEFORE = r"(?:previous|prior|earlier|preceding|above|last|first|initial)"
+_GIVEN = r"(?:answered|provided|given|listed|described|explained|stated|delivered|submitted|returned)"
+ANSWERED: Final = re.compile(
+    rf"""\W*(?:(?:i|we)(?:['\u2019]ve|\s+have)?\s+already\s+(?:{_GIVEN}|gave|said|told)
+         (?:\s+(?:this|that|it|so|above|before|earlier|(?:the|your)\s+(?:question|{_ANSWER}|detail|task|request)s?
+         |(?:in|with)\s+(?:(?:the|my|a|an)\s+)?{_BEFORE}\s+{_ANSWER}))*
+       | as\s+(?:discussed|mentioned|noted|said|{_GIVEN})
+       | (?:already|previously)\s+{_GIVEN}(?:\s+(?:above|before|earlier))?
+       | (?:this|that|it|they|(?:the\s+)?\w+(?:\s+\w+)?)\s+(?:(?:was|were|is|are|has\s+been|have\s+been)\s+)?
+         (?:already\s+)?{_GIVEN}\s+(?:already|above|earlier|previously
+         |(?:in|with|by)\s+(?:(?:a|an|the|my)\s+)?{_BEFORE}\s+{_ANSWER})
+       | (?:(?:please\s+)?(?:see|refer\s+to)\s+|(?:same\s+)?as\s+(?:\w+\s+)?(?:in\s+)?)?
+         (?:(?:the|my|your|a)\s+)?(?:previous|prior|earlier|preceding|above)\s+{_ANSWER}(?:\s+for\s+.{{0,30}})?
+       | (?:please\s+)?(?:see|refer\s+to)\s+(?:(?:the|my|your)\s+)?{_BEFORE}\s+{_ANSWER}
+         (?:\s+for\s+.{{0,30}})?
+       | (?:(?:the|full|rest|remaining|of)\s+)*(?:content|text|detail|body|{_ANSWER}|code|rest)s?
+         \s+(?:is\s+|was\s+)?(?:omitted|elided|truncated|left\s+out|unchanged)
+         (?:\s+for\s+(?:brevity|length|now))?
+       | (?<=[\[(<])(?:omitted|elided|truncated|redacted|snip(?:ped)?|unchanged)
+      )\W*$""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What says where the answer is, or that it was left out."""
+_FORM = r"(?:format|schema|structure|shape|specification|output|model|json|response|answer|object|payload)"
+_ASKED = (
+    r"(?:required|requested|expected|given|provided|specified|valid|minimal|correct|corrected|json|output)"
+)
+_WANTED = r"(?:required|requested|expected|valid|minimal|corrected)"
+_DONE = r"(?:corrected|(?:re)?formatted|fixed|generated|updated|adjusted|validated)"
+ASKING: Final = re.compile(
+    rf"""(?:(?:in\s+order\s+)?to\s+)?(?:match|satisf|conform|compl[iy]|fit|meet|follow|adher)\w*\s+
+         (?:(?:to|with)\s+)?(?:the\s+|your\s+)?(?:{_ASKED}\s+)*{_FORM}\b
+       | (?:{_WANTED}\s+)+(?:json\s+)?{_FORM}\b
+       | schema[\s-]+(?:validation|complian(?:t|ce))\b
+       | (?:output|response|answer|json)\s+(?:(?:was|is|has\s+been)\s+)?{_DONE}\b
+       | (?:auto\W?)?{_DONE}\s+(?:as\s+)?(?:valid\s+)?(?:output|response|answer|json)\b
+       | \bas\s+(?:requested|required|instructed|expected|asked)\b
+       | i\s+apologi[sz]e\s+for\s+the\s+confusion""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Words about how an answer was asked for, which are no part of one."""
 ADDRESS: Final = re.compile(
     r"\S+@(?:\S+\.)?(?:example|test|bar|foo|domain|email|mail|company|unknown|a)\.[a-z]{1,4}$"
     r"|https?://(?:www\.)?example\.\w+(?:/\S*)?$",
     re.IGNORECASE,
 )
+
+PATTERN: Final = re.compile(
+    r"(?:[A-Z]{2,}[-_])+(?:X{2,}|Y{4}|N{3,}|#{2,})(?:[-_](?:[XYN#]+|\d+))*$|[./~]*path/to/\S+$|YYYY-MM-DD\S*$"
+    r"|[vV]?(?:X\.Y(?:\.Z)?|x\.y(?:\.z)?)$|HH:MM(?::SS)?$"
+)
+"""What shows how something is written: `CVE-YYYY-NNNN`, `path/to/file.ext:LINE`."""
+ZERO: Final = re.compile(
+    r"v?0(?:\.0){2,}$|(?:1970|0001)-01-01(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?$|0000-00-00$|[0-]{36}$"
+)
+"""What stands for no version, no day, no id."""
 
 # --- Shapes -------------------------------------------------------------------------------------
 

@@ -1,0 +1,222 @@
+"""What earlier answers held and an answer has lost: entries of a list, numbers, all it was about. Pure.
+
+Whoever had nothing to tell has said so: that there is *no* finding, that all is *fine*. One such word in any
+earlier answer, and an empty list is believed. Without it there must be something that counts as told: entries
+in JSON, numbers beside the name of their field, lines of a list, places in files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any, Final, NamedTuple
+
+from .earlier import Past, content, leaves
+from .wording import ZERO, stem, words
+
+_ENTRIES: Final = 2
+_WORDS: Final = 5
+"""Words from which on one entry is enough."""
+_RICH: Final = 8
+"""Words from which on an answer in prose says enough to be missed."""
+_CLAIM_LIMIT: Final = 20_000
+"""Characters of prose that are looked at."""
+_VALUES: Final = 500
+
+_DENIAL = re.compile(
+    r"""\b(?:no|none|nothing|nobody|not|never|neither|nor|without|zero|empty|absent|missing|unable|null|n/a
+    |\w{1,9}n['\u2019]t|cannot|clean|fine|good|great|well|ok|okay|lgtm|approved?|sound|harmless|correct|right|safe
+    |secure|perfect|happy|clear|solid|unremarkable|only|trivial|unchanged|passes|parameteri[sz]ed|holds?|consistent\w*
+    |flat|valid\w*|works?|stable|handles?|properly|expected|intact|should
+    |kein\w*|nichts?|ohne|leer|gut|aucune?|rien|pas|sans|vide|bien|ning[uú]n\w*|nada|sin|vac[ií]\w*|nessun\w*
+    |niente|geen|niets|nenhum\w*|sem|inga|inget|нет|ничего|не|brak|nic)\b
+    |没有|沒有|無|无|なし|ない|없""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Words of who found nothing, or nothing to complain of; too many of them only cost a stub."""
+_PLACE = re.compile(r"\b[\w/.-]{0,60}\w\.[a-z]{1,5}:\d|\b\w{1,40}\s?==\s?\d")
+_BULLET = re.compile(
+    r"^[ \t]*(?:[-*+!]|\d+[.)])[ \t]+"
+    r"(?!(?:i|we|read|ran|run|check|look|review|open|verif|inspect|search|went)\w*\b)\S",
+    re.MULTILINE | re.IGNORECASE,
+)
+"""Lines of a list, unless they tell what was done."""
+_HEADING = re.compile(r"^#+ ", re.MULTILINE)
+"""Under which lists belong to different fields."""
+_PATH = re.compile(r"\b[\w/-]{1,60}\.[a-z]{1,4}\b(?!\()")
+_TIMES: Final = frozenset(["event", "timeline", "time", "moment", "log"])
+_CLOCK = re.compile(r"\b\d\d?:\d\d\b")
+_VERSION = re.compile(r"\b[A-Za-z][\w-]{0,40} v?\d{1,4}\.\d")
+_PATHS: Final = frozenset(["file", "path", "module", "source"])
+_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*")
+_COUNTED = re.compile(r"\b(\d[\d.,]{0,15})\s(?:\w{1,20}\s)?(\w{1,40})|\b(\w{1,40})\s?[:=]\s?(\d[\d.,]{0,15})")
+
+
+class Gap(NamedTuple):
+    """A field whose list or mapping is empty now."""
+
+    name: str
+    is_sole: bool
+    """Whether no other field's is."""
+    is_mapping: bool
+    is_counted: bool
+    """Whether a number beside it is 0, and will tell more."""
+
+
+class Holding(NamedTuple):
+    """What earlier answers held."""
+
+    entries: Mapping[str, int]
+    """Entries of lists and mappings, and parts of a text, by the name of the field; the most. What is no
+    field's own is the root's; a mapping may be the model's own, and has no name; of one key that is all,
+    it is `only`."""
+    empty: frozenset[str]
+    """Names of fields that were empty once."""
+    numbers: Mapping[str, int]
+    """In how many answers a field was a number other than 0, or a list of what is to be counted; in a text,
+    which a correction was about, in one more."""
+    is_denied: bool
+    """Whether anything says that there is nothing."""
+    prose: str
+    said: frozenset[str]
+    """Stems of the words in prose."""
+
+    @classmethod
+    def of(cls, past: Past) -> Holding:
+        entries: dict[str, int] = {}
+        numbers: dict[str, int] = {}
+        empty: set[str] = set()
+        for value in past.objects:
+            for name, item in _named(value):
+                entries[name] = max(entries.get(name, 0), _size(item))
+                numbers[name] = numbers.get(name, 0) + _weight(item)
+                if not isinstance(item, bool) and item in (None, "", [], {}, 0):
+                    empty.add(name)
+        prose = "\n".join(text[:_CLAIM_LIMIT] for text in past.prose)
+        # All of it: whoever tells at length how he looked may say at the end that he found nothing.
+        texts = chain(past.prose, past.around, leaves(list(past.objects)))
+        is_denied = any(map(_DENIAL.search, texts))
+        return cls(entries, frozenset(empty), numbers, is_denied, prose, content([prose]))
+
+    def has_entries(self, gap: Gap, past: Past, turn: int) -> bool:
+        """Whether an empty list or mapping held something before, as far as can be seen."""
+        name, is_sole = gap.name, gap.is_sole
+        if name in self.empty or (is_sole and "root" in self.empty):
+            return False
+        own = max(self.entries.get(key, 0) for key in ([name, "root"] if is_sole else [name]))
+        said = max(past.words_at.get((key, False), 0) for key in ([name, "root"] if is_sole else [name]))
+        if own >= _ENTRIES or (own and said >= _WORDS):
+            return True
+        if self.is_denied or self.empty:
+            return False
+        others = [
+            count
+            for key, count in self.entries.items()
+            if key in ("root", "only") or (key == "" and gap.is_mapping)
+        ]
+        is_rich = turn > 1 or len(past.richest) >= _RICH
+        is_elsewhere = is_sole and is_rich and max(others, default=0) >= _ENTRIES
+        return is_elsewhere or (not gap.is_counted and self._claims(gap))
+
+    def _claims(self, gap: Gap) -> bool:
+        if _PLACE.search(self.prose) or (
+            len(_BULLET.findall(self.prose)) >= _ENTRIES and not _HEADING.search(self.prose)
+        ):
+            return True
+        stems = frozenset(map(stem, words(gap.name)))
+        if not _TIMES.isdisjoint(stems) and len(_CLOCK.findall(self.prose)) >= _ENTRIES:
+            return True
+        if gap.is_mapping and len(_VERSION.findall(self.prose)) >= _ENTRIES:
+            return True
+        is_of_files = not _PATHS.isdisjoint(stems)
+        return is_of_files and len(_PATH.findall(self.prose)) >= _ENTRIES
+
+    def counts(self, names: Sequence[str]) -> set[str]:
+        """Those of some names of fields beside which prose has a number other than 0."""
+        found: set[str] = set()
+        for before, after, name, number in _COUNTED.findall(self.prose):
+            word = (after or name).lower()
+            if (before or number).strip("0.,"):
+                found |= {field for field in names if stem(word) in map(stem, words(field))}
+        return found
+
+
+def lost(values: Mapping[str, Any], past: Past, *, turn: int, is_vague: bool) -> str | None:
+    """What is gone from an answer none of whose texts says anything.
+
+    Args:
+        values: its fields, without those that have no value of their own.
+        past: the earlier answers.
+        turn: corrections before it.
+        is_vague: whether its texts only repeat the names of the schema.
+    """
+    if not past.values or _keeps(values, past):
+        return None
+    holding = Holding.of(past)
+    emptied = [name for name, value in values.items() if isinstance(value, (list, dict)) and not value]
+    zeros = [name for name, value in values.items() if type(value) in (int, float) and value == 0]
+    for name in emptied:
+        gap = Gap(name, len(emptied) == 1, isinstance(values[name], dict), bool(zeros))
+        if holding.has_entries(gap, past, turn):
+            return f"{name} is empty, and held entries before"
+    if emptied and is_vague and len(holding.said) >= _RICH and not holding.is_denied:
+        return f"{emptied[0]} is empty, and nothing of what was said before is left"
+    if (blank := _blank(values)) and len(past.said) >= _WORDS and not holding.is_denied:
+        return f"{blank!r} stands for nothing, and nothing of what was said before is left"
+    return _zeroed(zeros, holding)
+
+
+def _zeroed(zeros: Sequence[str], holding: Holding) -> str | None:
+    held = {name for name in zeros if holding.numbers.get(name)}
+    told = holding.counts(zeros)
+    # One number may have been thought over; not where only its form was at fault, or where it stood twice.
+    is_sure = len(held | told) > 1 or any(holding.numbers[name] > 1 for name in held)
+    if is_sure or (len(zeros) > 1 and told and not holding.is_denied):
+        return f"{min(held | told)} is 0, and was not before"
+    return None
+
+
+def _blank(values: Mapping[str, Any]) -> str | None:
+    few = islice(leaves(list(values.values())), _VALUES)
+    return next((leaf for leaf in few if ZERO.match(leaf)), None)
+
+
+def _keeps(values: Mapping[str, Any], past: Past) -> bool:
+    """Whether a word or a number of it was in an earlier answer."""
+    for count, leaf in enumerate(leaves(list(values.values()))):
+        if count > _VALUES:
+            return True  # nobody makes up that much
+        if leaf.strip("-.0") not in ("", "1") and past.has(leaf, in_first=False):
+            return True
+    return False
+
+
+def _named(value: object) -> Iterator[tuple[str, object]]:
+    yield "" if isinstance(value, dict) else "root", value
+    if isinstance(value, dict) and len(value) == 1:
+        yield "only", next(iter(value.values()))
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield str(name), item
+
+
+def _size(item: object) -> int:
+    """Entries; a text counts for less, since it may say in any language that there are none."""
+    if isinstance(item, (list, dict)):
+        held = item.values() if isinstance(item, dict) else item
+        return 0 if all(map(_is_denial, held)) else len(item)
+    if isinstance(item, str) and not _is_denial(item):
+        return len([part for part in re.split(r"[,;\n]", item[:_CLAIM_LIMIT]) if part.strip()]) - 1
+    return 0
+
+
+def _is_denial(item: object) -> bool:
+    return item in (None, "", 0) or (isinstance(item, str) and bool(_DENIAL.search(item[:_CLAIM_LIMIT])))
+
+
+def _weight(item: object) -> int:
+    if isinstance(item, str):
+        number = _NUMBER.search(item[:_RICH])
+        return 2 if number and number.group().strip("-0.,") else 0
+    return int(type(item) in (int, float, list, dict) and bool(item))

@@ -74,7 +74,7 @@ def case(folder: Path, seed: int) -> Spent:
             cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            process.wait(PATIENCE_S if is_last else chance.uniform(0.3, 0.9))
+            process.wait(PATIENCE_S if is_last else chance.uniform(0.2, 0.6))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()

@@ -65,8 +65,9 @@ class Bench:
             "binary": str(launcher(program(self.stage.name))),
             "cwd": self.repository,
             "env": self.env,
-            "start_timeout": 60,
-            "idle_timeout": 60,
+            # OpenCode tries a request that was cut off again for 68 s, up to 30 s of them in silence.
+            "start_timeout": 120,
+            "idle_timeout": 120,
         }
         return self.make(**{**base, **options})
 
@@ -187,7 +188,7 @@ class RealAgentTests:
         self, bench: Bench, script: Script, kind: type[AgentError], status: int | None
     ) -> None:
         error = bench.ask(script=script).failure
-        assert type(error) is (self.empty if script is model.EMPTY else kind)
+        assert type(error) is (self.empty if script is model.EMPTY else kind), repr(error)
         assert status is None or not self.tells_status or error.details["status"] == status
 
     def test_a_limit_that_is_used_up_says_when_it_resets(self, bench: Bench) -> None:

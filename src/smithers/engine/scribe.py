@@ -54,12 +54,10 @@ class Draft:
     def characters(self) -> int:
         return len(self.text) + self.missing + len(self.tail)
 
-    def shorten(self, limit: int) -> None:
+    def shorten(self, side: int) -> None:
         """Leave out the middle of a text so long that to look through it would take long."""
-        side = limit // 2 + WINDOW
-        if len(self.text) > 2 * side:
-            self.missing = len(self.text) - 2 * side
-            self.text, self.tail = self.text[:side], self.text[-side:]
+        self.missing = len(self.text) - 2 * side
+        self.text, self.tail = self.text[:side], self.text[-side:]
 
     def clean(self, redactor: Redactor) -> None:
         """Replace the secrets in it."""
@@ -213,15 +211,14 @@ class Scribe:
 
 def write_down(drafts: Sequence[Draft], limits: Limits) -> list[tuple[Scribe, list[NewEntry]]]:
     """Drafts as entries, in order. They are looked through all at once: mostly there is nothing to find."""
+    side = limits.text_bytes // 2 + WINDOW
     by_redactor: dict[Redactor, list[Draft]] = {}
-    parts: dict[Redactor, list[str]] = {}
     for draft in drafts:
-        draft.shorten(limits.text_bytes)
-        redactor = draft.scribe.redactor
-        by_redactor.setdefault(redactor, []).append(draft)
-        parts.setdefault(redactor, []).extend((draft.text, draft.tail, draft.data))
+        if len(draft.text) > 2 * side:
+            draft.shorten(side)
+        by_redactor.setdefault(draft.scribe.redactor, []).append(draft)
     for redactor, found in by_redactor.items():
-        if redactor.suspects("\n".join(parts[redactor])):
+        if redactor.suspects("\n".join(part for one in found for part in (one.text, one.tail, one.data))):
             for draft in found:
                 draft.clean(redactor)
     written: list[tuple[Scribe, list[NewEntry]]] = []

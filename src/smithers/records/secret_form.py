@@ -47,9 +47,9 @@ _PRIVATE_KEY: Final = (
     r"|(?:[\s\\rn]{0,8}[A-Za-z0-9+/=]{20,})+)"
 )
 
-# Each begins with a letter or a word that the search can leap to.
+# Each begins with a letter that the search can leap to, as few texts hold it; what stands before is looked at then.
 _PROBES: Final = (
-    *(r"sk-", r"gh[pousr]_", r"github_pat_", r"glpat-", r"hf_", r"npm_", r"xox"),
+    *(r"-(?:(?<=sk-)|(?<=glpat-))", r"_(?:(?<=gh[pousr]_)|(?<=hf_)|(?<=npm_)|(?<=github_pat_))", r"xox"),
     *(r"J(?<=eyJ)", r"A(?:[KS]IA|Iza)", r"PRIVATE KEY"),
     *(r"earer", r"R(?<=EARER)", r"z(?<=uthoriz)", r"Z(?<=UTHORIZ)"),
 )

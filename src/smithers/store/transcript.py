@@ -10,7 +10,8 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -41,6 +42,10 @@ _ROOM: Final = 16
 _REMOVED: Final = 64
 """Conversations that are deleted in one transaction: others wait for it."""
 _JOURNAL_LIMIT_BYTES: Final = 8 << 20
+_PAGE_BYTES: Final = 16 << 10
+"""Of a new file. What tools say is often some KB long: of such rows a smaller page holds one, and is half empty."""
+_TOGETHER: Final = 64
+"""Entries in one statement: between two steps of SQLite other threads of ours take their turn, and so do we."""
 _HINT: Final = "move the file away: the next run begins a new one, and runs do not depend on it"
 
 
@@ -99,7 +104,10 @@ class SqliteTranscripts:
                     (number, serial, turn, kind, at_ms - began_ms, text, data)
                     for serial, turn, kind, at_ms, text, data in entries
                 ]
-            connection.executemany(sql["add_entry"], rows)
+            many = len(rows) - len(rows) % _TOGETHER
+            for at in range(0, many, _TOGETHER):
+                connection.execute(_add_entries(_TOGETHER), [*chain.from_iterable(rows[at : at + _TOGETHER])])
+            connection.executemany(_add_entries(1), rows[many:])
         for conversation, number in begun.items():
             conversation.id = number
         self._unchecked_bytes += sum(len(row[5]) + len(row[6]) for row in rows)
@@ -216,6 +224,13 @@ class SqliteTranscriptReader:
             raise damaged(error, self._path) from error
 
 
+@cache
+def _add_entries(count: int) -> str:
+    """The statement that adds so many entries."""
+    into, values, row = statements("transcript")["add_entry"].partition("VALUES ")
+    return into + values + ", ".join([row] * count)
+
+
 def _entry(row: tuple[Any, ...]) -> EntryRow:
     number, conversation, serial, turn, kind, at_ms, text, data = row
     return EntryRow(number, conversation, serial, turn, EntryKind(kind), at_ms, text, data)
@@ -237,11 +252,14 @@ def _connect(path: Path, mode: str, factory: type[sqlite3.Connection]) -> sqlite
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     _check_header(connection, path)
+    connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # a file that has pages keeps those it has
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode not in ("wal", "memory"):
         raise StoreError(f"{path} lies on a file system that SQLite cannot share memory on", path=str(path))
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_LIMIT_BYTES}")
+    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_JOURNAL_LIMIT_BYTES // page_bytes}")
     connection.execute("PRAGMA secure_delete = OFF")
     connection.execute("PRAGMA temp_store = MEMORY")
     _migrate(connection)

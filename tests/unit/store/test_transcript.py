@@ -150,11 +150,30 @@ def test_a_batch_is_stored_whole_or_not_at_all(
     assert [entry.text for entry in reader.entries(one.id)] == ["b"]
 
 
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 128, 200])
+def test_a_batch_of_any_size_is_stored_in_order(
+    count: int, transcripts: SqliteTranscripts, reader: SqliteTranscriptReader
+) -> None:
+    one = conversation()
+    said = [str(number) for number in range(count)]
+    transcripts.add([(one, entries(*said))])
+    assert [entry.text for entry in reader.entries(one.id)] == said
+
+
+def test_texts_of_some_kilobytes_take_little_more_than_their_size(
+    transcripts: SqliteTranscripts, path: Path
+) -> None:
+    said = [f"{number:04}" * 550 for number in range(500)]
+    transcripts.add([(conversation(), entries(*said))])
+    assert used(path) < 1.25 * sum(map(len, said))
+
+
 def test_a_full_file_is_told_by_name_and_goes_on_when_there_is_room(
     transcripts: SqliteTranscripts, reader: SqliteTranscriptReader
 ) -> None:
-    transcripts._connection.execute("PRAGMA max_page_count = 12")
     one = conversation()
+    (pages,) = transcripts._connection.execute("PRAGMA page_count").fetchone()
+    transcripts._connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreFull):
         transcripts.add([(one, entries("x" * 100_000))])
     transcripts._connection.execute("PRAGMA max_page_count = 1000")

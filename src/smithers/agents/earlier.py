@@ -89,10 +89,16 @@ def _plain(text: str) -> str:
 def _stands_in(plain: str, value: str) -> bool:
     """Whether a short text is part of another short one, by whole words."""
     if not plain or len(value) > _QUOTABLE:
-        return False
+        return bool(plain) and len(value) > _QUOTABLE and _ends(value, plain)
     if plain.isalpha():
         return plain in words(value)
     return plain in value.lower() or f" {plain} " in f" {' '.join(words(value))} "
+
+
+def _ends(value: str, plain: str) -> bool:
+    """Whether a long text ends with it, behind a colon: `… Answer: N/A`."""
+    before, colon, last = value.rstrip(" .!\n").lower().rpartition(":")
+    return bool(colon) and last.strip(" *`\"'") == plain
 
 
 def _read(text: str) -> tuple[object, str | None]:

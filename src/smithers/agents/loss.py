@@ -20,6 +20,10 @@ _WORDS: Final = 5
 """Words from which on one entry is enough."""
 _RICH: Final = 8
 """Words from which on an answer in prose says enough to be missed."""
+_PARTS: Final = 4
+"""Parts from which on a text of nothing else is a list."""
+_SHORT: Final = 6
+"""Words that such a part has at most."""
 _CLAIM_LIMIT: Final = 20_000
 """Characters of prose that are looked at."""
 _VALUES: Final = 500
@@ -108,7 +112,11 @@ class Holding(NamedTuple):
         said = max(past.words_at.get((key, False), 0) for key in ([name, "root"] if is_sole else [name]))
         if own >= _ENTRIES or (own and said >= _WORDS):
             return True
-        if self.is_denied or self.empty:
+        if self.empty:
+            return False
+        if is_sole and not gap.is_counted and _is_list(self.prose):
+            return True
+        if self.is_denied:
             return False
         others = [
             count
@@ -118,6 +126,10 @@ class Holding(NamedTuple):
         is_rich = turn > 1 or len(past.richest) >= _RICH
         is_elsewhere = is_sole and is_rich and max(others, default=0) >= _ENTRIES
         return is_elsewhere or (not gap.is_counted and self._claims(gap))
+
+    def held(self, name: str) -> bool:
+        """Whether a list or mapping held anything before, and was never empty."""
+        return self.entries.get(name, 0) > 0 and name not in self.empty
 
     def _claims(self, gap: Gap) -> bool:
         if _PLACE.search(self.prose) or (
@@ -160,11 +172,21 @@ def lost(values: Mapping[str, Any], past: Past, *, turn: int, is_vague: bool) ->
         gap = Gap(name, len(emptied) == 1, isinstance(values[name], dict), bool(zeros))
         if holding.has_entries(gap, past, turn):
             return f"{name} is empty, and held entries before"
+    if len(emptied) > 1 and all(map(holding.held, emptied)):
+        return f"{emptied[0]} and others are empty, and were not before"
     if emptied and is_vague and len(holding.said) >= _RICH and not holding.is_denied:
         return f"{emptied[0]} is empty, and nothing of what was said before is left"
     if (blank := _blank(values)) and len(past.said) >= _WORDS and not holding.is_denied:
         return f"{blank!r} stands for nothing, and nothing of what was said before is left"
     return _zeroed(zeros, holding)
+
+
+def _is_list(prose: str) -> bool:
+    """Whether a text is nothing but short parts, one after another: words such as `no` are some of theirs then."""
+    parts = {part.strip() for part in re.split(r"[,;\n]", prose)}
+    return len(parts) >= _PARTS and all(
+        0 < len(words(part)) <= _SHORT and part[0] not in "#-*0123456789" and part[-1] != "." for part in parts
+    )
 
 
 def _zeroed(zeros: Sequence[str], holding: Holding) -> str | None:

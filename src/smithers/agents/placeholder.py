@@ -188,6 +188,10 @@ def _words(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
     """What the words of a text come to, and why."""
     if wording.ADDRESS.match(text):
         return Hollow.FILLER, "is an address of examples"
+    if "@" in text and " " not in text:
+        return Hollow.SAYS, ""
+    if wording.QUERY.match(text):
+        return Hollow.FILLER, "is a query of examples"
     fillers = wording.FILLERS.intersection(found)
     if found[0] in wording.EMPTY and text.lower().startswith(f"{found[0]}:"):
         return Hollow.ECHO, "is a placeholder"
@@ -203,7 +207,7 @@ def _words(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
         return Hollow.FILLER, "is a letter"
     if wording.REPEATED.fullmatch(text) or (len(found) > 3 and len(set(found)) == 1):
         return Hollow.ECHO, "repeats itself"
-    is_idle = wording.FUNCTION.issuperset(found) and not wording.SIGNS.search(text)
+    is_idle = wording.IDLE.issuperset(found) and not wording.SIGNS.search(text)
     return (Hollow.NEUTRAL if is_idle else Hollow.SAYS), ""
 
 
@@ -222,7 +226,10 @@ def _idle(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
     vague, echo = (Hollow.VAGUE, "may mean anything"), (Hollow.ECHO, "only names what should stand there")
     if found[0] == "no":
         # That there is nothing is mostly said because it is so.
-        return (Hollow.ABSENT, "is not given") if found[-1] in wording.GIVEN else (Hollow.SAYS, "")
+        if found[-1] in wording.GIVEN:
+            return Hollow.ABSENT, "is not given"
+        is_name = all(stem(word) in names.own for word in found[1:])
+        return (Hollow.NEUTRAL if is_name else Hollow.SAYS), ""
     if not wording.EMPTY.isdisjoint(found):
         return echo
     stems = {stem(word) for word in found}

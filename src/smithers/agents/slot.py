@@ -35,6 +35,8 @@ class Around:
     closed: AbstractSet[Any]
     """Values of which it may only be one."""
     is_required: bool
+    key: str = ""
+    """Of the nearest mapping, if it stands in one."""
 
     @classmethod
     def of(cls, schema: type[BaseModel], output: BaseModel) -> Around:
@@ -59,7 +61,7 @@ class Around:
 
     def entry(self, key: object) -> Around:
         """Of a mapping, in which `key` and `value` name nothing but themselves."""
-        return replace(self.item(key), field=f"{self.field} key value")
+        return replace(self.item(key), field=f"{self.field} key value", key=str(key)[:_FORM])
 
     def item(self, key: object) -> Around:
         return replace(self, path=f"{self.path}[{repr(key)[:_KEY]}]", is_required=True)
@@ -70,6 +72,8 @@ class Slot(NamedTuple):
 
     around: Around
     text: str
+    is_key: bool = False
+    """It is the key of another text."""
 
     @property
     def is_required(self) -> bool:
@@ -87,8 +91,12 @@ def slots(value: object, around: Around) -> Iterator[Slot]:
         yield Slot(around, str(value)[:_FORM])
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from slots(key, around.entry(key))
-            yield from slots(item, around.entry(key))
+            inner = around.entry(key)
+            if isinstance(key, str) and isinstance(item, str) and key not in around.closed:
+                yield Slot(inner, key.strip(), is_key=True)
+            else:
+                yield from slots(key, inner)
+            yield from slots(item, inner)
     elif isinstance(value, (list, tuple, set, frozenset)):
         for index, item in enumerate(value):
             yield from slots(item, around.item(index))

@@ -51,6 +51,8 @@ _TEXTS: Final = 500
 """Texts of an answer that are looked at; what has more is none that was made up."""
 _KEY: Final = 40
 """Characters of a key that are told."""
+_MEANT: Final = frozenset({Hollow.VAGUE, Hollow.FILLER, Hollow.ECHO, Hollow.TEMPLATE, Hollow.COPY})
+"""What says something after all if it was said before."""
 _VERDICTS: Final = frozenset(map(stem, "verdict status state result outcome label decision".split()))
 """Fields for which a word of assent is an answer."""
 _ACCOUNTS: Final = frozenset(
@@ -92,13 +94,14 @@ class _Text(NamedTuple):
 
 def _weigh(slot: Slot, past: Past) -> _Text:
     around = slot.around
-    found = judge(slot.text, Names(stems(around.field), around.names, around.descriptions))
+    own = stems(around.field)
+    if not slot.is_key and (key := stems(around.key)) <= stems(slot.text):
+        own |= key
+    found = judge(slot.text, Names(own, around.names, around.descriptions))
     hollow = found.hollow
     if hollow is Hollow.ABSENT and (not slot.is_required or past.has(slot.text, in_first=False)):
         hollow = Hollow.NEUTRAL
-    elif hollow in (Hollow.VAGUE, Hollow.FILLER, Hollow.ECHO, Hollow.TEMPLATE) and past.has(
-        slot.text, in_first=True
-    ):
+    elif hollow in _MEANT and past.has(slot.text, in_first=True):
         hollow = Hollow.SAYS
     elif hollow is Hollow.EXCUSE and past.has(slot.text, in_first=True) and not past.is_only(slot.text):
         hollow = Hollow.SAYS  # it was part of an answer then, such as a quotation
@@ -115,6 +118,8 @@ def _weigh(slot: Slot, past: Past) -> _Text:
         hollow = Hollow.SAYS
     if hollow is Hollow.VAGUE and all(past.has_word(word) for word in content([slot.text]) - IDLE):
         hollow = Hollow.SAYS
+    if slot.is_key and hollow is Hollow.SAYS:
+        hollow = Hollow.NEUTRAL  # it may have been given: its value has to say something
     return _Text(slot, hollow, found.why)
 
 
@@ -162,7 +167,7 @@ def _first_answer(texts: Sequence[_Text]) -> str | None:
 def _corrected(texts: Sequence[_Text], past: Past, output: BaseModel, turn: int) -> str | None:
     hollow = [text for text in texts if text.hollow > Hollow.NEUTRAL]
     says = [text for text in texts if text.hollow is Hollow.SAYS]
-    if (same := _all_same(texts)) is not None:
+    if (same := _all_same(texts, past)) is not None:
         return same
     if not hollow:
         return _all_empty(texts, turn)
@@ -179,7 +184,9 @@ def _corrected(texts: Sequence[_Text], past: Past, output: BaseModel, turn: int)
         letters = all(LETTERS.fullmatch(text.slot.text) for text in hollow)
         is_stub = turn > 1 or len(fields) > 1 or not letters or len(past.richest) >= _LITTLE
     elif worst is Hollow.VAGUE:
+        is_new = not any(past.has_word(word) for text in hollow for word in words(text.slot.text))
         is_stub = turn > 1 and (len(fields) > 1 or len(past.said) >= _LITTLE)
+        is_stub = is_stub or (len(hollow) > 1 and len(past.said) >= _RICH and is_new)
     elif any(not text.slot.text for text in hollow):
         is_stub = turn > 1 or bool(past.said)
     else:
@@ -199,12 +206,14 @@ def _outweighs(hollow: Sequence[_Text], says: Sequence[_Text], turn: int) -> boo
     return more > 0 and surest > 1
 
 
-def _all_same(texts: Sequence[_Text]) -> str | None:
+def _all_same(texts: Sequence[_Text], past: Past) -> str | None:
     required = {text.slot.around.path: text.slot.text.lower() for text in texts if text.slot.is_required}
     fields = {text.slot.around.field for text in texts if text.slot.is_required}
-    if len(fields) > 2 and len(set(required.values())) == 1:
-        return f"all its texts are the same: {next(iter(required.values()))[:40]!r}"
-    return None
+    if len(set(required.values())) != 1 or len(fields) < 2:
+        return None
+    same = next(iter(required.values()))
+    is_new = len(past.richest) >= _LITTLE and same and not past.has(same, in_first=False)
+    return f"all its texts are the same: {same[:40]!r}" if len(fields) > 2 or is_new else None
 
 
 def _all_empty(texts: Sequence[_Text], turn: int) -> str | None:

@@ -20,8 +20,10 @@ FUNCTION: Final = frozenset(
 IDLE: Final = FUNCTION | frozenset(
     """valid format available default generic insert enter satisfy satisfies match matches conform conforms
     required requested retry retrying return returned corrected updated fixed sure below following above
-    random short long longer brief main key full new simple basic potential possible positive negative good
-    bad""".split()
+    random short long longer brief main key full new old simple basic potential possible positive negative good
+    bad original current previous latest various several general mentioned under over maximum minimum least most
+    exactly between produce make provide give generate character characters chars sentence sentences valid
+    validate validates parse parses parseable""".split()
 )
 """Those, and words that add nothing to the ones below, though each may be an answer by itself."""
 BLANKS: Final = frozenset(
@@ -44,7 +46,8 @@ THINGS: Final = SAMPLES | frozenset(
     feature fix message comment note question reason reasoning cause decision context product function func
     method module component service action start end finish begin introduction conclusion overview subject
     line company city country source target behavior behaviour occurred found pending john jane alice
-    bob validation""".split()
+    bob validation person people org organisation organization corp inc ltd gmbh llc root child children parent
+    grandchild leaf node table query select improvement scope""".split()
 )
 """Stems of words for things of any kind, and the names of anybody."""
 FORMS: Final = frozenset("json schema response".split())
@@ -109,6 +112,7 @@ TEMPLATE: Final = re.compile(
       | to\s+be\s+(?:determined|filled|added|defined|decided|announced|completed)\b | coming\s+soon\W*$
       | additional[_ ]?prop\d*$
       | [A-Za-z]+(?:[_-][A-Za-z]+)*[_-]here$
+      | (?:type\s*[:=]\s*)?["']?(?:string|integer|number|boolean|array|object)["']?\s*[,(]\s*(?:required|optional|nullable)\W*$
       | (?:please\s+)?replace\s+(?:(?:this|me|it)\s+)?with\s+(?:(?:the|your)\s+)?(?:actual|real)\b""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
@@ -174,6 +178,12 @@ ASKING: Final = re.compile(
        | (?:output|response|answer|json)\s+(?:(?:was|is|has\s+been)\s+)?{_DONE}\b
        | (?:auto\W?)?{_DONE}\s+(?:as\s+)?(?:valid\s+)?(?:output|response|answer|json)\b
        | \bas\s+(?:requested|required|instructed|expected|asked)\b
+       | (?:(?:the|my|your|this)\s+)*(?:{_BEFORE}\s+)?(?:json|schema|{_ANSWER})\s+(?:now\s+|only\s+)?
+         (?:(?:is|was|were|did|does|has|have)(?:\s+not|n['\u2019]t)?\s+(?:now\s+|been\s+)?)?
+         (?:valid|invalid|malformed|wrong|reject|validat|pass|fail|pars|conform|compl[iy]|match|correct|fix)\w*
+       | against\s+(?:the|your|its)\s+{_FORM}\b
+       | (?:validation|schema|parsing|format)\s+(?:error|issue|problem|failure|fix|mismatch)(?:e?s)?\b
+       | (?:return|send|produce|output|emit|give)\w*\s+(?:only\s+)?(?:a\s+)?(?:valid\s+|correct\s+)+{_FORM}\b
        | i\s+apologi[sz]e\s+for\s+the\s+confusion""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -186,13 +196,17 @@ ADDRESS: Final = re.compile(
 
 PATTERN: Final = re.compile(
     r"(?:[A-Z]{2,}[-_])+(?:X{2,}|Y{4}|N{3,}|#{2,})(?:[-_](?:[XYN#]+|\d+))*$|[./~]*path/to/\S+$|YYYY-MM-DD\S*$"
-    r"|[vV]?(?:X\.Y(?:\.Z)?|x\.y(?:\.z)?)$|HH:MM(?::SS)?$"
+    r"|[vV]?(?:X\.Y(?:\.Z)?|x\.y(?:\.z)?)$|HH:MM(?::SS)?$|type(?:\(scope\))?:\s*(?:subject|description|summary)$"
 )
 """What shows how something is written: `CVE-YYYY-NNNN`, `path/to/file.ext:LINE`."""
 ZERO: Final = re.compile(
-    r"v?0(?:\.0){2,}$|(?:1970|0001)-01-01(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?$|0000-00-00$|[0-]{36}$"
+    r"v?[01](?:\.0){2,}$|\d{4}-01-01(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?$|0000-00-00$|[0-]{36}$"
 )
-"""What stands for no version, no day, no id."""
+"""What stands for no version, no day, no id, or for any: the first of a year."""
+QUERY: Final = re.compile(
+    r"select\s+(?:1|\*\s+from\s+(?:(?:my|your|some|the)_?)?(?:table|users?)(?:_?name)?)\s*;?$", re.IGNORECASE
+)
+"""What is asked of a database for want of a question."""
 
 # --- Shapes -------------------------------------------------------------------------------------
 

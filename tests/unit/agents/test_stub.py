@@ -49,7 +49,7 @@ def test_stubs_are_caught_and_true_answers_are_believed(part: Part) -> None:
     found = rates(stub_reason, part)
     assert found.stubs > 100
     assert found.true > 100
-    assert found.caught_share >= (0.83 if part == "blind" else 0.95)
+    assert found.caught_share >= 0.95
     assert found.false_alarm_share <= 0.01
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -104,8 +105,8 @@ class AgentCall:
                 # What was to be gone on with is not there any more: the same can be asked anew.
                 self._session, self._is_continued, self._counted = None, False, NOTHING
                 return await self._turns(BEGUN_BEFORE + self._prompt)
-        except Exception:
-            self._spending = await self._priced(self._spending)  # what failed has cost as much
+        except (Exception, CancelledError):
+            self._spending = await self._priced(self._spending)  # what failed, or was ended, has cost as much
             raise
         finally:
             if (row := self._row()) is not None:

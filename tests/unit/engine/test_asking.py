@@ -493,6 +493,17 @@ def test_what_an_agent_does_not_price_itself_is_priced_by_the_list(play: Play) -
     assert 0 < call.usage.cost_usd < 100
 
 
+def test_a_call_that_was_ended_from_outside_is_priced_too(play: Play) -> None:
+    async def hang(request: AgentRequest) -> None:
+        request.emit(UsageEvent(Usage(1_000_000, 0, model="gpt-4o")))
+        await asyncio.sleep(60)
+
+    play.run(lambda ctx: Task("a", Word, agent=Actor(hang), prompt="Go.", timeout=0.2, retries=0))
+    (call,) = calls(play)
+    assert call.usage.cost_source == "prices"
+    assert call.usage.cost_usd
+
+
 def test_a_failed_call_is_priced_too_and_an_unknown_model_is_not(play: Play) -> None:
     def fail(request: AgentRequest) -> AgentError:
         request.emit(UsageEvent(Usage(1_000_000, 0, model="gpt-4o")))

@@ -596,9 +596,8 @@ def workflow(function: Any = None, /, **options: Any) -> Any:
         max_concurrency: running attempts of one run; default 16.
         agents: whom `smithers.dynamic.agent` asks: one, or by the name of a model, `""` for the default.
         policy: called with a `PolicyRequest` before each attempt, those of sub-workflows too; it returns
-        None to
-            let it begin, or a text that says why not. An attempt that is denied fails, and is not tried
-            again.
+            None to let it begin, or a text that says why not. An attempt that is denied fails, and is not
+            tried again.
     """
     if function is None:
         return lambda found: Workflow(found, **options)

@@ -143,6 +143,7 @@ def test_a_used_up_limit_consumes_nothing_is_kept_to_and_ends_in_time(
     count = 20 if pytestconfig.getoption("--quick") else 100
     first = int(pytestconfig.getoption("--first-seed"))
     monkeypatch.setattr(desk, "FIRST_PARK_MS", FIRST_PARK_MS)
+    monkeypatch.setattr(desk, "LATE_PARK_MS", FIRST_PARK_MS)
     began = time.monotonic()
     try:
         with ThreadPoolExecutor(4) as pool:

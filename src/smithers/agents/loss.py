@@ -185,7 +185,8 @@ def _is_list(prose: str) -> bool:
     """Whether a text is nothing but short parts, one after another: words such as `no` are some of theirs then."""
     parts = {part.strip() for part in re.split(r"[,;\n]", prose)}
     return len(parts) >= _PARTS and all(
-        0 < len(words(part)) <= _SHORT and part[0] not in "#-*0123456789" and part[-1] != "." for part in parts
+        0 < len(words(part)) <= _SHORT and part[0] not in "#-*0123456789" and part[-1] != "."
+        for part in parts
     )
 
 

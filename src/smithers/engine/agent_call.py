@@ -23,13 +23,14 @@ from smithers.ports import (
     UsageEvent,
 )
 from smithers.records import NOTHING, CallRow, Usage
-from smithers.workers import Workers, on_thread
+from smithers.workers import on_thread
 
 from .conversation import BEGUN_BEFORE, conversation_of
 from .desk import Desk, account_of, has_account
 from .encode import encode_output
 from .job import Job
 from .question import asked_for
+from .threads import LOOKERS
 from .transcript import UNRECORDED, AttemptTranscript
 
 CORRECTIONS: Final = 3
@@ -40,9 +41,6 @@ NOTE_EVERY_S: Final = 5.0
 """What a call has cost so far is stored at most this often while it goes on."""
 
 T = TypeVar("T")
-
-LOOKERS = Workers("smithers-look")
-"""Where the event loops wait for the store."""
 
 
 async def looked_up(desk: Desk, look: Callable[[], T]) -> T:

@@ -21,18 +21,16 @@ from smithers.errors import (
 )
 from smithers.ports import Agent
 from smithers.records import FailureClass
-from smithers.workers import Workers, on_thread
+from smithers.workers import on_thread
 
-from .agent_call import LOOKERS, AgentCall, Parked, looked_up, parked
+from .agent_call import AgentCall, Parked, looked_up, parked
 from .cache import look_up
 from .desk import Desk, account_of, has_account
 from .failure import classify, describe
 from .job import Done, Failed, Job, Outcome
 from .places import pool_of
 from .question import prompt_mark, prompt_text
-
-_enders = Workers("smithers-end")
-"""Where the event loops wait for programs to end."""
+from .threads import ENDERS, LOOKERS
 
 
 async def ask(job: Job, desk: Desk) -> Outcome:
@@ -108,7 +106,7 @@ async def _set_aside(job: Job, desk: Desk, agent: Agent, error: AgentError) -> S
     if isinstance(error, AgentQuota):
         desk.mark(account, error.resets_ms)  # before anything is waited for: nobody may ask it from here on
     if job.processes is not None and job.processes.is_used:
-        await on_thread(_enders, job.processes.sweep)  # no two agents in one place
+        await on_thread(ENDERS, job.processes.sweep)  # no two agents in one place
     match error:
         case AgentQuota():
             park = partial(desk.park, account, error.resets_ms, error.message)

@@ -34,12 +34,7 @@ from .job import Called, Done, Failed, Job, NotYet, Outcome, Stopped
 from .permission import ask_policies
 from .remote import work_in_process
 from .script import LiveScript
-
-_enders = Workers("smithers-end")
-"""Where the event loops wait for programs to end."""
-
-_lookers = Workers("smithers-cache")
-"""Where they wait for the cache."""
+from .threads import ENDERS, LOOKERS
 
 _claiming = threading.Lock()
 """Held while a loop takes a job, so that two never run the same one."""
@@ -257,7 +252,7 @@ async def _drive(job: Job, loop: asyncio.AbstractEventLoop, desk: Desk) -> None:
         if job.processes.seal():
             # Nothing that an attempt has started outlives it; a cancel in between changes nothing about that.
             with suppress(asyncio.CancelledError):
-                await on_thread(_enders, job.processes.end)
+                await on_thread(ENDERS, job.processes.end)
         if job.processes.was_refused and not isinstance(outcome, Done):
             outcome = Stopped()  # what it says whose programs were ended from outside says nothing about it
     job.report(job, outcome)
@@ -267,7 +262,7 @@ async def _outcome(job: Job, desk: Desk) -> Outcome:
     """What the task comes to: found in the cache, or made."""
     if job.task.mode == "agent":
         return await ask(job, desk)
-    body = await on_thread(_lookers, partial(look_up, job)) if job.caching is not None else None
+    body = await on_thread(LOOKERS, partial(look_up, job)) if job.caching is not None else None
     if body is not None:
         return Done(body)
     if job.task.mode == "run":

@@ -22,14 +22,14 @@ _log = logging.getLogger("smithers")
 
 FIRST_PARK_MS: Final = 60_000
 """How long an account is left alone that has met a limit whose end nobody knows; twice as long each time."""
-SHORTEST_PARK_MS: Final = 1_000
+LATE_PARK_MS: Final = 1_000
 """The same for one whose limit should have ended by now."""
 LONGEST_PARK_MS: Final = 3_600_000
 """… up to this."""
 
 
 def _first_ms(resets_ms: int | None) -> int:
-    return FIRST_PARK_MS if resets_ms is None else min(SHORTEST_PARK_MS, FIRST_PARK_MS)
+    return FIRST_PARK_MS if resets_ms is None else LATE_PARK_MS
 
 
 def has_account(agent: Agent) -> bool:

@@ -447,12 +447,13 @@ class Drive:
                 case Stop():
                     self._end(draft, RunState.CANCELLED)
                     return
+                case Deadlock() if self.memory.held:
+                    budgets = ", ".join(sorted(set(self.memory.held.values())))
+                    self._end(draft, RunState.PAUSED, BudgetExceeded(f"used up: {budgets}"))
+                    return
                 case Deadlock() if self.memory.parked:
-                    # A run of a node was paused by itself: so is this one, and its resume resumes both. Or
-                    # a budget is used up, and somebody has to raise it.
-                    waits = sorted({what for what in self.memory.parked.values() if what.endswith(")")})
-                    error = BudgetExceeded(f"used up: {', '.join(waits)}") if waits else None
-                    self._end(draft, RunState.PAUSED, error)
+                    # A run of a node was paused by itself: so is this one, and its resume resumes both.
+                    self._end(draft, RunState.PAUSED)
                     return
                 case Deadlock(blocked) if (leaf := self._last_leaf(blocked)) is not None:
                     self._go_on(draft, leaf)

@@ -81,6 +81,8 @@ class Memory:
         """It goes on after a cancel: so do its children, whoever cancelled them."""
         self.parked: dict[NodeKey, str] = {}
         """Nodes whose own run is paused, and that run."""
+        self.held: dict[NodeKey, str] = {}
+        """Nodes that wait for somebody to raise a budget, and that budget."""
         self.limited: set[NodeKey] = set()
         """Nodes that have not begun because the accounts of all their agents are parked."""
         self.budgets: Spending | None = None
@@ -324,10 +326,10 @@ class Memory:
         """Whether a node goes on with a run of its own: what cuts off its attempt ends nothing."""
         return (key, self.generations.get(key, 0)) in self.children
 
-    def hold(self, key: NodeKey, what: str) -> Blocked:
-        """A node waits for somebody to do something; what it waits for."""
-        self.parked[key] = what
-        found = self.facts.nodes[key] = Blocked(what)
+    def hold(self, key: NodeKey, budget: str) -> Blocked:
+        """A budget is used up, and somebody has to raise it; what the node waits for."""
+        self.held[key] = budget
+        found = self.facts.nodes[key] = Blocked(budget)
         return found
 
     def park(self, key: NodeKey, run: str) -> Blocked:

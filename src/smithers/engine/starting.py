@@ -251,7 +251,7 @@ class Starting:
     def _is_overspent(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
         """Whether there is nothing left to spend on the task: then it has settled, or waits."""
         key, found = leaf.key, self.budgets.look(leaf, draft.now_ms)
-        self._memory.parked.pop(key, None)
+        self._memory.held.pop(key, None)
         match found:
             case None:
                 return False

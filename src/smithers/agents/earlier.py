@@ -97,7 +97,7 @@ def _stands_in(plain: str, value: str) -> bool:
 
 def _ends(value: str, plain: str) -> bool:
     """Whether a long text ends with it, behind a colon: `… Answer: N/A`."""
-    before, colon, last = value.rstrip(" .!\n").lower().rpartition(":")
+    _, colon, last = value.rstrip(" .!\n").lower().rpartition(":")
     return bool(colon) and last.strip(" *`\"'") == plain
 
 

@@ -182,7 +182,7 @@ def lost(values: Mapping[str, Any], past: Past, *, turn: int, is_vague: bool) ->
 
 
 def _is_list(prose: str) -> bool:
-    """Whether a text is nothing but short parts, one after another: words such as `no` are some of theirs then."""
+    """Whether a text is but short parts, one after another: words such as `no` are some of theirs then."""
     parts = {part.strip() for part in re.split(r"[,;\n]", prose)}
     return len(parts) >= _PARTS and all(
         0 < len(words(part)) <= _SHORT and part[0] not in "#-*0123456789" and part[-1] != "."

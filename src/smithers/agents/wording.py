@@ -20,10 +20,10 @@ FUNCTION: Final = frozenset(
 IDLE: Final = FUNCTION | frozenset(
     """valid format available default generic insert enter satisfy satisfies match matches conform conforms
     required requested retry retrying return returned corrected updated fixed sure below following above
-    random short long longer brief main key full new old simple basic potential possible positive negative good
-    bad original current previous latest various several general mentioned under over maximum minimum least most
-    exactly between produce make provide give generate character characters chars sentence sentences valid
-    validate validates parse parses parseable""".split()
+    random short long longer brief main key full new old simple basic potential possible positive negative
+    good bad original current previous latest various several general mentioned under over maximum minimum
+    least most exactly between produce make provide give generate character characters chars sentence
+    sentences valid validate validates parse parses parseable""".split()
 )
 """Those, and words that add nothing to the ones below, though each may be an answer by itself."""
 BLANKS: Final = frozenset(
@@ -41,13 +41,13 @@ SAMPLES: Final = frozenset("content description example sample response text".sp
 """Stems of words that go with what should stand there: `Sample text`, `Description of the step`."""
 THINGS: Final = SAMPLES | frozenset(
     """schema output json heading body value key item entry field name title detail input result object list
-    array number data information info event something thing stuff path file folder directory url link id user
-    error issue bug problem task step finding fact tag option choice category class label type change update
-    feature fix message comment note question reason reasoning cause decision context product function func
-    method module component service action start end finish begin introduction conclusion overview subject
-    line company city country source target behavior behaviour occurred found pending john jane alice
-    bob validation person people org organisation organization corp inc ltd gmbh llc root child children parent
-    grandchild leaf node table query select improvement scope""".split()
+    array number data information info event something thing stuff path file folder directory url link id
+    user error issue bug problem task step finding fact tag option choice category class label type change
+    update feature fix message comment note question reason reasoning cause decision context product
+    function func method module component service action start end finish begin introduction conclusion
+    overview subject line company city country source target behavior behaviour occurred found pending john
+    jane alice bob validation person people org organisation organization corp inc ltd gmbh llc root child
+    children parent grandchild leaf node table query select improvement scope""".split()
 )
 """Stems of words for things of any kind, and the names of anybody."""
 FORMS: Final = frozenset("json schema response".split())
@@ -112,7 +112,8 @@ TEMPLATE: Final = re.compile(
       | to\s+be\s+(?:determined|filled|added|defined|decided|announced|completed)\b | coming\s+soon\W*$
       | additional[_ ]?prop\d*$
       | [A-Za-z]+(?:[_-][A-Za-z]+)*[_-]here$
-      | (?:type\s*[:=]\s*)?["']?(?:string|integer|number|boolean|array|object)["']?\s*[,(]\s*(?:required|optional|nullable)\W*$
+      | (?:type\s*[:=]\s*)?["']?(?:string|integer|number|boolean|array|object)["']?\s*[,(]\s*
+        (?:required|optional|nullable)\W*$
       | (?:please\s+)?replace\s+(?:(?:this|me|it)\s+)?with\s+(?:(?:the|your)\s+)?(?:actual|real)\b""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )

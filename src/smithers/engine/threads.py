@@ -1,4 +1,4 @@
-"""Threads on which the event loops' waiting is done, so that no coroutine of the author's ever waits for it."""
+"""Threads on which the event loops' waiting is done: no coroutine of the author's ever waits for it."""
 
 from __future__ import annotations
 

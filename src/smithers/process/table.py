@@ -44,7 +44,7 @@ def look(pid: int) -> Seen | None:
     if not HAS_PROC:
         return _look_by_psutil(pid)
     try:
-        # Without a file object, which asks the kernel four times more: a look at all processes costs a third less.
+        # No file object, which asks the kernel four times more: a look at all processes costs a third less.
         file = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
     except OSError:
         return None

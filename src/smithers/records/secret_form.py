@@ -47,7 +47,7 @@ _PRIVATE_KEY: Final = (
     r"|(?:[\s\\rn]{0,8}[A-Za-z0-9+/=]{20,})+)"
 )
 
-# Each begins with a letter that the search can leap to, as few texts hold it; what stands before is looked at then.
+# Each begins with a letter that the search can leap to; what stands before it is looked at then.
 _PROBES: Final = (
     *(r"-(?:(?<=sk-)|(?<=glpat-))", r"_(?:(?<=gh[pousr]_)|(?<=hf_)|(?<=npm_)|(?<=github_pat_))", r"xox"),
     *(r"J(?<=eyJ)", r"A(?:[KS]IA|Iza)", r"PRIVATE KEY"),

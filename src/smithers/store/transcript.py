@@ -43,9 +43,9 @@ _REMOVED: Final = 64
 """Conversations that are deleted in one transaction: others wait for it."""
 _JOURNAL_LIMIT_BYTES: Final = 8 << 20
 _PAGE_BYTES: Final = 16 << 10
-"""Of a new file. What tools say is often some KB long: of such rows a smaller page holds one, and is half empty."""
+"""Of a new file. What tools say is often some KB long: a smaller page holds one such row, half empty."""
 _TOGETHER: Final = 64
-"""Entries in one statement: between two steps of SQLite other threads of ours take their turn, and so do we."""
+"""Entries in one statement: between two steps of SQLite another thread of ours may take its turn."""
 _HINT: Final = "move the file away: the next run begins a new one, and runs do not depend on it"
 
 
@@ -91,7 +91,7 @@ class SqliteTranscripts:
 
     def add(self, batch: Batch) -> None:
         """Store entries, all or none of them."""
-        sql, connection = statements("transcript"), self._connection
+        connection = self._connection
         begun: dict[Conversation, int] = {}
         rows: list[tuple[Any, ...]] = []
         with _named(self._path), _transaction(connection):

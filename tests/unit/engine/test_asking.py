@@ -151,7 +151,7 @@ def test_an_account_that_somebody_unparks_is_asked_at_once(play: Play) -> None:
         return Parallel(first, Task("free", Word, run=lambda: {"text": ""}), second)
 
     handle = Workflow(made, name="flow").start(host_for(play.store), {}, run_id="r")
-    until(lambda: "free" in play.states())
+    until(lambda: "free" in play.states() and agent.requests)
     time.sleep(0.2)
     assert len(agent.requests) == 1
     with closing(host_for(play.store).store.calls()) as desk:

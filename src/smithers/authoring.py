@@ -155,8 +155,7 @@ class Workflow(Generic[In, Out]):
             rehearse: every agent is played by a rehearsal agent, which costs nothing.
             agent_tools: `"explicit-only"`: an agent whose tools neither its task nor itself lists gets none.
             max_usd: what its agents may spend, in US dollars; when that is used up the run pauses, and goes
-            on when it
-                is resumed with more.
+                on when it is resumed with more.
             rerun: on a resume: ids of finished tasks to execute again, with what depends on them; `"changed"`
                 is all that the file asks something else of now.
             retry: on a resume: ids of tasks that failed, were skipped or cancelled, to try again.

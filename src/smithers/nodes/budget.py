@@ -30,9 +30,9 @@ class Budget(Node):
         minutes: how long at least one of its tasks may have been running.
         calls: how often an agent may be asked; corrections of an answer are part of one.
         on_exceeded: what happens to the tasks that would be too much. `"fail"`: they fail.
-        `"skip-remaining"`: they
-            are skipped, and the run ends partial. `"warn"`: they run, and the run warns once. `"ask"`: they
-            wait, and when nothing else is left to do the run pauses; raise the limit in the file, and resume.
+            `"skip-remaining"`: they are skipped, and the run ends partial. `"warn"`: they run, and the run
+            warns once. `"ask"`: they wait, and when nothing else is left to do the run pauses; raise the
+            limit in the file, and resume.
         id: shown to people; default: `budget:` and the first task inside.
     """
 

@@ -92,8 +92,7 @@ class Calls(Protocol):
 
         Args:
             until_ms: wall clock of the reset; None: nobody knows, and then it is `first_ms` from now, and
-            twice
-                as long each time in a row, at most `cap_ms`.
+                twice as long each time in a row, at most `cap_ms`.
         """
         ...
 

@@ -70,8 +70,7 @@ class SqliteCalls:
 
         Args:
             until_ms: wall clock of the reset; None: nobody knows, and then it is `first_ms` from now, and
-            twice
-                as long each time in a row, at most `cap_ms`.
+                twice as long each time in a row, at most `cap_ms`.
         Raises:
             StoreError: it is not stored.
         """

@@ -17,6 +17,12 @@ READ_LIMIT: Final = 200_000
 _QUOTABLE: Final = 80
 """Characters of a text up to which a filler in it was meant; any word stands in a long one."""
 _FILE = re.compile(r"\w\.[a-z]{1,5}\b(?!\()")
+_UNKNOWING = re.compile(
+    r"\b(?:can(?:['\u2019]t|not)|could(?:n['\u2019]t| not)|unable to|impossible to|nobody can)\s+(?:\w+\s+)?"
+    r"(?:tell|say|know|determine|be\s+(?:told|known|determined|said))\b"
+    r"|\b(?:is|are|be|stays?|remains?)\s+(?:not\s+known|unknown|empty|the\s+empty)\b",
+    re.IGNORECASE,
+)
 _BITS: Final = 10_000
 
 
@@ -42,6 +48,8 @@ class Past(NamedTuple):
     """What was none."""
     around: tuple[str, ...]
     """Texts that JSON stood in, without it."""
+    knows_nothing: bool
+    """Whether a text says that its writer cannot tell, or that what he was asked for is empty."""
     names_files: bool
     """Whether any value has the name of a file in it."""
 
@@ -61,6 +69,7 @@ class Past(NamedTuple):
             tuple(objects),
             tuple(str(value) for value, around in read if around is None),
             tuple(around for _, around in read if around),
+            any(_UNKNOWING.search(str(value)) for value, around in read if around is None),
             any(_FILE.search(text) for value in values for text in value),
         )
 
@@ -68,7 +77,7 @@ class Past(NamedTuple):
         """Whether a text was an answer's value before, or stood in a short one."""
         values = self.first if in_first else self.values
         plain = _plain(text)
-        return any(_plain(value) == plain or _stands_in(plain, value) for value in values)
+        return any(_plain(value) == plain or _stands_in(plain, value, text) for value in values)
 
     def is_only(self, text: str) -> bool:
         """Whether the first answer was nothing else."""
@@ -86,13 +95,21 @@ def _plain(text: str) -> str:
     return stem(plain.rstrip(".!") or plain)
 
 
-def _stands_in(plain: str, value: str) -> bool:
+def _stands_in(plain: str, value: str, text: str) -> bool:
     """Whether a short text is part of another short one, by whole words."""
     if not plain or len(value) > _QUOTABLE:
-        return bool(plain) and len(value) > _QUOTABLE and _ends(value, plain)
+        return bool(plain) and len(value) > _QUOTABLE and (_ends(value, plain) or _names(value, text))
     if plain.isalpha():
         return plain in words(value)
     return plain in value.lower() or f" {plain} " in f" {' '.join(words(value))} "
+
+
+def _names(value: str, text: str) -> bool:
+    """Whether a long text calls something by just that: `a line named Test`."""
+    return (
+        re.search(rf"\b(?:named|called|titled|labelled|says|reads)\s+[\"'`«“]?{re.escape(text)}\b", value)
+        is not None
+    )
 
 
 def _ends(value: str, plain: str) -> bool:

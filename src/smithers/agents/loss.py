@@ -125,13 +125,13 @@ class Holding(NamedTuple):
         ]
         is_rich = turn > 1 or len(past.richest) >= _RICH
         is_elsewhere = is_sole and is_rich and max(others, default=0) >= _ENTRIES
-        return is_elsewhere or (not gap.is_counted and self._claims(gap))
+        return is_elsewhere or (not gap.is_counted and self.claims(gap))
 
     def held(self, name: str) -> bool:
         """Whether a list or mapping held anything before, and was never empty."""
         return self.entries.get(name, 0) > 0 and name not in self.empty
 
-    def _claims(self, gap: Gap) -> bool:
+    def claims(self, gap: Gap) -> bool:
         if _PLACE.search(self.prose) or (
             len(_BULLET.findall(self.prose)) >= _ENTRIES and not _HEADING.search(self.prose)
         ):
@@ -167,18 +167,20 @@ def lost(values: Mapping[str, Any], past: Past, *, turn: int, is_vague: bool) ->
         return None
     holding = Holding.of(past)
     emptied = [name for name, value in values.items() if isinstance(value, (list, dict)) and not value]
-    zeros = [name for name, value in values.items() if type(value) in (int, float) and value == 0]
+    zeros = [name for name, value in values.items() if type(value) in (int, float) and value in (0, -1)]
     for name in emptied:
         gap = Gap(name, len(emptied) == 1, isinstance(values[name], dict), bool(zeros))
         if holding.has_entries(gap, past, turn):
             return f"{name} is empty, and held entries before"
+        if zeros and not holding.is_denied and holding.counts(zeros) and holding.claims(gap):
+            return f"{name} and {zeros[0]} hold nothing, and did before"
     if len(emptied) > 1 and all(map(holding.held, emptied)):
         return f"{emptied[0]} and others are empty, and were not before"
     if emptied and is_vague and len(holding.said) >= _RICH and not holding.is_denied:
         return f"{emptied[0]} is empty, and nothing of what was said before is left"
     if (blank := _blank(values)) and len(past.said) >= _WORDS and not holding.is_denied:
         return f"{blank!r} stands for nothing, and nothing of what was said before is left"
-    return _zeroed(zeros, holding)
+    return _zeroed(values, zeros, holding)
 
 
 def _is_list(prose: str) -> bool:
@@ -190,13 +192,14 @@ def _is_list(prose: str) -> bool:
     )
 
 
-def _zeroed(zeros: Sequence[str], holding: Holding) -> str | None:
+def _zeroed(values: Mapping[str, Any], zeros: Sequence[str], holding: Holding) -> str | None:
     held = {name for name in zeros if holding.numbers.get(name)}
     told = holding.counts(zeros)
     # One number may have been thought over; not where only its form was at fault, or where it stood twice.
     is_sure = len(held | told) > 1 or any(holding.numbers[name] > 1 for name in held)
     if is_sure or (len(zeros) > 1 and told and not holding.is_denied):
-        return f"{min(held | told)} is 0, and was not before"
+        name = min(held | told)
+        return f"{name} is {values[name]:g}, and was not before"
     return None
 
 

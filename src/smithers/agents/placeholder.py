@@ -17,6 +17,8 @@ _EXCUSE_LIMIT: Final = 160
 
 _POINTER: Final = 14
 """Words; the same for what tells where the answer is."""
+_BLANK: Final = 3
+"""Words of the name of a place that is to be filled in."""
 _SCHEMA_LIMIT: Final = 1_000
 """Characters; the schema of one place is shorter."""
 
@@ -145,8 +147,12 @@ def is_pair(text: str) -> bool:
 def _is_blank(blank: str, names: Names) -> bool:
     """Whether what stands in brackets is named like a place to be filled in."""
     inner = words(blank)
+    is_named = len(inner) <= _BLANK and any(stem(word) in names.own for word in inner)
     return bool(inner) and (
-        inner[-1] == "here" or _is_idle(inner, names) or wording.TEMPLATE.match(blank[1:-1]) is not None
+        is_named
+        or inner[-1] == "here"
+        or _is_idle(inner, names)
+        or wording.TEMPLATE.match(blank[1:-1]) is not None
     )
 
 
@@ -176,7 +182,9 @@ def _is_of_asking(text: str, names: Names) -> bool:
     """Whether nothing is said besides how the answer was asked for."""
     rest, count = wording.ASKING.subn(" ", text)
     return bool(count) and all(
-        word in wording.IDLE | wording.HANDLED or stem(word) in wording.THINGS or names.has(word)
+        word in wording.IDLE | wording.HANDLED | wording.EMPTY
+        or stem(word) in wording.THINGS
+        or names.has(word)
         for word in words(rest)
     )
 
@@ -190,6 +198,8 @@ def _words(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
         return Hollow.FILLER, "is an address of examples"
     if "@" in text and " " not in text:
         return Hollow.SAYS, ""
+    if wording.PERSON.match(text):
+        return Hollow.FILLER, "is a name of examples"
     if wording.QUERY.match(text):
         return Hollow.FILLER, "is a query of examples"
     fillers = wording.FILLERS.intersection(found)
@@ -238,7 +248,8 @@ def _idle(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
         return vague  # one word for a thing of any kind may well be what was asked for
     has_others = any(stem(word) in wording.THINGS - wording.SAMPLES and not names.has(word) for word in found)
     ends = {stem(found[0]), stem(found[-1])}
-    if not wording.SAMPLES.isdisjoint(stems if is_own else ends) or (is_own and not has_others):
+    is_of_own = is_own and found[-1] == "name" and len(found) > 1
+    if is_of_own or not wording.SAMPLES.isdisjoint(stems if is_own else ends) or (is_own and not has_others):
         return echo
     if len(found) > 2 and not wording.FORMS.isdisjoint(found):
         return Hollow.ECHO, "speaks of the answer's form"

@@ -23,14 +23,17 @@ from .placeholder import Hollow, Names, judge
 from .slot import Around, Slot, slots, stems
 from .wording import (
     ACKNOWLEDGED,
+    ASKING,
     EMPTY,
     FUNCTION,
+    HANDLED,
     IDLE,
     KINDS,
     LETTERS,
     SAMPLE_FILES,
     SUFFIX,
     TASKS,
+    ZERO,
     stem,
     words,
 )
@@ -49,6 +52,8 @@ _LITTLE: Final = 3
 """Words from which on an answer says anything."""
 _TEXTS: Final = 500
 """Texts of an answer that are looked at; what has more is none that was made up."""
+_REMARK: Final = 160
+"""Characters of a remark; what is longer says more."""
 _KEY: Final = 40
 """Characters of a key that are told."""
 _MEANT: Final = frozenset({Hollow.VAGUE, Hollow.FILLER, Hollow.ECHO, Hollow.TEMPLATE, Hollow.COPY})
@@ -79,7 +84,7 @@ def stub_reason(
         return None  # nobody makes up what nests that deeply
     past = Past.of(earlier)
     texts = _count_up([_weigh(slot, past) for slot in found if slot.text or slot.is_required])
-    reason = _first_answer(texts) if turn < 1 else _corrected(texts, past, output, turn)
+    reason = _first_answer(texts, output) if turn < 1 else _corrected(texts, past, output, turn)
     return reason or (_forgetful(texts, past, output, turn) if turn > 0 else None)
 
 
@@ -99,7 +104,9 @@ def _weigh(slot: Slot, past: Past) -> _Text:
         own |= key
     found = judge(slot.text, Names(own, around.names, around.descriptions))
     hollow = found.hollow
-    if hollow is Hollow.ABSENT and (not slot.is_required or past.has(slot.text, in_first=False)):
+    if hollow is Hollow.ABSENT and (
+        not slot.is_required or past.has(slot.text, in_first=False) or past.knows_nothing
+    ):
         hollow = Hollow.NEUTRAL
     elif hollow in _MEANT and past.has(slot.text, in_first=True):
         hollow = Hollow.SAYS
@@ -118,9 +125,21 @@ def _weigh(slot: Slot, past: Past) -> _Text:
         hollow = Hollow.SAYS
     if hollow is Hollow.VAGUE and all(past.has_word(word) for word in content([slot.text]) - IDLE):
         hollow = Hollow.SAYS
+    if hollow is Hollow.SAYS and past.said and _is_about_asking(slot, past):
+        return _Text(slot, Hollow.EXCUSE, f"speaks of how it was asked for: {slot.text[:_KEY]!r}")
     if slot.is_key and hollow is Hollow.SAYS:
         hollow = Hollow.NEUTRAL  # it may have been given: its value has to say something
     return _Text(slot, hollow, found.why)
+
+
+def _is_about_asking(slot: Slot, past: Past) -> bool:
+    """Whether a text speaks of the format of answers, and of nothing that an answer spoke of."""
+    if len(slot.text) > _REMARK or ASKING.search(slot.text) is None:
+        return False
+    if content([slot.text]) - IDLE <= past.said:
+        return False  # some work is about formats and schemas
+    said = content([ASKING.sub(" ", slot.text)]) - slot.around.names - stems(slot.around.field)
+    return past.said.isdisjoint(said - IDLE - HANDLED)
 
 
 def _is_made_up_path(text: str, past: Past) -> bool:
@@ -150,7 +169,7 @@ def _uncounted(text: _Text) -> tuple[str, ...]:
     return tuple(word for word in words(text.slot.text) if len(word) > 1)
 
 
-def _first_answer(texts: Sequence[_Text]) -> str | None:
+def _first_answer(texts: Sequence[_Text], output: BaseModel) -> str | None:
     """Only what nobody would write who had anything to say."""
     copied = [text for text in texts if text.hollow is Hollow.COPY]
     hollow = [text for text in texts if text.hollow >= Hollow.ECHO]
@@ -161,7 +180,8 @@ def _first_answer(texts: Sequence[_Text]) -> str | None:
         return _told(hollow) if says < len(hollow) else None
     fields = {text.slot.around.field for text in hollow}
     is_all = all(text.hollow is not Hollow.SAYS for text in texts)
-    return _told(hollow) if is_all and len(fields) > 1 else None
+    is_blank = any(map(ZERO.match, _dumped(output))) or _has_only_zeros(output)
+    return _told(hollow) if hollow and is_all and (len(fields) > 1 or is_blank) else None
 
 
 def _corrected(texts: Sequence[_Text], past: Past, output: BaseModel, turn: int) -> str | None:
@@ -240,9 +260,7 @@ def _forgetful(texts: Sequence[_Text], past: Past, output: BaseModel, turn: int)
         if held >= enough:
             return f"{name} is empty, and held {held} words before"
     if not any(text.hollow is Hollow.SAYS and not _is_assent(text) for text in texts):
-        is_vague = bool(texts) and all(
-            text.hollow >= Hollow.VAGUE and stems(text.slot.text) <= text.slot.around.names for text in texts
-        )
+        is_vague = bool(texts) and all(text.hollow >= Hollow.VAGUE for text in texts)
         if why := lost(_values(output), past, turn=turn, is_vague=is_vague):
             return why
     if why := _foreign(texts, past, output):
@@ -319,6 +337,12 @@ def _values(output: BaseModel) -> dict[str, Any]:
     except ValueError:  # JSON cannot hold it, as will be told where it is stored
         return {}
     return found if isinstance(found, dict) and "root" not in type(output).model_fields else {"root": found}
+
+
+def _has_only_zeros(output: BaseModel) -> bool:
+    """Whether there are numbers in it, and all of them are 0."""
+    numbers = [value for value in _dumped(output) if value.strip("-.").replace(".", "").isdigit()]
+    return bool(numbers) and all(not number.strip("-.0") for number in numbers)
 
 
 def _is_zero(output: BaseModel) -> bool:

@@ -23,7 +23,7 @@ IDLE: Final = FUNCTION | frozenset(
     random short long longer brief main key full new old simple basic potential possible positive negative
     good bad original current previous latest various several general mentioned under over maximum minimum
     least most exactly between produce make provide give generate character characters chars sentence
-    sentences valid validate validates parse parses parseable""".split()
+    sentences validate validates parse parses parseable unknown unspecified""".split()
 )
 """Those, and words that add nothing to the ones below, though each may be an answer by itself."""
 BLANKS: Final = frozenset(
@@ -47,7 +47,8 @@ THINGS: Final = SAMPLES | frozenset(
     function func method module component service action start end finish begin introduction conclusion
     overview subject line company city country source target behavior behaviour occurred found pending john
     jane alice bob validation person people org organisation organization corp inc ltd gmbh llc root child
-    children parent grandchild leaf node table query select improvement scope""".split()
+    children parent grandchild leaf node table query select improvement scope definition term
+    meaning explanation paragraph handler""".split()
 )
 """Stems of words for things of any kind, and the names of anybody."""
 FORMS: Final = frozenset("json schema response".split())
@@ -117,7 +118,7 @@ TEMPLATE: Final = re.compile(
       | (?:please\s+)?replace\s+(?:(?:this|me|it)\s+)?with\s+(?:(?:the|your)\s+)?(?:actual|real)\b""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
-LOREM: Final = re.compile(r"\W*lorem\s+ipsum\b", re.IGNORECASE)
+LOREM: Final = re.compile(r"\W*lorem\s+ipsum\W*(?:dolor\b|$)", re.IGNORECASE)
 BRACKETED: Final = re.compile(r"<[^<>]{1,60}>|\[[^\[\]]{1,60}\]|\{\{?[^{}]{1,60}\}\}?|\$[A-Z_]+")
 
 _TASK = r"""(?:access|complet|perform|process|read|find|locat|determin|provid|generat|retriev|load|open
@@ -185,7 +186,15 @@ ASKING: Final = re.compile(
        | against\s+(?:the|your|its)\s+{_FORM}\b
        | (?:validation|schema|parsing|format)\s+(?:error|issue|problem|failure|fix|mismatch)(?:e?s)?\b
        | (?:return|send|produce|output|emit|give)\w*\s+(?:only\s+)?(?:a\s+)?(?:valid\s+|correct\s+)+{_FORM}\b
-       | i\s+apologi[sz]e\s+for\s+the\s+confusion""",
+       | (?:allowed|permitted|accepted|valid)\s+(?:enum\s+)?(?:values?|options?|literals?)\b
+       | (?:the|my|your)\s+(?:validator|parser|format(?:ting)?|validation|schema)\b
+       | (?:minimal|empty|bare|dummy|correct(?:ed)?|valid|right)\s+(?:json\s+)?
+         (?:object|json|answer|response|structure|format)\b
+       | (?:filled|populated)\s+(?:in\s+)?with\s+(?:defaults?|placeholders?|dummy|default\s+values?)\b
+       | (?:default|dummy|placeholder|sample)\s+(?:values?|data|entr(?:y|ies))\b
+       | input\s+should\s+be\b | field\s+required\b | extra\s+inputs?\b
+       | (?:that\s+)?you\s+(?:asked|requested|wanted|required)(?:\s+for)?\b
+       | i\s+apologi[sz]e\s+for\s+(?:the|my|any)\s+(?:\w+\s+)?(?:\w+\s+)?(?:confusion|mistake|error)""",
     re.IGNORECASE | re.VERBOSE,
 )
 """Words about how an answer was asked for, which are no part of one."""
@@ -201,9 +210,15 @@ PATTERN: Final = re.compile(
 )
 """What shows how something is written: `CVE-YYYY-NNNN`, `path/to/file.ext:LINE`."""
 ZERO: Final = re.compile(
-    r"v?[01](?:\.0){2,}$|\d{4}-01-01(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?$|0000-00-00$|[0-]{36}$"
+    r"CVE-0000-0+$|v?[01](?:\.0){2,}$|\d{4}-01-01(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?$|0000-00-00$|[0-]{36}$"
 )
 """What stands for no version, no day, no id, or for any: the first of a year."""
+PERSON: Final = re.compile(
+    r"(?:john|jane|joe|max|maxine|erika|jean|juan|mario|ivan)\s+"
+    r"(?:[a-z]\.?\s+)?(?:doe|smith|public|bloggs|mustermann|musterfrau|dupont|p[eé]rez|rossi|ivanov)$",
+    re.IGNORECASE,
+)
+"""Nobody, by the names that forms call him."""
 QUERY: Final = re.compile(
     r"select\s+(?:1|\*\s+from\s+(?:(?:my|your|some|the)_?)?(?:table|users?)(?:_?name)?)\s*;?$", re.IGNORECASE
 )

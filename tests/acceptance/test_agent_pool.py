@@ -57,6 +57,14 @@ def test_what_is_no_number_of_places_is_refused(project: Project) -> None:
         assert project.run("agents", "pool", "--", "slow", word).returncode == 4
 
 
+def test_json_is_of_the_pool_that_was_named(project: Project) -> None:
+    for name in ("one", "two"):
+        assert project.run("agents", "pool", name, "3").returncode == 0
+    assert [one["name"] for one in pools(project)] == ["one", "two"]
+    assert [one["name"] for one in pools(project, "two")] == ["two"]
+    assert pools(project, "three") == []
+
+
 def test_an_account_that_is_parked_may_be_asked_again(project: Project) -> None:
     assert "nothing is parked" in project.run("agents", "unpark", "claude-code").stdout
     project.write(FLOW)
@@ -69,8 +77,8 @@ def test_an_account_that_is_parked_may_be_asked_again(project: Project) -> None:
     assert "is not parked" in project.run("agents", "unpark", "claude-code").stdout
 
 
-def pools(project: Project) -> list[dict[str, object]]:
-    found = json.loads(project.run("agents", "pool", "--json").stdout)
+def pools(project: Project, *names: str) -> list[dict[str, object]]:
+    found = json.loads(project.run("agents", "pool", *names, "--json").stdout)
     assert found["status"] == "ok"
     listed: list[dict[str, object]] = found["pools"]
     return listed

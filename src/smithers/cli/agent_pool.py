@@ -47,10 +47,10 @@ def pool(name: str | None, size: str | None, store: str | None, is_json: bool) -
         _resize(name, _size(size), store)
     rows, sizes = _places(store)
     found = _document(rows, sizes)
+    shown = found["pools"] = [one for one in found["pools"] if name in (None, one["name"])]
     if is_json:
         print(json.dumps({"status": "ok", **found}, ensure_ascii=False))
         return
-    shown = [one for one in found["pools"] if name in (None, one["name"])]
     if not shown:
         print(f"{name or 'Every pool'} has {found['default']} places, and no agent is at work.")
         return

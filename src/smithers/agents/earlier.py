@@ -17,6 +17,7 @@ READ_LIMIT: Final = 200_000
 _QUOTABLE: Final = 80
 """Characters of a text up to which a filler in it was meant; any word stands in a long one."""
 _FILE = re.compile(r"\w\.[a-z]{1,5}\b(?!\()")
+_NUMERAL = re.compile(r"(?<![\w.,])-?\d+(?:[.,]\d+)*")
 _UNKNOWING = re.compile(
     r"\b(?:can(?:['\u2019]t|not)|could(?:n['\u2019]t| not)|unable to|impossible to|nobody can)\s+(?:\w+\s+)?"
     r"(?:tell|say|know|determine|be\s+(?:told|known|determined|said))\b"
@@ -48,6 +49,8 @@ class Past(NamedTuple):
     """What was none."""
     around: tuple[str, ...]
     """Texts that JSON stood in, without it."""
+    numerals: frozenset[str]
+    """Numbers in all of them, as they stand there, with their signs."""
     knows_nothing: bool
     """Whether a text says that its writer cannot tell, or that what he was asked for is empty."""
     names_files: bool
@@ -69,6 +72,7 @@ class Past(NamedTuple):
             tuple(objects),
             tuple(str(value) for value, around in read if around is None),
             tuple(around for _, around in read if around),
+            frozenset(found for text in earlier for found in _NUMERAL.findall(text[:READ_LIMIT])),
             any(_UNKNOWING.search(str(value)) for value, around in read if around is None),
             any(_FILE.search(text) for value in values for text in value),
         )

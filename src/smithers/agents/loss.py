@@ -28,7 +28,7 @@ _CLAIM_LIMIT: Final = 20_000
 """Characters of prose that are looked at."""
 _VALUES: Final = 500
 
-_DENIAL = re.compile(
+DENIAL = re.compile(
     r"""\b(?:no|none|nothing|nobody|not|never|neither|nor|without|zero|empty|absent|missing|unable|null|n/a
     |\w{1,9}n['\u2019]t|cannot|clean|fine|good|great|well|ok|okay|lgtm|approved?|sound|harmless|correct|right|safe
     |secure|perfect|happy|clear|solid|unremarkable|only|trivial|unchanged|passes|parameteri[sz]ed|holds?|consistent\w*
@@ -52,6 +52,13 @@ _PATH = re.compile(r"\b[\w/-]{1,60}\.[a-z]{1,4}\b(?!\()")
 _TIMES: Final = frozenset(["event", "timeline", "time", "moment", "log"])
 _CLOCK = re.compile(r"\b\d\d?:\d\d\b")
 _VERSION = re.compile(r"\b[A-Za-z][\w-]{0,40} v?\d{1,4}\.\d")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+|;\s")
+_SPECIFIC = re.compile(
+    r"`[^`\n]{1,80}`|(?<![@\w/.-])[\w/.-]{0,60}\w\.[a-z]{1,5}\b(?::\d+)?|\b[a-z\d]{1,40}(?:_[a-z\d]{1,40}){1,8}\b|\b\w{1,40}::\w"
+    r"|\"[^\"\n]{2,80}\"|\b[A-Z]{2,20}-\d+|\b[a-z]{1,40}[A-Z]\w"
+)
+"""What names a thing: code, files, quotations."""
+_NAMED: Final = 2
 _PATHS: Final = frozenset(["file", "path", "module", "source"])
 _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*")
 _COUNTED = re.compile(r"\b(\d[\d.,]{0,15})\s(?:\w{1,20}\s)?(\w{1,40})|\b(\w{1,40})\s?[:=]\s?(\d[\d.,]{0,15})")
@@ -82,6 +89,8 @@ class Holding(NamedTuple):
     which a correction was about, in one more."""
     is_denied: bool
     """Whether anything says that there is nothing."""
+    is_specific: bool
+    """Whether they name things, and most of their sentences say of none that it is not there."""
     prose: str
     said: frozenset[str]
     """Stems of the words in prose."""
@@ -100,8 +109,9 @@ class Holding(NamedTuple):
         prose = "\n".join(text[:_CLAIM_LIMIT] for text in past.prose)
         # All of it: whoever tells at length how he looked may say at the end that he found nothing.
         texts = chain(past.prose, past.around, leaves(list(past.objects)))
-        is_denied = any(map(_DENIAL.search, texts))
-        return cls(entries, frozenset(empty), numbers, is_denied, prose, content([prose]))
+        is_denied = any(map(DENIAL.search, texts))
+        is_specific = _is_specific(prose)
+        return cls(entries, frozenset(empty), numbers, is_denied, is_specific, prose, content([prose]))
 
     def has_entries(self, gap: Gap, past: Past, turn: int) -> bool:
         """Whether an empty list or mapping held something before, as far as can be seen."""
@@ -176,11 +186,19 @@ def lost(values: Mapping[str, Any], past: Past, *, turn: int, is_vague: bool) ->
             return f"{name} and {zeros[0]} hold nothing, and did before"
     if len(emptied) > 1 and all(map(holding.held, emptied)):
         return f"{emptied[0]} and others are empty, and were not before"
+    if emptied and holding.is_specific:
+        return f"{emptied[0]} is empty, and nothing of what was told before is left"
     if emptied and is_vague and len(holding.said) >= _RICH and not holding.is_denied:
         return f"{emptied[0]} is empty, and nothing of what was said before is left"
     if (blank := _blank(values)) and len(past.said) >= _WORDS and not holding.is_denied:
         return f"{blank!r} stands for nothing, and nothing of what was said before is left"
-    return _zeroed(values, zeros, holding)
+    return _zeroed(values, zeros, holding, past)
+
+
+def _is_specific(prose: str) -> bool:
+    sentences = [sentence for sentence in _SENTENCE.split(prose) if sentence.strip()]
+    denied = sum(DENIAL.search(sentence) is not None for sentence in sentences)
+    return len(_SPECIFIC.findall(prose)) >= _NAMED and 2 * denied < len(sentences)
 
 
 def _is_list(prose: str) -> bool:
@@ -192,7 +210,8 @@ def _is_list(prose: str) -> bool:
     )
 
 
-def _zeroed(values: Mapping[str, Any], zeros: Sequence[str], holding: Holding) -> str | None:
+def _zeroed(values: Mapping[str, Any], zeros: Sequence[str], holding: Holding, past: Past) -> str | None:
+    zeros = [name for name in zeros if values[name] == 0 or "-1" not in past.numerals]
     held = {name for name in zeros if holding.numbers.get(name)}
     told = holding.counts(zeros)
     # One number may have been thought over; not where only its form was at fault, or where it stood twice.
@@ -238,7 +257,7 @@ def _size(item: object) -> int:
 
 
 def _is_denial(item: object) -> bool:
-    return item in (None, "", 0) or (isinstance(item, str) and bool(_DENIAL.search(item[:_CLAIM_LIMIT])))
+    return item in (None, "", 0) or (isinstance(item, str) and bool(DENIAL.search(item[:_CLAIM_LIMIT])))
 
 
 def _weight(item: object) -> int:

@@ -68,7 +68,7 @@ class Judged(NamedTuple):
 class Names(NamedTuple):
     """What the schema says around a text. Words are stems."""
 
-    own: Collection[str]
+    own: frozenset[str]
     """Of the nearest field's name."""
     around: Collection[str]
     """Of the names of its model, and of the fields beside it."""
@@ -114,8 +114,11 @@ def judge(text: str, names: Names) -> Judged:
 def _is_template(text: str, names: Names) -> bool:
     if wording.TEMPLATE.match(text) or _is_schema(text, names) or is_pair(text):
         return True
+    if wording.BLANK.fullmatch(text):
+        return True
     blanks = [blank for blank in wording.BRACKETED.findall(text) if _is_blank(blank, names)]
-    return bool(blanks) and (len(blanks) > 1 or blanks[0] == text)
+    is_own = any(not names.own.isdisjoint(map(stem, words(blank))) for blank in blanks)
+    return bool(blanks) and (is_own or len(blanks) > 1 or blanks[0] == text)
 
 
 def _is_schema(text: str, names: Names) -> bool:
@@ -173,6 +176,8 @@ def _excuse(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]
         return Hollow.EXCUSE, _POINTING
     if len(text) <= _EXCUSE_LIMIT and _is_of_asking(text, names):
         return Hollow.EXCUSE, _ASKING
+    if len(text) <= _EXCUSE_LIMIT and wording.INTENT.match(text):
+        return Hollow.EXCUSE, "only announces an answer"
     if len(text) <= _EXCUSE_LIMIT and wording.EXCUSE.match(text):
         return Hollow.EXCUSE, "is an excuse"
     return None

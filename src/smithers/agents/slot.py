@@ -73,7 +73,8 @@ class Slot(NamedTuple):
     around: Around
     text: str
     is_key: bool = False
-    """It is the key of another text."""
+    is_key_of_text: bool = False
+    """What it is the key of is a text, too."""
 
     @property
     def is_required(self) -> bool:
@@ -92,10 +93,8 @@ def slots(value: object, around: Around) -> Iterator[Slot]:
     elif isinstance(value, Mapping):
         for key, item in value.items():
             inner = around.entry(key)
-            if isinstance(key, str) and isinstance(item, str) and key not in around.closed:
-                yield Slot(inner, key.strip(), is_key=True)
-            else:
-                yield from slots(key, inner)
+            if isinstance(key, str) and not isinstance(key, Enum) and key not in around.closed:
+                yield Slot(replace(inner, key=""), key.strip(), True, isinstance(item, str))
             yield from slots(item, inner)
     elif isinstance(value, (list, tuple, set, frozenset)):
         for index, item in enumerate(value):

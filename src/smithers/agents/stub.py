@@ -10,33 +10,20 @@ the same already: an agent that is corrected keeps what it knows, and one that i
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
 from .earlier import Past, content, leaves
+from .kept import Kept
 from .loss import lost
-from .placeholder import Hollow, Names, judge
-from .slot import Around, Slot, slots, stems
-from .wording import (
-    ACKNOWLEDGED,
-    ASKING,
-    EMPTY,
-    FUNCTION,
-    HANDLED,
-    IDLE,
-    KINDS,
-    LETTERS,
-    SAMPLE_FILES,
-    SUFFIX,
-    TASKS,
-    ZERO,
-    stem,
-    words,
-)
+from .placeholder import Hollow
+from .slot import Around, slots, stems
+from .weighed import Text, weigh
+from .wording import ACKNOWLEDGED, EMPTY, FUNCTION, LETTERS, TASKS, ZERO, stem, words
 
 Policy = Literal["fail", "flag", "accept"]
 """What to do with an answer that is probably a stub: refuse it as if it had not validated; take it, and say
@@ -52,12 +39,7 @@ _LITTLE: Final = 3
 """Words from which on an answer says anything."""
 _TEXTS: Final = 500
 """Texts of an answer that are looked at; what has more is none that was made up."""
-_REMARK: Final = 160
-"""Characters of a remark; what is longer says more."""
-_KEY: Final = 40
-"""Characters of a key that are told."""
-_MEANT: Final = frozenset({Hollow.VAGUE, Hollow.FILLER, Hollow.ECHO, Hollow.TEMPLATE, Hollow.COPY})
-"""What says something after all if it was said before."""
+_NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 _VERDICTS: Final = frozenset(map(stem, "verdict status state result outcome label decision".split()))
 """Fields for which a word of assent is an answer."""
 _ACCOUNTS: Final = frozenset(
@@ -83,93 +65,15 @@ def stub_reason(
     except RecursionError:
         return None  # nobody makes up what nests that deeply
     past = Past.of(earlier)
-    texts = _count_up([_weigh(slot, past) for slot in found if slot.text or slot.is_required])
+    texts = weigh([slot for slot in found if slot.text or slot.is_required], past)
     reason = _first_answer(texts, output) if turn < 1 else _corrected(texts, past, output, turn)
-    return reason or (_forgetful(texts, past, output, turn) if turn > 0 else None)
-
-
-class _Text(NamedTuple):
-    slot: Slot
-    hollow: Hollow
-    why: str
+    return reason or (_forgetful(texts, past, output, turn, earlier) if turn > 0 else None)
 
 
 # --- Judging --------------------------------------------------------------------------------------
 
 
-def _weigh(slot: Slot, past: Past) -> _Text:
-    around = slot.around
-    own = stems(around.field)
-    if not slot.is_key and (key := stems(around.key)) <= stems(slot.text):
-        own |= key
-    found = judge(slot.text, Names(own, around.names, around.descriptions))
-    hollow = found.hollow
-    if hollow is Hollow.ABSENT and (
-        not slot.is_required or past.has(slot.text, in_first=False) or past.knows_nothing
-    ):
-        hollow = Hollow.NEUTRAL
-    elif hollow in _MEANT and past.has(slot.text, in_first=True):
-        hollow = Hollow.SAYS
-    elif hollow is Hollow.EXCUSE and past.has(slot.text, in_first=True) and not past.is_only(slot.text):
-        hollow = Hollow.SAYS  # it was part of an answer then, such as a quotation
-    elif hollow is Hollow.TEMPLATE and slot.text.startswith("{'"):
-        hollow = Hollow.SAYS if content([slot.text]) <= past.said else hollow
-    elif found.is_about_answers and set() < content([slot.text]) - IDLE <= past.said:
-        hollow = Hollow.SAYS  # some work is about formats and schemas
-    if hollow in (Hollow.SAYS, Hollow.VAGUE) and _is_made_up_path(slot.text, past):
-        is_example = not {"example", "sample", "file", "filename", "foo", "path"}.isdisjoint(words(slot.text))
-        hollow = Hollow.FILLER if is_example else Hollow.NEUTRAL
-        return _Text(slot, hollow, f"is a file that nobody named: {slot.text[:_KEY]!r}")
-    is_kind = hollow is Hollow.VAGUE and slot.text.isalpha() and not KINDS.isdisjoint(stems(around.field))
-    if is_kind and stem(slot.text.lower()) not in around.names:
-        hollow = Hollow.SAYS
-    if hollow is Hollow.VAGUE and all(past.has_word(word) for word in content([slot.text]) - IDLE):
-        hollow = Hollow.SAYS
-    if hollow is Hollow.SAYS and past.said and _is_about_asking(slot, past):
-        return _Text(slot, Hollow.EXCUSE, f"speaks of how it was asked for: {slot.text[:_KEY]!r}")
-    if slot.is_key and hollow is Hollow.SAYS:
-        hollow = Hollow.NEUTRAL  # it may have been given: its value has to say something
-    return _Text(slot, hollow, found.why)
-
-
-def _is_about_asking(slot: Slot, past: Past) -> bool:
-    """Whether a text speaks of the format of answers, and of nothing that an answer spoke of."""
-    if len(slot.text) > _REMARK or ASKING.search(slot.text) is None:
-        return False
-    if content([slot.text]) - IDLE <= past.said:
-        return False  # some work is about formats and schemas
-    said = content([ASKING.sub(" ", slot.text)]) - slot.around.names - stems(slot.around.field)
-    return past.said.isdisjoint(said - IDLE - HANDLED)
-
-
-def _is_made_up_path(text: str, past: Past) -> bool:
-    """Whether it is a path such as examples have, after answers that named files, and not this one."""
-    found = words(SUFFIX.sub("", text))
-    return (
-        bool(SUFFIX.search(text))
-        and SAMPLE_FILES.issuperset(found)
-        and past.names_files
-        and not any(map(past.has_word, words(SUFFIX.sub("", text.rsplit("/", 1)[-1]))))
-    )
-
-
-def _count_up(texts: Sequence[_Text]) -> list[_Text]:
-    """The texts, with those for sure that only count up: `item1`, `item2`."""
-    distinct = {(text.slot.around.field, _uncounted(text), text.slot.text.lower()) for text in texts}
-    counted = Counter((field, rest) for field, rest, _ in distinct)
-    return [
-        text._replace(hollow=Hollow.ECHO, why="only counts up")
-        if text.hollow is Hollow.VAGUE and counted[text.slot.around.field, _uncounted(text)] > 1
-        else text
-        for text in texts
-    ]
-
-
-def _uncounted(text: _Text) -> tuple[str, ...]:
-    return tuple(word for word in words(text.slot.text) if len(word) > 1)
-
-
-def _first_answer(texts: Sequence[_Text], output: BaseModel) -> str | None:
+def _first_answer(texts: Sequence[Text], output: BaseModel) -> str | None:
     """Only what nobody would write who had anything to say."""
     copied = [text for text in texts if text.hollow is Hollow.COPY]
     hollow = [text for text in texts if text.hollow >= Hollow.ECHO]
@@ -179,12 +83,18 @@ def _first_answer(texts: Sequence[_Text], output: BaseModel) -> str | None:
         says = sum(text.hollow is Hollow.SAYS for text in texts)
         return _told(hollow) if says < len(hollow) else None
     fields = {text.slot.around.field for text in hollow}
+    if hollow and all(text.hollow >= Hollow.FILLER for text in texts):
+        fields = {text.slot.around.field for text in texts}
     is_all = all(text.hollow is not Hollow.SAYS for text in texts)
-    is_blank = any(map(ZERO.match, _dumped(output))) or _has_only_zeros(output)
+    has_zeros = _has_only_zeros(output)
+    required = [text for text in texts if text.slot.is_required]
+    if has_zeros and len(required) > 1 and not any(text.slot.text for text in required):
+        return "all its texts are empty, and all its numbers are 0"
+    is_blank = has_zeros or any(map(ZERO.match, _dumped(output)))
     return _told(hollow) if hollow and is_all and (len(fields) > 1 or is_blank) else None
 
 
-def _corrected(texts: Sequence[_Text], past: Past, output: BaseModel, turn: int) -> str | None:
+def _corrected(texts: Sequence[Text], past: Past, output: BaseModel, turn: int) -> str | None:
     hollow = [text for text in texts if text.hollow > Hollow.NEUTRAL]
     says = [text for text in texts if text.hollow is Hollow.SAYS]
     if (same := _all_same(texts, past)) is not None:
@@ -215,7 +125,7 @@ def _corrected(texts: Sequence[_Text], past: Past, output: BaseModel, turn: int)
     return _told(hollow) if is_stub else None
 
 
-def _outweighs(hollow: Sequence[_Text], says: Sequence[_Text], turn: int) -> bool:
+def _outweighs(hollow: Sequence[Text], says: Sequence[Text], turn: int) -> bool:
     """Whether hollow texts make a stub of an answer that says something in others."""
     sure = sum(text.hollow >= Hollow.FILLER for text in hollow)
     surest = sum(text.hollow >= Hollow.EXCUSE for text in hollow)
@@ -226,7 +136,7 @@ def _outweighs(hollow: Sequence[_Text], says: Sequence[_Text], turn: int) -> boo
     return more > 0 and surest > 1
 
 
-def _all_same(texts: Sequence[_Text], past: Past) -> str | None:
+def _all_same(texts: Sequence[Text], past: Past) -> str | None:
     required = {text.slot.around.path: text.slot.text.lower() for text in texts if text.slot.is_required}
     fields = {text.slot.around.field for text in texts if text.slot.is_required}
     if len(set(required.values())) != 1 or len(fields) < 2:
@@ -236,7 +146,7 @@ def _all_same(texts: Sequence[_Text], past: Past) -> str | None:
     return f"all its texts are the same: {same[:40]!r}" if len(fields) > 2 or is_new else None
 
 
-def _all_empty(texts: Sequence[_Text], turn: int) -> str | None:
+def _all_empty(texts: Sequence[Text], turn: int) -> str | None:
     """Every required text is empty, and was before; that makes a stub all the same."""
     empty = [text for text in texts if text.slot.is_required and not text.slot.text]
     is_account = any(text.slot.around.field in _ACCOUNTS - {"notes"} for text in empty)
@@ -250,7 +160,9 @@ def _keeps_a_number(output: BaseModel, past: Past) -> bool:
     return any(number in value.split() for number in numbers for value in past.values)
 
 
-def _forgetful(texts: Sequence[_Text], past: Past, output: BaseModel, turn: int) -> str | None:
+def _forgetful(
+    texts: Sequence[Text], past: Past, output: BaseModel, turn: int, earlier: Sequence[str]
+) -> str | None:
     """Whether it leaves out what earlier answers said, and says nothing in its place."""
     enough = _SAID if turn > 1 else 2 * _SAID
     for name, value in _fields(output):
@@ -269,10 +181,28 @@ def _forgetful(texts: Sequence[_Text], past: Past, output: BaseModel, turn: int)
         return assent
     if turn > 1 and past.numbers > 1 and _is_zero(output) and not texts:
         return f"all its numbers are 0, and {past.numbers} were not before"
-    return _unrooted(texts, past, output) if turn > 1 else None
+    why = _unrooted(texts, past, output) if turn > 1 else None
+    return why or _not_kept(texts, past, output, earlier)
 
 
-def _foreign(texts: Sequence[_Text], past: Past, output: BaseModel) -> str | None:
+def _not_kept(texts: Sequence[Text], past: Past, output: BaseModel, earlier: Sequence[str]) -> str | None:
+    """Whether it is made up, as far as nothing of it was said before."""
+    if past.knows_nothing:
+        return None
+    said = [text.slot.text for text in texts]
+    open_texts = set(said)
+    numbers = [value for value in _dumped(output) if value not in open_texts and _NUMBER.fullmatch(value)]
+    kept = Kept.of(said, numbers, past, earlier)
+    if kept.is_nothing and (kept.was_shaped or any(text.hollow > Hollow.NEUTRAL for text in texts)):
+        return f"nothing of what was said before is left, which was {kept.told} words and numbers"
+    if kept.is_next_to_nothing:
+        return f"next to nothing of what was said before is left, which was {kept.told} words and numbers"
+    if kept.has_made_up_numbers and not any(text.hollow is Hollow.SAYS for text in texts):
+        return f"its numbers stand for none: {', '.join(sorted(kept.new_numbers)[:3])}"
+    return None
+
+
+def _foreign(texts: Sequence[Text], past: Past, output: BaseModel) -> str | None:
     """Whether it speaks of other things than the earlier answers, as far as it speaks of any."""
     required = [text for text in texts if text.slot.is_required and text.slot.text]
     hollow = [text for text in required if text.hollow >= Hollow.VAGUE]
@@ -292,14 +222,14 @@ def _foreign(texts: Sequence[_Text], past: Past, output: BaseModel) -> str | Non
     return f"{_told(hollow)}; and nothing of what was said before is left"
 
 
-def _is_assent(text: _Text) -> bool:
+def _is_assent(text: Text) -> bool:
     found = words(text.slot.text)
     return not ACKNOWLEDGED.isdisjoint(found) and all(
         word in ACKNOWLEDGED or word in FUNCTION or word in TASKS for word in found
     )
 
 
-def _only_assents(texts: Sequence[_Text], past: Past) -> str | None:
+def _only_assents(texts: Sequence[Text], past: Past) -> str | None:
     """Whether it is but a word of assent where an earlier answer said something."""
     for text in texts if all(map(_is_assent, texts)) else ():
         field = text.slot.around.field
@@ -310,7 +240,7 @@ def _only_assents(texts: Sequence[_Text], past: Past) -> str | None:
     return None
 
 
-def _unrooted(texts: Sequence[_Text], past: Past, output: BaseModel) -> str | None:
+def _unrooted(texts: Sequence[Text], past: Past, output: BaseModel) -> str | None:
     """Whether it shares no word and no number with answers that said much."""
     said = content([text.slot.text for text in texts])
     fields = {text.slot.around.field for text in texts if text.slot.text}
@@ -354,7 +284,7 @@ def _dumped(output: BaseModel) -> list[str]:
     return list(leaves(_values(output)))
 
 
-def _told(texts: Sequence[_Text]) -> str:
+def _told(texts: Sequence[Text]) -> str:
     worst = sorted(texts, key=lambda text: -text.hollow)[:3]
     more = f", and {len(texts) - len(worst)} more" if len(texts) > len(worst) else ""
     return "; ".join(f"{text.slot.around.path or 'it'} {text.why}" for text in worst) + more

@@ -23,7 +23,8 @@ IDLE: Final = FUNCTION | frozenset(
     random short long longer brief main key full new old simple basic potential possible positive negative
     good bad original current previous latest various several general mentioned under over maximum minimum
     least most exactly between produce make provide give generate character characters chars sentence
-    sentences validate validates parse parses parseable unknown unspecified""".split()
+    sentences validate validates parse parses parseable unknown unspecified expected actual
+    improves works""".split()
 )
 """Those, and words that add nothing to the ones below, though each may be an answer by itself."""
 BLANKS: Final = frozenset(
@@ -48,7 +49,8 @@ THINGS: Final = SAMPLES | frozenset(
     overview subject line company city country source target behavior behaviour occurred found pending john
     jane alice bob validation person people org organisation organization corp inc ltd gmbh llc root child
     children parent grandchild leaf node table query select improvement scope definition term
-    meaning explanation paragraph handler""".split()
+    package meaning explanation paragraph handler instruction conference journal
+    institution benefit""".split()
 )
 """Stems of words for things of any kind, and the names of anybody."""
 FORMS: Final = frozenset("json schema response".split())
@@ -108,7 +110,7 @@ ABSENT: Final = frozenset(
 # --- Phrases ------------------------------------------------------------------------------------
 
 TEMPLATE: Final = re.compile(
-    r"""(?:.*\b)?(?:goes|go)\s+here[\W_]*$
+    r"""(?://|\#|--|/\*)\s*(?:TODO|FIXME|TBD)\b.* | (?:.*\b)?(?:goes|go)\s+here[\W_]*$
       | (?:please\s+)?(?:add|insert|enter|describe|write|put|type|fill\s+in|your)\b.*\bhere[\W_]*$
       | to\s+be\s+(?:determined|filled|added|defined|decided|announced|completed)\b | coming\s+soon\W*$
       | additional[_ ]?prop\d*$
@@ -119,6 +121,8 @@ TEMPLATE: Final = re.compile(
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 LOREM: Final = re.compile(r"\W*lorem\s+ipsum\W*(?:dolor\b|$)", re.IGNORECASE)
+BLANK: Final = re.compile(r"<[^\W\d][^<>=\"'/]{0,80}\s[^<>=\"'/]{1,80}>")
+"""Words in angle brackets, which are no tag: `<root cause in one sentence>`."""
 BRACKETED: Final = re.compile(r"<[^<>]{1,60}>|\[[^\[\]]{1,60}\]|\{\{?[^{}]{1,60}\}\}?|\$[A-Z_]+")
 
 _TASK = r"""(?:access|complet|perform|process|read|find|locat|determin|provid|generat|retriev|load|open
@@ -142,6 +146,13 @@ ELSEWHERE: Final = re.compile(
     r"(?:above|previous(?:ly)?|before|earlier|attached|below)(?:\s+\w+)?\W*$",
     re.IGNORECASE,
 )
+INTENT: Final = re.compile(
+    r"""\W*(?:(?:ok(?:ay)?|sure|certainly)\W+)?
+        (?:i\s*['\u2019]?\s*(?:ll|will|am\s+going\s+to)|let\s+me|i['\u2019]m\s+going\s+to)\s+(?:now\s+|first\s+)*
+        (?:read|inspect|review|analy[sz]e|check|look|start|begin|examine|explore|return|provide|go\s+through|scan)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What announces an answer in place of one."""
 _ANSWER = r"(?:answer|response|message|output|reply|turn|attempt)s?"
 _BEFORE = r"(?:previous|prior|earlier|preceding|above|last|first|initial)"
 _GIVEN = r"(?:answered|provided|given|listed|described|explained|stated|delivered|submitted|returned)"

@@ -1,0 +1,103 @@
+"""How much of an answer stands in the answers before it: its words and its numbers. Pure.
+
+Whoever is corrected says the same in another form. An answer of which no word and no number was said before,
+after answers that said much, is mostly none; unless the one before it ended with a reason for that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from .earlier import Past
+from .loss import DENIAL
+from .wording import FUNCTION, stem, words
+
+_READ: Final = 20_000
+"""Characters of the earlier answers that are looked at."""
+_TOLD: Final = 6
+"""Words and numbers from which on answers have told anything."""
+_MUCH: Final = 8
+"""The same for much."""
+_FEW: Final = 1 / 3
+"""Less than so much of what an answer says is next to nothing."""
+_MADE_UP: Final = frozenset(["0", "1", "-1", "99", "100", "123", "999", "9999", "12345"])
+"""Numbers that stand for none."""
+_NUMBER: Final = re.compile(r"(?<![\w.,])-?\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*")
+
+
+class Kept(NamedTuple):
+    """What an answer says, by whether it was said before."""
+
+    words: int
+    """That were said before."""
+    new_words: int
+    numbers: int
+    new_numbers: frozenset[str]
+    told: int
+    """Words and numbers of the earlier answers."""
+    told_numbers: int
+    is_denied: bool
+    """The last one does, in prose."""
+    was_shaped: bool
+    """One of the earlier answers was JSON: its words are those of an answer."""
+
+    @classmethod
+    def of(cls, texts: Iterable[str], numbers: Iterable[str], past: Past, earlier: Sequence[str]) -> Kept:
+        """Args: texts: of the answer, where any text may stand; numbers: of its other values."""
+        before = " ".join(text[:_READ] for text in earlier).lower()
+        told = past.said
+        told_numbers = set(map(_plain, _NUMBER.findall(before)))
+        said: set[str] = set()
+        counted = set(map(_plain, numbers))
+        for text in texts:
+            said |= {stem(word) for word in words(text) if _says(word)}
+            counted |= set(map(_plain, _NUMBER.findall(text)))
+        kept = {word for word in said if word in told or (len(word) > 2 and word in before)}
+        return cls(
+            len(kept),
+            len(said) - len(kept),
+            len((counted & told_numbers) - {"0", "1"}),
+            frozenset(counted - told_numbers),
+            len(told) + len(told_numbers - {"0", "1"}),
+            len(told_numbers - {"0", "1"}),
+            bool(earlier) and earlier[-1].lstrip()[:1] not in "{[" and DENIAL.search(earlier[-1]) is not None,
+            bool(past.objects),
+        )
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing of what was told is in what it says, as far as it says anything in words."""
+        if not self.new_words or self.words or self.numbers or self.is_denied:
+            return False
+        return (self.was_shaped and self.told >= _TOLD) or (self.new_words > 1 and self.told >= _MUCH)
+
+    @property
+    def is_next_to_nothing(self) -> bool:
+        said = self.words + self.new_words
+        return (
+            self.was_shaped
+            and self.told >= _MUCH
+            and self.new_words > 1
+            and not self.numbers
+            and self.words < _FEW * said
+        )
+
+    @property
+    def has_made_up_numbers(self) -> bool:
+        """Whether it says nothing but numbers that stand for none, after others were told."""
+        is_all = bool(self.new_numbers) and self.new_numbers <= _MADE_UP
+        # Nothing but 0 may be what was found at last.
+        is_none = self.new_numbers == {"0"}
+        return is_all and not is_none and not self.numbers and not self.words and self.told_numbers > 0
+
+
+def _says(word: str) -> bool:
+    return word not in FUNCTION and len(word) > 1
+
+
+def _plain(number: str) -> str:
+    """A number without what does not matter: `1,284`, `1.284` and `1284` are one, and `0.50` and `0.5`."""
+    whole = re.sub(r"[.,](?=\d{3}(?:\D|$))", "", number).replace(",", ".")
+    return whole.rstrip("0").rstrip(".") or "0" if "." in whole else whole

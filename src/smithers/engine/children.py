@@ -28,7 +28,7 @@ from .job import Called, ChildWord, Claimed, Job, NotClaimed, Outcome, Parked, S
 from .message import New, Resume
 from .order import Order
 from .run_name import child_name
-from .terms import Terms, policies_of
+from .terms import Terms
 from .undriven import LastFrame
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class Children:
             limit=limit,
             config=config,
             ancestors=(*parent.ancestors, own),
-            policies=policies_of(drive.definition, parent) if drive is not None else parent.policies,
+            policies=job.policies,
         )
 
     def link(self, job: Job) -> NewChild:

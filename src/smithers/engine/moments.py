@@ -96,6 +96,8 @@ class Moments:
     _characters: int = 0
     _batch: int = 1
     _losing: list[Speaker] = field(default_factory=list)
+    _has_told: bool = False
+    _has_told_due: bool = False
     _changed: threading.Condition = field(default_factory=lambda: threading.Condition(threading.Lock()))
     is_closed: bool = False
 
@@ -116,8 +118,7 @@ class Moments:
             ):
                 last.payload.parts.append(text)
                 self._characters += len(text)
-                if self._characters >= self.limits.batch_characters:
-                    self._changed.notify()
+                self._tell()
                 return
             self._add(speaker, Speech([text], is_reasoning), at_ms, len(text), is_vital=False)
 
@@ -163,7 +164,13 @@ class Moments:
         self._waiting.append(moment)
         self._characters += characters
         speaker.last, speaker.last_batch = moment, self._batch
-        if len(self._waiting) == 1 or self._is_due():
+        self._tell()
+
+    def _tell(self) -> None:
+        """Wake who waits, once when there is something, and once when it is enough."""
+        is_due = self._is_due()
+        if not self._has_told or (is_due and not self._has_told_due):
+            self._has_told, self._has_told_due = True, is_due
             self._changed.notify()
 
     def _lose(self, speaker: Speaker, characters: int) -> None:
@@ -186,6 +193,7 @@ class Moments:
             self._changed.wait_for(self._is_due, self.limits.batch_s)
             taken, self._waiting, self._characters = self._waiting, [], 0
             self._batch += 1
+            self._has_told = self._has_told_due = False
             for speaker in self._losing:
                 taken.append(_loss(speaker, taken))
                 speaker.lost_events = speaker.lost_characters = 0

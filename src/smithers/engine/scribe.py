@@ -77,8 +77,6 @@ class Draft:
         if self.missing:
             # Next to the cut a piece of a secret may stand that nobody knows for one: so much of both goes.
             text, tail = text[:-WINDOW], tail[WINDOW:]
-        elif text.isascii() and len(text) <= limit:
-            return text, len(text)
         data = text.encode(errors="replace")  # half of a surrogate pair is no text
         if not self.missing and len(data) <= limit:
             return data.decode(), len(data)
@@ -129,7 +127,8 @@ class Scribe:
             if text:
                 self._speech(Draft(self, serial, turn, kind, at_ms, text, events=events), drafts)
             return
-        self.release(drafts)
+        if self._speaking is not None:
+            self.release(drafts)
         kind, text, data = _facts(payload)
         if kind is EntryKind.SESSION:
             if text == self._session:
@@ -179,7 +178,9 @@ class Scribe:
                 entries.append(NewEntry(draft.serial, draft.turn, *left))
             if draft.kind is EntryKind.REPLY:
                 draft.text, draft.tail, draft.missing = "", "", 0
-        text, size = draft.within(self._limits.text_bytes)
+        text, size = draft.text, len(draft.text)
+        if draft.missing or size > self._limits.text_bytes or not text.isascii():
+            text, size = draft.within(self._limits.text_bytes)
         self._bytes += size + len(draft.data)
         entries.append(NewEntry(draft.serial, draft.turn, draft.kind, draft.at_ms, text, draft.data))
 

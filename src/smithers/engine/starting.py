@@ -162,7 +162,10 @@ class Starting:
             out=self.out,
             is_rerun=key in memory.asked,
             had_bad_output=any(one.failure is FailureClass.BAD_OUTPUT for one in log.failures),
-            policies=policies_of(self._definition, self._terms),
+            policies=(
+                *policies_of(self._definition, self._terms),
+                *(task.within.policies if task.within is not None else ()),
+            ),
             explicit_tools=self._terms.config.get("agent_tools") == "explicit-only",
         )
         self._settling.jobs[key] = job

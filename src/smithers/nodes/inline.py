@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ class Within:
     """Reads within the ids of that workflow."""
     base: Path | None
     """Folder of that workflow's file, for its prompts."""
+    policies: tuple[Callable[[Any], object], ...] = ()
+    """Of that workflow, and of those it stands in, the outermost first: they are asked beside the run's."""
 
 
 class InlineResult:
@@ -64,7 +67,10 @@ def lower_inline(node: Subflow[Any], lowering: Lowering) -> PlanNode:
         )
     definition = node.workflow.definition
     bodies = lowering.bodies
-    within = Within(bodies.within(node), definition.base)
+    policies = () if node.within is None else node.within.policies
+    if definition.policy is not None:
+        policies = (*policies, definition.policy)
+    within = Within(bodies.within(node), definition.base, policies)
     prefix = f"{node.id}/"
 
     def make() -> object:

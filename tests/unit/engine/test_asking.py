@@ -478,6 +478,46 @@ def test_a_policy_has_a_word_in_sub_workflows_too(play: Play) -> None:
     assert agent.requests == []
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_the_policy_of_an_inline_workflow_has_a_word_in_its_tasks_alone(play: Play, nested: bool) -> None:
+    agent, free = Actor(), Actor()
+    asked: list[str] = []
+
+    def policy(request: PolicyRequest) -> str | None:
+        asked.append(request.node)
+        return "no agents here" if request.mode == "agent" else None
+
+    inner = Workflow(
+        lambda ctx: Task("inner", Word, agent=agent, prompt="Go."), name="inner", output=Word, policy=policy
+    )
+    outer = Workflow(lambda ctx: Subflow("deep", inner, Word, mode="inline"), name="outer", output=Word)
+    parent = Workflow(
+        lambda ctx: Parallel(
+            Subflow("sub", outer if nested else inner, Word, mode="inline"),
+            Task("free", Word, agent=free, prompt="Go."),
+        ),
+        name="parent",
+    )
+    assert parent.run_sync({}, run_id="r", store=play.store).status == "failed"
+    assert (len(agent.requests), len(free.requests)) == (0, 1)
+    assert asked
+    assert all(node.startswith("sub/") for node in asked)
+
+
+def test_the_policy_of_an_inline_workflow_has_a_word_in_its_child_runs(play: Play) -> None:
+    agent = Actor()
+    child = Workflow(lambda ctx: Task("inner", Word, agent=agent, prompt="Go."), name="child", output=Word)
+    middle = Workflow(
+        lambda ctx: Subflow("deep", child, Word),
+        name="middle",
+        output=Word,
+        policy=lambda request: "no agents here" if request.mode == "agent" else None,
+    )
+    parent = Workflow(lambda ctx: Subflow("sub", middle, Word, mode="inline"), name="parent")
+    assert parent.run_sync({}, run_id="r", store=play.store).status == "failed"
+    assert agent.requests == []
+
+
 @pytest.mark.parametrize("policy", ["no", 3])
 def test_what_is_no_policy_is_refused_where_it_is_written(policy: Any) -> None:
     with pytest.raises(InvalidNode):

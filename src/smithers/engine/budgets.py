@@ -195,6 +195,7 @@ class Budgets:
         for name in self._of_node.get(node, ()):
             for key in self._under[name]:
                 self._account(key).busy.discard(name)
+        self._tell()
 
     def _place(self) -> None:
         """Put what child runs have spent where they stand, as far as that is known by now."""

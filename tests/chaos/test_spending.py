@@ -60,6 +60,7 @@ def case(folder: Path, seed: int) -> Spent:
         "seed": seed,
         "usd": round(chance.uniform(2, 12), 2),
         "slots": 16,
+        "has_children": seed % 2 == 1,
         "cost": [0.01, chance.choice([0.1, 1.0])],
         "takes": [0.005, chance.choice([0.02, 0.1])],
         "on_exceeded": chance.choice(["ask", "skip-remaining", "fail"]),
@@ -92,7 +93,7 @@ def case(folder: Path, seed: int) -> Spent:
 def begun(folder: Path) -> bool:
     try:
         with closing(sqlite3.connect(folder / "s.db")) as plain:
-            return plain.execute("SELECT count(*) FROM smithers_runs").fetchone() == (1,)
+            return bool(plain.execute("SELECT count(*) FROM smithers_runs").fetchone()[0])
     except sqlite3.Error:
         return False
 
@@ -104,9 +105,14 @@ def _look(folder: Path, limit: float, seed: int, kills: int) -> Spent:
     stored, status = 0.0, "none"
     if begun(folder):
         with closing(sqlite3.connect(folder / "s.db")) as plain:
-            row = plain.execute("SELECT cost_micros FROM smithers_budgets WHERE node != 0").fetchone()
-            stored = row[0] / 1e6 if row else 0.0
-            (status,) = plain.execute("SELECT state FROM smithers_runs").fetchone()
+            # Of the budget itself, and of the whole runs below it, which are stored with these alone.
+            top = "SELECT min(id) FROM smithers_runs"
+            where = f"(node = 0) = (run != ({top}))"
+            (micros,) = plain.execute(
+                f"SELECT sum(cost_micros) FROM smithers_budgets WHERE {where}"
+            ).fetchone()
+            stored = (micros or 0) / 1e6
+            (status,) = plain.execute(f"SELECT state FROM smithers_runs WHERE id = ({top})").fetchone()
     return Spent(seed, kills, limit, 16, max(costs, default=0.0), sum(costs), stored, f"state {status}")
 
 

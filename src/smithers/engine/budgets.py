@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from smithers.ids import NodeKey
 from smithers.nodes import Budget
 from smithers.nodes.budget import OnExceeded
-from smithers.records import NOTHING, WHOLE_RUN, BudgetRow
+from smithers.records import NOTHING, WHOLE_RUN, BudgetRow, ChildSpent
 from smithers.scheduler.vertex import Leaf, SequenceVertex
 
 if TYPE_CHECKING:
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 HOLD_MS: Final = 250
 """How long a call is held back while what is in flight may use up what is left."""
+
+
+class Outer(NamedTuple):
+    """Where a child run stands: what it spends is spent under the budgets around that, too."""
+
+    budgets: Callable[[], Budgets | None]
+    """Its parent's; None: nobody drives it any more."""
+    node: NodeKey
 
 
 class Limits(NamedTuple):
@@ -44,10 +52,14 @@ class Exceeded:
     limits: Limits
     text: str
     """`usd: 5.02 of 5.00`."""
+    owner: Budgets
+    """Of this run, or of one that it is a child of."""
+    is_own: bool
 
     @property
     def name(self) -> str:
-        return "the run's budget" if self.key == WHOLE_RUN else f"budget {self.key}"
+        name = "the run's budget" if self.key == WHOLE_RUN else f"budget {self.key}"
+        return name if self.is_own else f"{name} (of {self.owner.run})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,9 @@ class Reserved:
     cost_micros: int
 
 
+_NOTHING: Final = ChildSpent("", WHOLE_RUN)
+
+
 @dataclass(slots=True)
 class _Account:
     """One budget, as this owner knows it."""
@@ -73,29 +88,75 @@ class _Account:
     """A call under it has ended, so that something is known of what calls cost."""
     since_ms: int = 0
     """Since when its time runs, while something is in flight."""
+    inside: ChildSpent = _NOTHING
+    """What child runs have spent under it."""
+    busy: set[str] = field(default_factory=set)
+    """Child runs that have calls in flight."""
 
     def active_ms(self, now_ms: int) -> int:
         return self.row.active_ms + (max(0, now_ms - self.since_ms) if self.in_flight else 0)
+
+    def take(self, before: ChildSpent, now: ChildSpent, *, is_busy: bool) -> None:
+        """A child run has spent so much, and not so much."""
+        found = self.inside
+        self.inside = found._replace(
+            tokens=found.tokens + now.tokens - before.tokens,
+            cost_micros=found.cost_micros + now.cost_micros - before.cost_micros,
+            calls=found.calls + now.calls - before.calls,
+            active_ms=found.active_ms + now.active_ms - before.active_ms,
+        )
+        (self.busy.add if is_busy else self.busy.discard)(now.run)
 
 
 class Budgets:
     """The budgets of one run. From the engine's thread.
 
+    Child runs tell it what they have spent in all. That is stored with them alone, and read from there when
+    their parent is taken up again: so it is never stored in two places that differ.
+
     Args:
         whole: what the run itself may spend.
         slots: how many of its attempts may run at once.
+        run: its name.
+        outer: where it stands as a child.
+        leaf_of: finds a node of its tree.
     """
 
-    def __init__(self, whole: Limits, slots: int) -> None:
+    def __init__(
+        self,
+        whole: Limits,
+        slots: int,
+        run: str = "",
+        outer: Outer | None = None,
+        leaf_of: Callable[[NodeKey], Leaf | None] = lambda key: None,
+    ) -> None:
+        self.run = run
         self._whole = whole
         self._slots = slots
+        self._outer = outer
+        self._leaf_of = leaf_of
+        self._children: dict[str, ChildSpent] = {}
+        """By the run's name: what was told of it last, under these budgets."""
+        self._under: dict[str, tuple[NodeKey, ...]] = {}
+        self._of_node: dict[NodeKey, list[str]] = {}
+        self._homeless: set[str] = set()
+        """Of nodes that are not in the tree, or not yet: they count for the whole run alone meanwhile."""
+        self._untold: list[ChildSpent] = []
+        """As stored; where they stand is known when the tree is."""
+        self._were_busy: frozenset[str] = frozenset()
         self._accounts: dict[NodeKey, _Account] = {}
         self._warned: set[NodeKey] = set()
 
-    def restore(self, rows: Iterable[BudgetRow]) -> None:
-        """Take the rows as they are stored."""
+    def restore(self, rows: Iterable[BudgetRow], inside: Iterable[ChildSpent] = ()) -> None:
+        """Take the rows as they are stored.
+
+        Args:
+            inside: what its child runs have spent.
+        """
         for row in rows:
             self._accounts[row.key] = _Account(row)
+        self._untold = list(inside)
+        self._tell()
 
     def take_over(self, other: Budgets, jobs: Iterable[Job]) -> None:
         """Go on with attempts that run in this process, under the stored rows."""
@@ -105,10 +166,80 @@ class Budgets:
                 account.in_flight.add(job.key)
                 account.since_ms = before.since_ms if before is not None else job.started_ms
         self._warned |= other._warned
+        self._were_busy = frozenset(other._account(WHOLE_RUN).busy)
+        self._tell()
 
-    def look(self, leaf: Leaf, now_ms: int) -> Exceeded | Held | None:
+    # --- Child runs -----------------------------------------------------------------------------
+
+    def hear(self, now: ChildSpent, *, is_busy: bool) -> None:
+        """A child run has spent so much in all.
+
+        Args:
+            is_busy: part of it is only put aside, for calls in flight.
+        """
+        self._place()
+        before = self._children.get(now.run, _NOTHING)
+        if now.run not in self._under:
+            leaf = self._leaf_of(now.node)
+            self._under[now.run] = tuple(key for key, _ in self._around(leaf))
+            self._of_node.setdefault(now.node, []).append(now.run)
+            if leaf is None:
+                self._homeless.add(now.run)
+        self._children[now.run] = now
+        for key in self._under[now.run]:
+            self._account(key).take(before, now, is_busy=is_busy)
+        self._tell()
+
+    def rest(self, node: NodeKey) -> None:
+        """The attempt that was a child run has ended: nothing of that is in flight any more."""
+        for name in self._of_node.get(node, ()):
+            for key in self._under[name]:
+                self._account(key).busy.discard(name)
+        self._tell()
+
+    def _place(self) -> None:
+        """Put what child runs have spent where they stand, as far as that is known by now."""
+        untold, self._untold = self._untold, []
+        for spent in untold:
+            if spent.run not in self._children:
+                self.hear(spent, is_busy=spent.run in self._were_busy)
+        for name in [*self._homeless]:
+            spent = self._children[name]
+            if (leaf := self._leaf_of(spent.node)) is not None:
+                self._homeless.discard(name)
+                self._under[name] = tuple(key for key, _ in self._around(leaf))
+                for key in self._under[name]:
+                    if key != WHOLE_RUN:
+                        is_busy = name in self._account(WHOLE_RUN).busy
+                        self._account(key).take(_NOTHING, spent, is_busy=is_busy)
+
+    def _tell(self) -> None:
+        """Tell the parent what was spent here in all."""
+        if self._outer is None or (parent := self._outer.budgets()) is None:
+            return
+        account = self._account(WHOLE_RUN)
+        row, inside = account.row, account.inside
+        spent = ChildSpent(
+            self.run,
+            self._outer.node,
+            row.tokens + inside.tokens + sum(one.tokens for one in self._untold),
+            row.cost_micros + inside.cost_micros + sum(one.cost_micros for one in self._untold),
+            row.calls + inside.calls + sum(one.calls for one in self._untold),
+            row.active_ms + inside.active_ms + sum(one.active_ms for one in self._untold),
+        )
+        parent.hear(spent, is_busy=bool(account.in_flight or account.busy))
+
+    # --- Calls ----------------------------------------------------------------------------------
+
+    def look(self, leaf: Leaf | None, now_ms: int) -> Exceeded | Held | None:
         """Whether a task's agent may be asked: the outermost budget that has a word against it; None: yes."""
+        self._place()
         held: Held | None = None
+        if self._outer is not None and (parent := self._outer.budgets()) is not None:
+            found = parent.look(parent._leaf_of(self._outer.node), now_ms)
+            if isinstance(found, Exceeded):
+                return replace(found, is_own=False)
+            held = found
         for key, limits in reversed([*self._around(leaf)]):
             found = self._look(key, limits, now_ms)
             if isinstance(found, Exceeded):
@@ -120,19 +251,20 @@ class Budgets:
         account = self._accounts.get(key)
         if account is None:
             return None
-        row = account.row
+        row, inside = account.row, account.inside
+        active_ms = account.active_ms(now_ms) + inside.active_ms
         spent = (
-            ("tokens", row.tokens, limits.tokens, 1, "d"),
-            ("usd", row.cost_micros, limits.cost_micros, 1e6, ".2f"),
-            ("minutes", account.active_ms(now_ms), limits.active_ms, 60_000, ".1f"),
-            ("calls", row.calls, limits.calls, 1, "d"),
+            ("tokens", row.tokens + inside.tokens, limits.tokens, 1, "d"),
+            ("usd", row.cost_micros + inside.cost_micros, limits.cost_micros, 1e6, ".2f"),
+            ("minutes", active_ms, limits.active_ms, 60_000, ".1f"),
+            ("calls", row.calls + inside.calls, limits.calls, 1, "d"),
         )
         for name, value, limit, unit, form in spent:
             if limit is not None and value >= limit:
-                if account.in_flight and name in ("tokens", "usd"):
+                if (account.in_flight or account.busy) and name in ("tokens", "usd"):
                     return Held()  # part of it is only put aside
                 shown = [_shown(one / unit, form) for one in (value, limit)]
-                return Exceeded(key, limits, f"{name}: {shown[0]} of {shown[1]}")
+                return Exceeded(key, limits, f"{name}: {shown[0]} of {shown[1]}", self, is_own=True)
         return None
 
     def begin(self, draft: Draft, job: Job, leaf: Leaf) -> None:
@@ -150,8 +282,10 @@ class Budgets:
                 calls=row.calls + 1,
             )
             # Without limits, and before anything was spent, there is nothing that a crash could forget.
-            if key != WHOLE_RUN or self._whole != Limits() or reserved != Reserved(0, 0):
+            has_limits = self._whole != Limits() or self._outer is not None
+            if key != WHOLE_RUN or has_limits or reserved != Reserved(0, 0):
                 draft.write.budgets.append(account.row)
+        self._tell()
 
     def _foresee(self, account: _Account, limits: Limits) -> Reserved:
         """What a call may cost: as much as the largest so far.
@@ -162,7 +296,21 @@ class Budgets:
         row = account.row
         if account.has_seen_one or row.largest_tokens or row.largest_micros:
             return Reserved(row.largest_tokens, row.largest_micros)
+        if row.key == WHOLE_RUN:
+            limits = self._tightest(limits)
         return Reserved((limits.tokens or 0) // self._slots, (limits.cost_micros or 0) // self._slots)
+
+    def _tightest(self, own: Limits) -> Limits:
+        """The least that the run and the budgets around it allow."""
+        found = own
+        if self._outer is not None and (parent := self._outer.budgets()) is not None:
+            for _, one in parent._around(parent._leaf_of(self._outer.node)):
+                around = parent._tightest(one) if one is parent._whole else one
+                found = found._replace(
+                    tokens=_least(found.tokens, around.tokens),
+                    cost_micros=_least(found.cost_micros, around.cost_micros),
+                )
+        return found
 
     def end(self, draft: Draft, job: Job) -> list[NodeKey]:
         """An attempt has ended: what was put aside becomes what was spent.
@@ -190,17 +338,19 @@ class Budgets:
                 largest_micros=max(row.largest_micros, micros),
                 unpriced=row.unpriced + is_unpriced,
             )
-            if key != WHOLE_RUN or used or self._whole != Limits():
+            if key != WHOLE_RUN or used or self._whole != Limits() or self._outer is not None:
                 draft.write.budgets.append(account.row)
             if is_unpriced and row.unpriced == 0:
                 blind.append(key)
         job.reserved.clear()
+        self._tell()
         return blind
 
     def spent_usd(self) -> float:
-        """What the whole run has spent, what is put aside for calls in flight included."""
+        """What the run and its child runs have spent, what is put aside for calls in flight included."""
+        self._place()
         account = self._accounts.get(WHOLE_RUN)
-        return 0.0 if account is None else account.row.cost_micros / 1e6
+        return 0.0 if account is None else (account.row.cost_micros + account.inside.cost_micros) / 1e6
 
     @property
     def limit_usd(self) -> float | None:
@@ -210,20 +360,21 @@ class Budgets:
 
     def warns(self, exceeded: Exceeded) -> bool:
         """Whether nobody was told of it yet."""
-        if exceeded.key in self._warned:
+        warned = exceeded.owner._warned
+        if exceeded.key in warned:
             return False
-        self._warned.add(exceeded.key)
+        warned.add(exceeded.key)
         return True
 
     def limits_money(self, key: NodeKey, leaf: Leaf | None) -> bool:
-        """Whether a budget around a task has a limit in money."""
-        if leaf is None:
-            return key == WHOLE_RUN and self._whole.cost_micros is not None
+        """Whether a budget around a task has a limit in money; the run's own, or one around the whole run."""
+        if key == WHOLE_RUN:
+            return self._tightest(self._whole).cost_micros is not None
         return any(one == key and limits.cost_micros is not None for one, limits in self._around(leaf))
 
-    def _around(self, leaf: Leaf) -> Iterator[tuple[NodeKey, Limits]]:
+    def _around(self, leaf: Leaf | None) -> Iterator[tuple[NodeKey, Limits]]:
         """Budgets around a task, the innermost first; the run's own comes last."""
-        above = leaf.parent
+        above = leaf.parent if leaf is not None else None
         while above is not None:
             payload = above.plan.payload if isinstance(above, SequenceVertex) else None
             if isinstance(payload, Budget):
@@ -236,6 +387,10 @@ class Budgets:
         if found is None:
             found = self._accounts[key] = _Account(BudgetRow(key))
         return found
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((amount for amount in (one, other) if amount is not None), default=None)
 
 
 def _shown(amount: float, form: str) -> str:

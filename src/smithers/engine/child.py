@@ -42,7 +42,7 @@ def outcome_of_end(job: Job, end: RunEnd) -> Outcome:
         case RunState.PAUSED if job.is_cancelled:
             return Stopped()
         case RunState.PAUSED:
-            return Parked(end.run_id)
+            return Parked(end.run_id, error=end.error)
         case RunState.WAITING if end.waits:
             return Parked(end.run_id, end.waits[0].due_ms)
         case _:

@@ -19,6 +19,7 @@ from smithers.nodes import Subflow
 from smithers.nodes.subflow import END_IT, MAX_NESTED
 from smithers.records import InboxKind, NewChild, RunRow, RunState, StoredRun
 
+from .budgets import Budgets, Outer
 from .child import end_of, outcome_of_end, outcome_of_refusal
 from .definition import Definition
 from .effects import Effects
@@ -188,7 +189,12 @@ class Children:
             config=config,
             ancestors=(*parent.ancestors, own),
             policies=job.policies,
+            outer=Outer(partial(self._budgets_around, job), job.key),
         )
+
+    def _budgets_around(self, job: Job) -> Budgets | None:
+        parent = self.wiring.drive(job.run)
+        return None if parent is None else parent.budgets
 
     def link(self, job: Job) -> NewChild:
         """What the first frame of a new child stores."""

@@ -55,6 +55,7 @@ from smithers.scheduler import (
 )
 from smithers.scheduler.vertex import Leaf
 
+from .budgets import Budgets
 from .cancelling import Cancelling
 from .continuation import carried_by
 from .definition import Definition
@@ -211,7 +212,7 @@ class Drive:
         """
         self.begin_under(stored.run.id, stored.run.fence)
         self._cut_off = self.memory.restore(stored, set())
-        self._starting.budgets.restore(stored.budgets)
+        self._starting.budgets.restore(stored.budgets, stored.spent_by_children)
         self._planning.restore(stored.mounts)
         self._first_event = EventType.RUN_RESUMED
         again = tuple(again)
@@ -291,7 +292,7 @@ class Drive:
         fresh._starting.out = self._starting.out
         jobs = {job.key: job for job in in_flight}
         fresh._cut_off = fresh.memory.restore(stored, set(jobs))
-        fresh._starting.budgets.restore(stored.budgets)
+        fresh._starting.budgets.restore(stored.budgets, stored.spent_by_children)
         fresh._starting.budgets.take_over(self._starting.budgets, jobs.values())
         fresh.memory.was_cancelled = self.memory.was_cancelled
         for key, child in self.memory.parked.items():
@@ -453,7 +454,8 @@ class Drive:
                     return
                 case Deadlock() if self.memory.parked:
                     # A run of a node was paused by itself: so is this one, and its resume resumes both.
-                    self._end(draft, RunState.PAUSED)
+                    why = "; ".join(sorted(set(self.memory.parked_why.values())))
+                    self._end(draft, RunState.PAUSED, BudgetExceeded(why) if why else None)
                     return
                 case Deadlock(blocked) if (leaf := self._last_leaf(blocked)) is not None:
                     self._go_on(draft, leaf)
@@ -657,10 +659,14 @@ class Drive:
         """Begin with a run that the one before it has created: its first frame is stored."""
         self.begin_under(stored.run.id, stored.run.fence)
         self.memory.restore(stored, set())
-        self._starting.budgets.restore(stored.budgets)
+        self._starting.budgets.restore(stored.budgets, stored.spent_by_children)
         self._starting.is_first = False
         for message in stored.inbox:
             self.take(message)
+
+    @property
+    def budgets(self) -> Budgets:
+        return self._starting.budgets
 
     def own_output(self) -> OutputRef | None:
         """The row that is the run's own output, if there is one."""

@@ -70,6 +70,8 @@ class Parked:
     """Its name; empty: it could not be driven, because of the store or of another owner."""
     due_ms: int | None = None
     """Wall clock of its earliest deadline; None: somebody has to resume it."""
+    error: Mapping[str, Any] | None = None
+    """Why it is paused, if it has said so."""
 
 
 Outcome: TypeAlias = Done | Failed | NotYet | Stopped | Parked

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smithers.context import OutputText, Record, Rows, Spending, Standing, from_stored, wrap
-from smithers.errors import BugError
+from smithers.errors import BudgetExceeded, BugError
 from smithers.ids import NodeKey, passes_of
 from smithers.nodes import Caught
 from smithers.records import TOLERATED as TOLERATED  # noqa: PLC0414 - `settling` takes it from here
@@ -83,6 +83,8 @@ class Memory:
         """Nodes whose own run is paused, and that run."""
         self.held: dict[NodeKey, str] = {}
         """Nodes that wait for somebody to raise a budget, and that budget."""
+        self.parked_why: dict[NodeKey, str] = {}
+        """Of nodes whose own run is paused because a budget is used up, what that run says of it."""
         self.limited: set[NodeKey] = set()
         """Nodes that have not begun because the accounts of all their agents are parked."""
         self.budgets: Spending | None = None
@@ -332,9 +334,11 @@ class Memory:
         found = self.facts.nodes[key] = Blocked(budget)
         return found
 
-    def park(self, key: NodeKey, run: str) -> Blocked:
+    def park(self, key: NodeKey, run: str, error: Mapping[str, Any] | None = None) -> Blocked:
         """A node's own run is paused, and somebody has to resume it; what the node waits for."""
         self.parked[key] = run
+        if error is not None and error.get("code") == BudgetExceeded.code:
+            self.parked_why[key] = str(error.get("message"))
         found = self.facts.nodes[key] = Blocked(f"run {run}")
         return found
 

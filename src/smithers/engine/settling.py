@@ -85,6 +85,8 @@ class Settling:
             outcome = replace(job.timed_out, is_running=False)
         del self.jobs[job.key]
         self._count(draft, job)
+        if self.budgets is not None and job.task.mode == "child":
+            self.budgets.rest(job.key)
         if job.places is not None:
             self.place_is_free(draft)
         self.returned.pop(job.key, None)
@@ -261,7 +263,7 @@ class Settling:
         waits_for = f"run {parked.run}" if parked.run else "its run, which cannot be driven yet"
         draft.event(EventType.NODE_BLOCKED, key, job.attempt, {"waits_for": waits_for})
         if parked.due_ms is None:
-            self._planning.settle(key, self._memory.park(key, parked.run))
+            self._planning.settle(key, self._memory.park(key, parked.run, parked.error))
         else:
             draft.write.wakeups.append(Wakeup(key, "child", parked.due_ms))
             self._planning.settle(key, Due(parked.due_ms))

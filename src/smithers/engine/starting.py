@@ -54,7 +54,7 @@ class Starting:
         self.out = Out()
         max_usd = terms.config.get("max_usd")
         whole = Limits(cost_micros=None if max_usd is None else round(max_usd * 1e6))
-        self.budgets = Budgets(whole, terms.limit or 16)
+        self.budgets = Budgets(whole, terms.limit or 16, memory.name, terms.outer, self._leaf_of)
         settling.budgets = memory.budgets = self.budgets
         settling.place_is_free = self.go_on
         self._held: dict[NodeKey, Path] = {}
@@ -123,6 +123,7 @@ class Starting:
         if task.mode == "child":
             draft.write.woken.append(Wakeup(key, "child", 0))
             memory.parked.pop(key, None)
+            memory.parked_why.pop(key, None)
         agents = self._terms.agents(task) if task.mode == "agent" else ()
         chain = self._chain(key, agents)
         model = model_of(task, self._definition.outputs)
@@ -283,6 +284,10 @@ class Starting:
             case _:
                 assert_never(found)
         return True
+
+    def _leaf_of(self, key: NodeKey) -> Leaf | None:
+        schedule = self._memory.schedule
+        return schedule.leaf(key) if schedule is not None else None
 
     def _caching(self, key: NodeKey, task: Task[Any], agents: tuple[Agent, ...]) -> Caching | None:
         reader, memory = self._terms.cache, self._memory

@@ -12,6 +12,7 @@ from smithers.nodes import Task
 from smithers.ports import Agent
 from smithers.records import RunState, Wakeup
 
+from .budgets import Outer
 from .cache_reader import CacheReader
 from .definition import Definition
 from .job import ChildWord, Job, Outcome
@@ -46,6 +47,8 @@ class Terms:
     """As it is stored with the run: what its children and successors inherit."""
     policies: tuple[Callable[[Any], object], ...] = ()
     """Of the runs that it is a child of: they have a word in it, too."""
+    outer: Outer | None = None
+    """Where it stands as a child run."""
     ancestors: tuple[str, ...] = ()
     """Workflows of the runs that it is a child of, outermost first."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .budget import WHOLE_RUN as WHOLE_RUN
 from .budget import BudgetRow as BudgetRow
+from .budget import ChildSpent as ChildSpent
 from .cache import CacheEntry as CacheEntry
 from .cache import CachePlace as CachePlace
 from .cache import CacheRow as CacheRow
@@ -95,6 +96,7 @@ __all__ = [
     "CacheRow",
     "CallRow",
     "ChildRow",
+    "ChildSpent",
     "EventRow",
     "EventType",
     "FailureClass",

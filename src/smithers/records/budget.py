@@ -26,3 +26,16 @@ class BudgetRow(NamedTuple):
     largest_micros: int = 0
     unpriced: int = 0
     """Calls whose cost nobody knows."""
+
+
+class ChildSpent(NamedTuple):
+    """What a child run has spent in all, its own child runs included."""
+
+    run: str
+    """Its name."""
+    node: NodeKey
+    """The parent's node that it is."""
+    tokens: int = 0
+    cost_micros: int = 0
+    calls: int = 0
+    active_ms: int = 0

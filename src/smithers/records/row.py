@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from smithers.ids import NodeKey
 
-from .budget import BudgetRow
+from .budget import BudgetRow, ChildSpent
 from .cache import Lookup
 from .frame import OutputRef, OutputRow, Wakeup
 from .kin import ALONE, Kin, NewChild
@@ -191,6 +191,7 @@ class StoredRun:
     """JSON text that the run before it handed over; None: there was none before it."""
     budgets: list[BudgetRow] = field(default_factory=list)
     """What has been spent, reservations for calls in flight included."""
+    spent_by_children: list[ChildSpent] = field(default_factory=list)
     cancelled_by: str | None = None
     """Whose request cancelled this very run; None: nobody's, or it was cancelled with its parent."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from smithers.clock import Clock
 from smithers.ids import NodeKey
-from smithers.records import AttemptState, BudgetRow, CallRow, FailureClass, ParkedAccount, Usage
+from smithers.records import AttemptState, BudgetRow, CallRow, ChildSpent, FailureClass, ParkedAccount, Usage
 from smithers.records.usage import CostSource
 from smithers.store.patient import Patient
 from smithers.store.queries import statements
@@ -129,6 +129,17 @@ def budget_rows(connection: sqlite3.Connection, run: int) -> list[BudgetRow]:
         return []
     rows = connection.execute(statements("call")["budgets"], (run,))
     return [BudgetRow(NodeKey(node, scope, iteration), *rest) for node, scope, iteration, *rest in rows]
+
+
+def children_spent(connection: sqlite3.Connection, run: int) -> list[ChildSpent]:
+    """What each child run of a run has spent; nothing, in a store from before there were budgets."""
+    if connection.execute(statements("run")["has_table"], ("smithers_budgets",)).fetchone() is None:
+        return []
+    rows = connection.execute(statements("call")["spent_by_children"], {"run": run})
+    return [
+        ChildSpent(name, NodeKey(node, scope, iteration), *rest)
+        for name, node, scope, iteration, *rest in rows
+    ]
 
 
 def call_values(run: int, fence: int, call: CallRow) -> dict[str, Any]:

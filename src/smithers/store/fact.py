@@ -36,7 +36,7 @@ from smithers.records import (
 )
 from smithers.store.blob import Blobs
 from smithers.store.cache import StoredCache
-from smithers.store.call import budget_rows
+from smithers.store.call import budget_rows, children_spent
 from smithers.store.connection import roll_back
 from smithers.store.identity import health
 from smithers.store.inbox import open_messages
@@ -101,6 +101,7 @@ class StoredFacts:
             children={(row.key, row.generation): row.run for row in self.kin.children(run)},
             carried=self.kin.carried(run),
             budgets=budget_rows(self._connection, run),
+            spent_by_children=children_spent(self._connection, run),
             cancelled_by=self.kin.cancelled_by(run) if found[0].state is RunState.CANCELLED else None,
         )
 

@@ -1,4 +1,4 @@
-"""Forty agent calls under a budget; each writes down what it is about to cost before it begins."""
+"""Forty agent calls under a budget, in one run or in four: each says what it costs before it begins."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from smithers import AgentReply, AgentRequest, Budget, Context, Node, Parallel, Task, workflow
+from smithers import AgentReply, AgentRequest, Budget, Context, Node, Parallel, Subflow, Task, workflow
 from smithers.records import Usage
 
 HERE = Path(__file__).parent
@@ -34,8 +34,22 @@ class Spender:
         return AgentReply(output={"text": "done"}, usage=usage)
 
 
+def asks(first: int, count: int) -> list[Task[Word]]:
+    agent = Spender()
+    return [Task(f"t{n}", Word, agent=agent, prompt="Go.") for n in range(first, first + count)]
+
+
+class Part(BaseModel):
+    first: int
+
+
+@workflow(max_concurrency=PLAN["slots"] // 4)
+def part(ctx: Context[Part]) -> Node:
+    return Parallel(asks(ctx.input.first, 10))
+
+
 @workflow(max_concurrency=PLAN["slots"])
 def flow(ctx: Context) -> Node:
-    agent = Spender()
-    tasks = [Task(f"t{n}", Word, agent=agent, prompt="Go.") for n in range(40)]
-    return Budget(Parallel(tasks), usd=PLAN["usd"], on_exceeded=PLAN["on_exceeded"], id="all")
+    runs = [Subflow(f"s{n}", part, "any", input=Part(first=n * 10)) for n in range(4)]
+    work = runs if PLAN["has_children"] else asks(0, 40)
+    return Budget(Parallel(work), usd=PLAN["usd"], on_exceeded=PLAN["on_exceeded"], id="all")

@@ -79,3 +79,27 @@ JOIN smithers_names n ON n.id = b.node
 JOIN smithers_names s ON s.id = b.scope
 WHERE b.run = ?
 ORDER BY b.node, b.scope, b.iteration;
+
+-- name: spent_by_children
+-- Of each run that is a child of :run, or went on where one ended: by what is stored under their whole runs, and those
+-- of their own children. A child belongs to every generation of its node that went on with it.
+WITH RECURSIVE direct(top, node, scope, iteration) AS (
+    SELECT child, node, scope, iteration FROM smithers_children WHERE run = :run
+    UNION
+    SELECT l.run, d.node, d.scope, d.iteration FROM direct d JOIN smithers_lineages l ON l.first = d.top
+), family(top, run) AS (
+    SELECT top, top FROM direct
+    UNION
+    SELECT f.top, c.child FROM family f JOIN smithers_children c ON c.run = f.run
+    UNION
+    SELECT f.top, l.run
+    FROM family f JOIN smithers_children c ON c.run = f.run JOIN smithers_lineages l ON l.first = c.child
+)
+SELECT r.name, n.text, s.text, d.iteration, sum(b.tokens), sum(b.cost_micros), sum(b.calls), sum(b.active_ms)
+FROM direct d
+JOIN family f ON f.top = d.top
+JOIN smithers_budgets b ON b.run = f.run AND b.node = (SELECT id FROM smithers_names WHERE text = '')
+JOIN smithers_runs r ON r.id = d.top
+JOIN smithers_names n ON n.id = d.node
+JOIN smithers_names s ON s.id = d.scope
+GROUP BY d.top, d.node, d.scope, d.iteration;

@@ -22,7 +22,8 @@ class Blocker:
 
     kind: str
     """`running`, `retry-backoff`, `quota`, `child`, `pending`, `dependency`, `failed`, `tolerated`,
-    `skipped`, `interrupted`, `owner-dead`, `owner-silent`, `no-owner`, `asked`, `paused` or `cancelled`."""
+    `skipped`, `interrupted`, `owner-dead`, `owner-silent`, `no-owner`, `asked`, `budget`, `paused` or
+    `cancelled`."""
     text: str
     """In words."""
     view: NodeView | None = None

@@ -25,6 +25,10 @@ def resume_of(run: RunRow) -> str:
     return resume(run.name if parent is None else parent.top)
 
 
+POOL = "smithers agents pool"
+"""Show how many agents may run at once, and who does."""
+
+
 def inspect(run: str) -> str:
     """Show all of a run."""
     return f"smithers inspect {run}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from smithers.errors import BudgetExceeded
 from smithers.observe import moment, next_step, quota
 from smithers.observe.cache import lookup_text
 from smithers.observe.explanation import Blocker, Explanation
@@ -15,7 +16,8 @@ from smithers.observe.tree import LOOP, PARALLEL, Place
 from smithers.records import IN_PART, AttemptState, InboxKind, NodeState, RunState, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from smithers.records import AttemptRow, InboxRow, RunRow
 
@@ -40,6 +42,8 @@ def why_run(snapshot: Snapshot, now_ms: int) -> Explanation:
             alone = [row.name for row in snapshot.children if row.state is RunState.PAUSED]
             if alone:
                 text += f"; so was {named(alone)}, and a resume goes on with both"
+            if run.error is not None and run.error.get("code") == BudgetExceeded.code:
+                return _overspent(run, run.error, [Blocker("paused", text)])
             return _answer(
                 run, f"{run.name} is paused.", [Blocker("paused", text)], [next_step.resume_of(run)]
             )
@@ -146,6 +150,21 @@ def _undriven(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
     ]
     return _answer(
         run, f"{run.name} does not progress: {silence(run, now_ms)}.", blockers, [next_step.resume_of(run)]
+    )
+
+
+def _overspent(run: RunRow, error: Mapping[str, Any], blockers: Sequence[Blocker]) -> Explanation:
+    """Why a run is paused that has nothing left to spend."""
+    blocker = Blocker("budget", headline(error) or "", error=error)
+    command = next_step.resume_of(run)
+    max_usd = run.config.get("max_usd")
+    if max_usd is not None:
+        command += f" --max-usd {2 * max_usd:g}"
+    return _answer(
+        run,
+        f"{run.name} is paused: a budget is used up, and has to be raised.",
+        [blocker, *blockers],
+        [command],
     )
 
 
@@ -356,9 +375,14 @@ def _node_summary(
                     [next_step.resume_of(run)],
                 )
             commands = [next_step.follow(run.name) if is_driven(run) else next_step.resume_of(run)]
+            if view.child is not None and view.child.state is RunState.PAUSED:
+                return f"{name} waits: its run {view.child.name} is paused.", commands
             first = next(_obstacles(view, views), None)
             if first is not None:
                 return f"{name} waits: {first.text}.", commands
+            if view.place is not None and quota.agents_in(view.place.spec):
+                text = f"{name} is next: nothing stands before it but a free slot, or a place for its agent."
+                return text, [*commands, next_step.POOL]
             return f"{name} is next: nothing stands before it but a free slot.", commands
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from smithers import Budget, Context, ContinueAsNew, Node, Parallel, Sequence, Subflow, Task, Workflow
+from smithers.clock import SystemClock
+from smithers.observe import lookup
+from smithers.observe.explanation import Explanation
+from smithers.observe.node_view import NodeView, NodeViews
+from smithers.observe.snapshot import take
+from smithers.observe.why import why_node, why_run
+from smithers.store import Store
 from tests.unit.engine.play import Play, Word
 from tests.unit.engine.test_budgets import Spender, asks
 
@@ -22,6 +30,16 @@ def child(agent: Any, name: str = "child", count: int = 5) -> Workflow[Any, Any]
 
 def sub(name: str, flow: Workflow[Any, Any], **options: Any) -> Subflow[Any]:
     return Subflow(name, flow, "any", **options)
+
+
+def why(play: Play, run: str, node: str | None = None) -> Explanation:
+    with closing(Store(play.store, durability="full", clock=SystemClock()).reader()) as reader:
+        snapshot = take(reader, run)
+    if node is None:
+        return why_run(snapshot, SystemClock().now_ms())
+    view = lookup.node(NodeViews(snapshot), run, node)
+    assert isinstance(view, NodeView)
+    return why_node(snapshot, view, SystemClock().now_ms())
 
 
 @pytest.mark.parametrize("limit", [{"usd": 2.5}, {"tokens": 250}, {"calls": 3}])
@@ -72,6 +90,9 @@ def test_the_limit_of_the_whole_run_is_one_for_all_its_child_runs(play: Play) ->
     assert result.error is not None
     assert result.error["code"] == "BUDGET_EXCEEDED"
     assert "usd: 5.00 of 5.00" in result.error["message"]
+    assert why(play, "r").commands == ["smithers up --resume r --max-usd 10"]
+    assert why(play, "r.s1").commands == ["smithers up --resume r --max-usd 10"]
+    assert why(play, "r", "s1").summary == "s1 waits: its run r.s1 is paused."
     assert agent.calls == 5
     again = flow.run_sync({}, run_id="r", store=play.store, resume=True, max_usd=8)
     assert again.status == "paused"

@@ -115,6 +115,20 @@ def test_a_paused_or_cancelled_run_says_how_to_go_on(state: RunState) -> None:
     assert answer.commands == [RESUME]
 
 
+def test_a_run_that_is_paused_for_its_budget_says_so_and_how_to_raise_it() -> None:
+    error = {
+        "code": "BUDGET_EXCEEDED",
+        "message": "used up: budget a (usd: 3.00 of 3.00)",
+        "hint": "raise it",
+    }
+    story = Story(state=RunState.PAUSED, health=OwnerHealth.NONE, error=error)
+    answer = why_run(story.snapshot(), NOW)
+    assert "a budget is used up" in answer.summary
+    assert [blocker.kind for blocker in answer.blockers] == ["budget", "paused"]
+    assert "usd: 3.00 of 3.00" in answer.blockers[0].text
+    assert answer.commands == [RESUME]
+
+
 def test_a_run_where_nothing_runs_says_which_edges_are_unmet() -> None:
     story = Story()
     story.mount("all", kind="parallel")
@@ -165,7 +179,16 @@ def test_branches_side_by_side_do_not_wait_for_each_other() -> None:
     story.mount("a", "all")
     story.mount("b", "all")
     story.attempt("a")
-    assert "nothing stands before it but a free slot" in about(story, "b").summary
+    assert "nothing stands before it but a free slot." in about(story, "b").summary
+
+
+def test_a_task_of_an_agent_may_wait_for_a_place_as_well() -> None:
+    story = Story()
+    story.mount("all", kind="parallel")
+    story.mount("a", "all", agents=["claude-code"])
+    answer = about(story, "a")
+    assert "or a place for its agent" in answer.summary
+    assert "smithers agents pool" in answer.commands
 
 
 def test_each_attempt_of_a_node_is_a_line() -> None:

@@ -97,7 +97,7 @@ class _Account:
         return self.row.active_ms + (max(0, now_ms - self.since_ms) if self.in_flight else 0)
 
     def take(self, before: ChildSpent, now: ChildSpent, *, is_busy: bool) -> None:
-        """A child run has spent so much, and not so much."""
+        """A child run has spent so much `now`, of which `before` is counted already."""
         found = self.inside
         self.inside = found._replace(
             tokens=found.tokens + now.tokens - before.tokens,

@@ -25,6 +25,8 @@ _UNKNOWING = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+|;\s")
+_FEW: Final = 14
+"""Words that it takes at most to say that there is nothing."""
 _BITS: Final = 10_000
 
 
@@ -161,7 +163,7 @@ def _nulls(value: object) -> Iterator[str]:
 
 def _is_nothing(value: object, around: str | None) -> bool:
     if around is None:
-        return mostly_denies(str(value))
+        return mostly_denies(str(value)) and len(content([str(value)])) <= _FEW
     return value not in ({}, None) and not any(leaf not in ("", "0") for leaf in leaves(value))
 
 

@@ -84,7 +84,11 @@ class Kept(NamedTuple):
         """Whether nothing of what was told is in what it says, as far as it says anything in words."""
         if not self.new_words or self.words or self.numbers or self.is_denied:
             return False
-        return (self.was_shaped and self.told >= _TOLD) or (self.new_words > 1 and self.told >= _MUCH)
+        return (
+            (self.was_shaped and self.told >= _TOLD)
+            or (self.new_words > 1 and self.told >= _MUCH)
+            or self.is_rich
+        )
 
     @property
     def is_next_to_nothing(self) -> bool:

@@ -48,8 +48,8 @@ _SPECIFIC = re.compile(
 """What names a thing: code, files, quotations."""
 _NAMED: Final = 2
 _PATHS: Final = frozenset(["file", "path", "module", "source"])
-_ROW = re.compile(r"^\s*\|.*\d.*\|", re.MULTILINE)
-"""Of a table, with a number in it."""
+_ROW = re.compile(r"^\s*\|.*\w.*\|.*\w.*\|", re.MULTILINE)
+"""Of a table; the first is its head."""
 _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*")
 _COUNTED = re.compile(r"\b(\d[\d.,]{0,15})\s(?:\w{1,20}\s)?(\w{1,40})|\b(\w{1,40})\s?[:=]\s?(\d[\d.,]{0,15})")
 
@@ -124,7 +124,7 @@ class Holding(NamedTuple):
         if (
             is_sole
             and not gap.is_counted
-            and (_is_list(self.prose) or len(_ROW.findall(self.prose)) >= _ENTRIES)
+            and (_is_list(self.prose) or len(_ROW.findall(self.prose)) > _ENTRIES)
         ):
             return True
         if is_sole and self.newest >= _ENTRIES:
@@ -145,7 +145,7 @@ class Holding(NamedTuple):
         return self.entries.get(name, 0) > 0 and name not in self.empty
 
     def claims(self, gap: Gap) -> bool:
-        if len(_ROW.findall(self.prose)) >= _ENTRIES:
+        if len(_ROW.findall(self.prose)) > _ENTRIES:
             return True
         if _PLACE.search(self.prose) or (
             len(_BULLET.findall(self.prose)) >= _ENTRIES and not _HEADING.search(self.prose)
@@ -207,7 +207,7 @@ def _is_specific(prose: str) -> bool:
 
 def _is_list(prose: str) -> bool:
     """Whether a text is but short parts, one after another: words such as `no` are some of theirs then."""
-    parts = {part.strip() for part in re.split(r"[,;\n]", prose)}
+    parts = {part.strip() for part in re.split(r"[,;\n]", prose.strip().rstrip("."))}
     return len(parts) >= _PARTS and all(
         0 < len(words(part)) <= _SHORT and part[0] not in "#-*0123456789" and part[-1] != "."
         for part in parts

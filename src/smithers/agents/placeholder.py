@@ -212,7 +212,7 @@ def _words(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
     if wording.QUERY.match(text):
         return Hollow.FILLER, "is a query of examples"
     fillers = wording.FILLERS.intersection(found)
-    if found[0] in wording.EMPTY and re.match(rf"{found[0]}\s*[:\u2013\u2014-]", text, re.IGNORECASE):
+    if found[0] in wording.EMPTY and re.match(rf"{found[0]}(?::|\s+[\u2013\u2014-])\s", text, re.IGNORECASE):
         return Hollow.ECHO, "is a placeholder"
     if fillers and all(word in fillers or word in wording.FUNCTION for word in found):
         return Hollow.FILLER, "is a filler"
@@ -225,6 +225,9 @@ def _words(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
         return Hollow.FILLER, "is a placeholder"
     if wording.LETTERS.fullmatch(text):
         return Hollow.FILLER, "is a letter"
+    is_named = len(found) <= _BLANK and stem(found[-1]) in names.own & wording.THINGS
+    if is_named or wording.FIRST.fullmatch(text):
+        return Hollow.VAGUE, "may mean anything"
     if wording.REPEATED.fullmatch(text) or (len(found) > 3 and len(set(found)) == 1):
         return Hollow.ECHO, "repeats itself"
     is_idle = wording.IDLE.issuperset(found) and not wording.SIGNS.search(text)

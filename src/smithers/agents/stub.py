@@ -82,11 +82,11 @@ def _first_answer(texts: Sequence[Text], output: BaseModel) -> str | None:
     if any(text.hollow is Hollow.TEMPLATE for text in hollow):
         says = sum(text.hollow is Hollow.SAYS for text in texts)
         return _told(hollow) if says < len(hollow) else None
-    fields = {text.slot.around.field for text in hollow}
+    fields = {(text.slot.around.field, text.slot.is_key) for text in hollow}
     if _goes_on(texts):
         return _told(sorted(texts, key=lambda text: -text.hollow)[:3])
     if hollow and all(text.hollow >= Hollow.FILLER for text in texts):
-        fields = {text.slot.around.field for text in texts}
+        fields = {(text.slot.around.field, text.slot.is_key) for text in texts}
     is_all = all(text.hollow is not Hollow.SAYS for text in texts)
     has_zeros = _has_only_zeros(output)
     required = [text for text in texts if text.slot.is_required]
@@ -157,7 +157,7 @@ def _outweighs(hollow: Sequence[Text], says: Sequence[Text], turn: int) -> bool:
     more = len({text.slot.around.field for text in hollow}) - len({text.slot.around.field for text in says})
     if turn > 1:
         return (more > 0 and sure > 1) or (more >= 0 and has_blank)
-    return more > 0 and surest > 1
+    return (more > 0 and surest > 1) or (more > 1 and sure > 1)
 
 
 def _all_same(texts: Sequence[Text], past: Past) -> str | None:
@@ -217,11 +217,13 @@ def _not_kept(texts: Sequence[Text], past: Past, output: BaseModel, earlier: Seq
     said = [text for text in open_texts if NOTHING.fullmatch(text) is None]
     numbers = [value for value in _dumped(output) if value not in open_texts and _NUMBER.fullmatch(value)]
     kept = Kept.of(said, numbers, past, earlier)
-    if kept.is_nothing and (kept.was_shaped or any(text.hollow > Hollow.NEUTRAL for text in texts)):
+    has_gap = _has_gap(output, past)
+    is_hollow = has_gap or any(text.hollow > Hollow.NEUTRAL for text in texts)
+    if kept.is_nothing and (kept.was_shaped or is_hollow):
         return f"nothing of what was said before is left, which was {kept.told} words and numbers"
     if kept.is_next_to_nothing:
         return f"next to nothing of what was said before is left, which was {kept.told} words and numbers"
-    if kept.is_silent and _has_gap(output, past):
+    if has_gap and kept.is_silent:
         return f"it holds nothing, after {kept.told} words and numbers"
     if kept.has_made_up_numbers and not any(text.hollow is Hollow.SAYS for text in texts):
         return f"its numbers stand for none: {', '.join(sorted(kept.new_numbers)[:3])}"

@@ -108,7 +108,8 @@ ABSENT: Final = frozenset(
 )
 
 NOTHING: Final = re.compile(
-    r"(?:none|unknown|n/?a|nil|null|nothing|no|[-\u2013\u2014]+"
+    r"(?:none|unknown|n/?a|nil|null|nothing|no|[-\u2013\u2014]+|nie\s+dotyczy|brak|entf[aä]llt|sans\s+objet|n\.?v\.?t"
+    r"|no\s+aplica|n[aã]o\s+se\s+aplica|keine?|aucune?|ninguno?|nessuno?|geen|nenhum"
     r"|not\s+(?:known|given|available|applicable|stated|specified))\W*",
     re.IGNORECASE,
 )
@@ -121,6 +122,7 @@ TEMPLATE: Final = re.compile(
       | \W*(?:please\s+)?(?:add|insert|enter|describe|write|put|type|fill\s+in|your)\b.*\bhere[\W_]*$
       | .{0,60}\bhier\s+(?:einf[uü]gen|eintragen|einsetzen)\W*$
       | .{0,40}\b(?:escrib|insert|inser|añad|agreg|coloc|introdu|escrev)\w*\b.{0,40}\baqu[ií]\W*$
+      | (?!.*\b(?:est[aá]|hay|es|fue|falla|ocurre|est[aá]n|h[aá]|[eé]|fica)\b)(?:\w+\s+){1,5}aqu[ií]\W*$
       | .{0,60}\b(?:[aà]\s+(?:d[eé]finir|compl[eé]ter|remplir)|por\s+definir|a\s+definir|da\s+definire)\W*$
       | (?:tu|tutaj)\s+wpisz\b.* | \W?ここに.* | \W?(?:在此|此处|请填写|待填).*
       | .*(?:を記入|を入力|を書く)\W*$
@@ -143,14 +145,15 @@ _TASK = r"""(?:access|complet|perform|process|read|find|locat|determin|provid|ge
 # Verbs for what agents are asked to do: that others could not do something may be what is reported.
 _CANNOT = r"(?:can\s?not|can['\u2019]t|could\s+not|couldn['\u2019]t)"
 EXCUSE: Final = re.compile(
-    rf"""\W*(?:(?:i['\u2019]?\s?a?m\s+|we\s+are\s+)?(?:very\s+)?sorry\b.{{0,40}}?|i\s+apologi[sz]e\b.{{0,40}}?)?
+    rf"""\W*(?:please\s+(?:provide|share|paste|send|attach|upload|give\s+me)\b
+       |(?:(?:i['\u2019]?\s?a?m\s+|we\s+are\s+)?(?:very\s+)?sorry\b.{{0,40}}?|i\s+apologi[sz]e\b.{{0,40}}?)?
         (?:unfortunately,?\s+|apologies,?\s+|as\s+an\s+ai\b.{{0,60}}?|error\W+)?
         (?:(?:i|we)(?:['\u2019]m|\s+am|\s+are|\s+was|\s+were)?\s+(?:not\s+able\s+to|unable\s+to)
          | (?:i|we)\s+{_CANNOT}
          | (?:i|we)\s+(?:do|did)(?:\s+not|n['\u2019]t)\s+have\s+(?:access|permission|enough)
          | (?:{_CANNOT}|(?:unable|failed|not\s+able)\s+to)\s+{_TASK}
          | (?:\w+\s+){{0,3}}{_CANNOT}\s+be\s+{_TASK}
-         | (?:there\s+was\s+)?an\s+error\s+(?:occurred\s+)?(?:while\s+|when\s+)?{_TASK})""",
+         | (?:there\s+was\s+)?an\s+error\s+(?:occurred\s+)?(?:while\s+|when\s+)?{_TASK}))""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 ELSEWHERE: Final = re.compile(
@@ -278,6 +281,8 @@ COUNTED: Final = re.compile(r"[A-Za-z]{3,}(?:[ _-][A-Za-z]+)*[ _-]?\d?$")
 """Words with at most one digit: `value1` is no code."""
 ENUMERATED: Final = re.compile(r"\d+$|\b[A-Za-z]$|(?<=_)[a-z]+$")
 LETTERS: Final = re.compile(r"[a-z](?:[\s.,-]+[a-z])*")
+FIRST: Final = re.compile(r"[a-z]{3,}(?:[ _-][a-z]{3,})?[ _-]1", re.IGNORECASE)
+"""What seems to be the first of many: `benchmark_1`."""
 REPEATED: Final = re.compile(r"(\w)\1{3,}")
 SIGNS: Final = re.compile(r"[^\w\s.,;:!?'()-]")
 SUFFIX: Final = re.compile(r"(?<=\w)\.[a-z]{1,4}$")

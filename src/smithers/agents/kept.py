@@ -110,15 +110,17 @@ class Kept(NamedTuple):
     @property
     def has_made_up_numbers(self) -> bool:
         """Whether it says nothing but numbers that stand for none, after others were told."""
-        if self.numbers or self.words or not self.told_numbers:
+        if self.numbers or not self.told_numbers:
+            return False
+        is_of_many = self.values > _SEVERAL and self.told_numbers > _SEVERAL and not self.was_denied
+        if is_of_many and self.new_numbers == {"0"} and self.words <= 1:
+            return True  # nothing but 0 may be what was found at last, but hardly of many things
+        if self.words:
             return False
         if len(self.new_numbers) > 2 and self.new_numbers <= _SEQUENCE:
             return True
         is_all = bool(self.new_numbers) and self.new_numbers <= _MADE_UP
-        # Nothing but 0 may be what was found at last, if it is not said of many things.
-        is_none = self.new_numbers == {"0"}
-        is_of_many = self.values > _SEVERAL and self.told_numbers > _SEVERAL and not self.was_denied
-        return is_all and (is_of_many or not is_none)
+        return is_all and self.new_numbers != {"0"}
 
 
 def _is_rich(past: Past) -> bool:

@@ -129,6 +129,8 @@ class Holding(NamedTuple):
             return True
         if is_sole and self.newest >= _ENTRIES:
             return True
+        if not gap.is_counted and not _HEADING.search(self.prose) and len(_undenied(self.prose)) >= _ENTRIES:
+            return True
         if self.is_denied:
             return False
         others = [
@@ -203,6 +205,12 @@ def lost(values: Mapping[str, Any], past: Past, *, turn: int, is_vague: bool) ->
 
 def _is_specific(prose: str) -> bool:
     return len(_SPECIFIC.findall(prose)) >= _NAMED and not mostly_denies(prose)
+
+
+def _undenied(prose: str) -> list[str]:
+    """Lines of a list that do not say that something is not so."""
+    lines = [line for line in prose.split("\n") if _BULLET.match(line)]
+    return [line for line in lines if DENIAL.search(line) is None]
 
 
 def _is_list(prose: str) -> bool:

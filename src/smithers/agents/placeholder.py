@@ -19,6 +19,8 @@ _POINTER: Final = 14
 """Words; the same for what tells where the answer is."""
 _BLANK: Final = 3
 """Words of the name of a place that is to be filled in."""
+_SAMPLE: Final = 4
+"""Words of what is called an example."""
 _SCHEMA_LIMIT: Final = 1_000
 """Characters; the schema of one place is shorter."""
 
@@ -225,7 +227,10 @@ def _words(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
         return Hollow.FILLER, "is a placeholder"
     if wording.LETTERS.fullmatch(text):
         return Hollow.FILLER, "is a letter"
+    if len(found) <= _SAMPLE and wording.SAMPLE.search(text):
+        return Hollow.FILLER, "is an example"
     is_named = len(found) <= _BLANK and stem(found[-1]) in names.own & wording.THINGS
+    is_named = is_named or (len(found) == 2 and not names.own.isdisjoint(map(stem, found)))
     if is_named or wording.FIRST.fullmatch(text):
         return Hollow.VAGUE, "may mean anything"
     if wording.REPEATED.fullmatch(text) or (len(found) > 3 and len(set(found)) == 1):

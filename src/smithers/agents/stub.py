@@ -97,8 +97,12 @@ def _first_answer(texts: Sequence[Text], output: BaseModel) -> str | None:
 
 
 def _goes_on(texts: Sequence[Text]) -> bool:
-    """Whether all its texts say nothing, and one of them is an ellipsis: `file1, file2, ...`."""
+    """Whether all its texts say nothing, and count up, or one of them is an ellipsis: `tag1, tag2, ...`."""
     is_all = all(text.hollow >= Hollow.VAGUE for text in texts)
+    counted = [text for text in texts if text.hollow is Hollow.ECHO and text.slot.text[-1:].isdigit()]
+    is_text = all(text.slot.is_key_of_text or not text.slot.is_key for text in texts)
+    if is_all and is_text and len(counted) == len(texts) > 2:
+        return True
     return len(texts) > 1 and is_all and any(text.slot.text in ("...", "…") for text in texts)
 
 
@@ -189,8 +193,8 @@ def _forgetful(
 ) -> str | None:
     """Whether it leaves out what earlier answers said, and says nothing in its place."""
     enough = _SAID if turn > 1 else 2 * _SAID
-    for name, value in _fields(output):
-        if value not in (None, "", [], {}, ()):
+    for name, value, is_required in _fields(output):
+        if value not in (None, "", [], {}, ()) or (not value and value not in ([], {}) and not is_required):
             continue
         held = max(past.words_at.get((name, is_text), 0) for is_text in {False, value == ""})
         if held >= enough:
@@ -289,9 +293,9 @@ def _unrooted(texts: Sequence[Text], past: Past, output: BaseModel) -> str | Non
     return f"none of its words stands among the {len(before)} of earlier answers"
 
 
-def _fields(output: BaseModel) -> Iterator[tuple[str, Any]]:
+def _fields(output: BaseModel) -> Iterator[tuple[str, Any, bool]]:
     for name, info in type(output).model_fields.items():
-        yield info.alias or name, getattr(output, name)
+        yield info.alias or name, getattr(output, name), info.is_required()
 
 
 def _values(output: BaseModel) -> dict[str, Any]:

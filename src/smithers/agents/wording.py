@@ -109,7 +109,7 @@ ABSENT: Final = frozenset(
 
 NOTHING: Final = re.compile(
     r"(?:none|unknown|n/?a|nil|null|nothing|no|[-\u2013\u2014]+|nie\s+dotyczy|brak|entf[aä]llt|sans\s+objet|n\.?v\.?t"
-    r"|no\s+aplica|n[aã]o\s+se\s+aplica|keine?|aucune?|ninguno?|nessuno?|geen|nenhum"
+    r"|none\s+(?:given|specified|provided|available|stated)|no\s+aplica|n[aã]o\s+se\s+aplica|keine?|aucune?|ninguno?|nessuno?|geen|nenhum"
     r"|not\s+(?:known|given|available|applicable|stated|specified))\W*",
     re.IGNORECASE,
 )
@@ -225,6 +225,7 @@ ASKING: Final = re.compile(
 )
 """Words about how an answer was asked for, which are no part of one."""
 ABOVE: Final = re.compile(
+    r"\bas\s+(?:described|discussed|stated|outlined|specified|mentioned)\W*$|"
     r"\b(?:described|given|listed|mentioned|stated|provided|explained|found|said|contained|written|included)\s+"
     r"(?:\w+\s+){0,4}(?:above|earlier|previously|before)\b"
     r"|\b(?:in|see|to)\s+(?:the|my)\s+(?:text|analysis|answer|message|response|report)s?\s+(?:above|in\s+my)\b"
@@ -281,6 +282,11 @@ COUNTED: Final = re.compile(r"[A-Za-z]{3,}(?:[ _-][A-Za-z]+)*[ _-]?\d?$")
 """Words with at most one digit: `value1` is no code."""
 ENUMERATED: Final = re.compile(r"\d+$|\b[A-Za-z]$|(?<=_)[a-z]+$")
 LETTERS: Final = re.compile(r"[a-z](?:[\s.,-]+[a-z])*")
+SAMPLE: Final = re.compile(
+    r"\b(?:ejemplo|exemplo|exemple|esempio|beispiel\w*|musterfirma|mustermann|musterstadt|przyk[lł]ad\w*|voorbeeld\w*)\b",
+    re.IGNORECASE,
+)
+"""Other languages' words for an example, and for whoever is one."""
 FIRST: Final = re.compile(r"[a-z]{3,}(?:[ _-][a-z]{3,})?[ _-]1", re.IGNORECASE)
 """What seems to be the first of many: `benchmark_1`."""
 REPEATED: Final = re.compile(r"(\w)\1{3,}")

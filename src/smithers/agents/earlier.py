@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from pydantic_core import from_json
 
 from .extraction import candidates
-from .wording import FUNCTION, stem, words
+from .wording import DENIAL, FUNCTION, stem, words
 
 READ_LIMIT: Final = 200_000
 """Characters of an answer that are looked at."""
@@ -24,6 +24,9 @@ _UNKNOWING = re.compile(
     r"|\b(?:is|are|be|stays?|remains?)\s+(?:not\s+known|unknown|empty|the\s+empty)\b",
     re.IGNORECASE,
 )
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+|;\s")
+_FEW: Final = 14
+"""Words that it takes at most to say that there is nothing."""
 _BITS: Final = 10_000
 
 
@@ -51,6 +54,10 @@ class Past(NamedTuple):
     """Texts that JSON stood in, without it."""
     numerals: frozenset[str]
     """Numbers in all of them, as they stand there, with their signs."""
+    nulls: frozenset[str]
+    """Names of fields that JSON had nothing in."""
+    has_nothing: bool
+    """Each of them says that there is nothing, and none holds anything."""
     knows_nothing: bool
     """Whether a text says that its writer cannot tell, or that what he was asked for is empty."""
     names_files: bool
@@ -73,6 +80,8 @@ class Past(NamedTuple):
             tuple(str(value) for value, around in read if around is None),
             tuple(around for _, around in read if around),
             frozenset(found for text in earlier for found in _NUMERAL.findall(text[:READ_LIMIT])),
+            frozenset(name for value in objects for name in _nulls(value)),
+            bool(read) and all(_is_nothing(value, around) for value, around in read),
             any(_UNKNOWING.search(str(value)) for value, around in read if around is None),
             any(_FILE.search(text) for value in values for text in value),
         )
@@ -132,6 +141,30 @@ def _read(text: str) -> tuple[object, str | None]:
             continue
         return value, f"{candidate.source[: candidate.start]} {candidate.source[candidate.end :]}"
     return text, None
+
+
+def mostly_denies(text: str) -> bool:
+    """Whether half of a text's sentences, or more, say that something is not so."""
+    sentences = [one for one in _SENTENCE.split(text[:READ_LIMIT]) if one.strip()]
+    return 2 * sum(DENIAL.search(one) is not None for one in sentences) >= len(sentences)
+
+
+def _nulls(value: object) -> Iterator[str]:
+    """Names of fields that hold nothing, at any depth."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if item in (None, "", [], {}) and not isinstance(item, bool):
+                yield str(name)
+            yield from _nulls(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _nulls(item)
+
+
+def _is_nothing(value: object, around: str | None) -> bool:
+    if around is None:
+        return mostly_denies(str(value)) and len(content([str(value)])) <= _FEW
+    return value not in ({}, None) and not any(leaf not in ("", "0") for leaf in leaves(value))
 
 
 def _words_at(objects: Sequence[object]) -> dict[tuple[str, bool], int]:

@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from .earlier import Past
-from .loss import DENIAL
-from .wording import FUNCTION, stem, words
+from .earlier import Past, mostly_denies
+from .wording import DENIAL, FUNCTION, stem, words
 
 _READ: Final = 20_000
 """Characters of the earlier answers that are looked at."""
@@ -20,10 +19,14 @@ _TOLD: Final = 6
 """Words and numbers from which on answers have told anything."""
 _MUCH: Final = 8
 """The same for much."""
+_VERY_MUCH: Final = 14
+_SENTENCE_END: Final = re.compile(r"[.!?](?:\s|$)|\n|;\s")
+_SEVERAL: Final = 2
 _FEW: Final = 1 / 3
 """Less than so much of what an answer says is next to nothing."""
 _MADE_UP: Final = frozenset(["0", "1", "-1", "99", "100", "123", "999", "9999", "12345"])
 """Numbers that stand for none."""
+_SEQUENCE: Final = frozenset(["1", "2", "3", "4", "5"])
 _NUMBER: Final = re.compile(r"(?<![\w.,])-?\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*")
 
 
@@ -38,8 +41,14 @@ class Kept(NamedTuple):
     told: int
     """Words and numbers of the earlier answers."""
     told_numbers: int
+    values: int
+    """Numbers of its own."""
+    was_denied: bool
+    """Any of the answers before says that something is not so."""
     is_denied: bool
     """The last one does, in prose."""
+    is_rich: bool
+    """They said much, in sentences of which most deny nothing."""
     was_shaped: bool
     """One of the earlier answers was JSON: its words are those of an answer."""
 
@@ -50,7 +59,8 @@ class Kept(NamedTuple):
         told = past.said
         told_numbers = set(map(_plain, _NUMBER.findall(before)))
         said: set[str] = set()
-        counted = set(map(_plain, numbers))
+        own = list(map(_plain, numbers))
+        counted, values = set(own), len(own)
         for text in texts:
             said |= {stem(word) for word in words(text) if _says(word)}
             counted |= set(map(_plain, _NUMBER.findall(text)))
@@ -62,7 +72,10 @@ class Kept(NamedTuple):
             frozenset(counted - told_numbers),
             len(told) + len(told_numbers - {"0", "1"}),
             len(told_numbers - {"0", "1"}),
+            values,
+            any(map(DENIAL.search, earlier)),
             bool(earlier) and earlier[-1].lstrip()[:1] not in "{[" and DENIAL.search(earlier[-1]) is not None,
+            _is_rich(past),
             bool(past.objects),
         )
 
@@ -71,7 +84,11 @@ class Kept(NamedTuple):
         """Whether nothing of what was told is in what it says, as far as it says anything in words."""
         if not self.new_words or self.words or self.numbers or self.is_denied:
             return False
-        return (self.was_shaped and self.told >= _TOLD) or (self.new_words > 1 and self.told >= _MUCH)
+        return (
+            (self.was_shaped and self.told >= _TOLD)
+            or (self.new_words > 1 and self.told >= _MUCH)
+            or self.is_rich
+        )
 
     @property
     def is_next_to_nothing(self) -> bool:
@@ -85,12 +102,31 @@ class Kept(NamedTuple):
         )
 
     @property
+    def is_silent(self) -> bool:
+        """Whether it says nothing at all, after answers that said much and denied little of it."""
+        says = self.words or self.new_words or self.numbers or self.new_numbers - {"0"}
+        return not says and self.is_rich and not self.is_denied
+
+    @property
     def has_made_up_numbers(self) -> bool:
         """Whether it says nothing but numbers that stand for none, after others were told."""
+        if self.numbers or not self.told_numbers:
+            return False
+        is_of_many = self.values > _SEVERAL and self.told_numbers > _SEVERAL and not self.was_denied
+        if is_of_many and self.new_numbers == {"0"} and self.words <= 1:
+            return True  # nothing but 0 may be what was found at last, but hardly of many things
+        if self.words:
+            return False
+        if len(self.new_numbers) > 2 and self.new_numbers <= _SEQUENCE:
+            return True
         is_all = bool(self.new_numbers) and self.new_numbers <= _MADE_UP
-        # Nothing but 0 may be what was found at last.
-        is_none = self.new_numbers == {"0"}
-        return is_all and not is_none and not self.numbers and not self.words and self.told_numbers > 0
+        return is_all and self.new_numbers != {"0"}
+
+
+def _is_rich(past: Past) -> bool:
+    prose = "\n".join(text[:_READ] for text in past.prose)
+    has_more = len(past.prose) > 1 or len(_SENTENCE_END.findall(prose)) > 1
+    return len(past.said) >= _VERY_MUCH and has_more and not mostly_denies(prose)
 
 
 def _says(word: str) -> bool:

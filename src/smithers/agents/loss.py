@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
-from .earlier import Past, content, leaves
-from .wording import ZERO, stem, words
+from .earlier import Past, content, leaves, mostly_denies
+from .wording import DENIAL, ZERO, stem, words
 
 _ENTRIES: Final = 2
 _WORDS: Final = 5
@@ -28,17 +28,6 @@ _CLAIM_LIMIT: Final = 20_000
 """Characters of prose that are looked at."""
 _VALUES: Final = 500
 
-DENIAL = re.compile(
-    r"""\b(?:no|none|nothing|nobody|not|never|neither|nor|without|zero|empty|absent|missing|unable|null|n/a
-    |\w{1,9}n['\u2019]t|cannot|clean|fine|good|great|well|ok|okay|lgtm|approved?|sound|harmless|correct|right|safe
-    |secure|perfect|happy|clear|solid|unremarkable|only|trivial|unchanged|passes|parameteri[sz]ed|holds?|consistent\w*
-    |flat|valid\w*|works?|stable|handles?|properly|expected|intact|should
-    |kein\w*|nichts?|ohne|leer|gut|aucune?|rien|pas|sans|vide|bien|ning[uú]n\w*|nada|sin|vac[ií]\w*|nessun\w*
-    |niente|geen|niets|nenhum\w*|sem|inga|inget|нет|ничего|не|brak|nic)\b
-    |没有|沒有|無|无|なし|ない|없""",
-    re.IGNORECASE | re.VERBOSE,
-)
-"""Words of who found nothing, or nothing to complain of; too many of them only cost a stub."""
 _PLACE = re.compile(r"\b[\w/.-]{0,60}\w\.[a-z]{1,5}:\d|\b\w{1,40}\s?==\s?\d")
 _BULLET = re.compile(
     r"^[ \t]*(?:[-*+!]|\d+[.)])[ \t]+"
@@ -52,14 +41,15 @@ _PATH = re.compile(r"\b[\w/-]{1,60}\.[a-z]{1,4}\b(?!\()")
 _TIMES: Final = frozenset(["event", "timeline", "time", "moment", "log"])
 _CLOCK = re.compile(r"\b\d\d?:\d\d\b")
 _VERSION = re.compile(r"\b[A-Za-z][\w-]{0,40} v?\d{1,4}\.\d")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+|;\s")
 _SPECIFIC = re.compile(
     r"`[^`\n]{1,80}`|(?<![@\w/.-])[\w/.-]{0,60}\w\.[a-z]{1,5}\b(?::\d+)?|\b[a-z\d]{1,40}(?:_[a-z\d]{1,40}){1,8}\b|\b\w{1,40}::\w"
-    r"|\"[^\"\n]{2,80}\"|\b[A-Z]{2,20}-\d+|\b[a-z]{1,40}[A-Z]\w"
+    r"|[\"«“][^\"«»“”\n]{2,80}\"|\b[A-Z]{2,20}-\d+|\b[a-z]{1,40}[A-Z]\w"
 )
 """What names a thing: code, files, quotations."""
 _NAMED: Final = 2
 _PATHS: Final = frozenset(["file", "path", "module", "source"])
+_ROW = re.compile(r"^\s*\|.*\w.*\|.*\w.*\|", re.MULTILINE)
+"""Of a table; the first is its head."""
 _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*")
 _COUNTED = re.compile(r"\b(\d[\d.,]{0,15})\s(?:\w{1,20}\s)?(\w{1,40})|\b(\w{1,40})\s?[:=]\s?(\d[\d.,]{0,15})")
 
@@ -89,6 +79,8 @@ class Holding(NamedTuple):
     which a correction was about, in one more."""
     is_denied: bool
     """Whether anything says that there is nothing."""
+    newest: int
+    """Entries of the last of them, if that is a list, or has one under its only key."""
     is_specific: bool
     """Whether they name things, and most of their sentences say of none that it is not there."""
     prose: str
@@ -111,7 +103,12 @@ class Holding(NamedTuple):
         texts = chain(past.prose, past.around, leaves(list(past.objects)))
         is_denied = any(map(DENIAL.search, texts))
         is_specific = _is_specific(prose)
-        return cls(entries, frozenset(empty), numbers, is_denied, is_specific, prose, content([prose]))
+        last = dict(_named(past.objects[-1])) if past.objects else {}
+        newest = max(
+            (_size(last.get(key)) for key in ("root", "only") if isinstance(last.get(key), list)), default=0
+        )
+        said = content([prose])
+        return cls(entries, frozenset(empty), numbers, is_denied, newest, is_specific, prose, said)
 
     def has_entries(self, gap: Gap, past: Past, turn: int) -> bool:
         """Whether an empty list or mapping held something before, as far as can be seen."""
@@ -124,7 +121,15 @@ class Holding(NamedTuple):
             return True
         if self.empty:
             return False
-        if is_sole and not gap.is_counted and _is_list(self.prose):
+        if (
+            is_sole
+            and not gap.is_counted
+            and (_is_list(self.prose) or len(_ROW.findall(self.prose)) > _ENTRIES)
+        ):
+            return True
+        if is_sole and self.newest >= _ENTRIES:
+            return True
+        if not gap.is_counted and not _HEADING.search(self.prose) and len(_undenied(self.prose)) >= _ENTRIES:
             return True
         if self.is_denied:
             return False
@@ -142,6 +147,8 @@ class Holding(NamedTuple):
         return self.entries.get(name, 0) > 0 and name not in self.empty
 
     def claims(self, gap: Gap) -> bool:
+        if len(_ROW.findall(self.prose)) > _ENTRIES:
+            return True
         if _PLACE.search(self.prose) or (
             len(_BULLET.findall(self.prose)) >= _ENTRIES and not _HEADING.search(self.prose)
         ):
@@ -190,20 +197,25 @@ def lost(values: Mapping[str, Any], past: Past, *, turn: int, is_vague: bool) ->
         return f"{emptied[0]} is empty, and nothing of what was told before is left"
     if emptied and is_vague and len(holding.said) >= _RICH and not holding.is_denied:
         return f"{emptied[0]} is empty, and nothing of what was said before is left"
-    if (blank := _blank(values)) and len(past.said) >= _WORDS and not holding.is_denied:
+    is_denied = holding.is_denied and (not holding.prose or mostly_denies(holding.prose))
+    if (blank := _blank(values)) and len(past.said) >= _WORDS and not is_denied:
         return f"{blank!r} stands for nothing, and nothing of what was said before is left"
     return _zeroed(values, zeros, holding, past)
 
 
 def _is_specific(prose: str) -> bool:
-    sentences = [sentence for sentence in _SENTENCE.split(prose) if sentence.strip()]
-    denied = sum(DENIAL.search(sentence) is not None for sentence in sentences)
-    return len(_SPECIFIC.findall(prose)) >= _NAMED and 2 * denied < len(sentences)
+    return len(_SPECIFIC.findall(prose)) >= _NAMED and not mostly_denies(prose)
+
+
+def _undenied(prose: str) -> list[str]:
+    """Lines of a list that do not say that something is not so."""
+    lines = [line for line in prose.split("\n") if _BULLET.match(line)]
+    return [line for line in lines if DENIAL.search(line) is None]
 
 
 def _is_list(prose: str) -> bool:
     """Whether a text is but short parts, one after another: words such as `no` are some of theirs then."""
-    parts = {part.strip() for part in re.split(r"[,;\n]", prose)}
+    parts = {part.strip() for part in re.split(r"[,;\n]", prose.strip().rstrip("."))}
     return len(parts) >= _PARTS and all(
         0 < len(words(part)) <= _SHORT and part[0] not in "#-*0123456789" and part[-1] != "."
         for part in parts
@@ -216,6 +228,8 @@ def _zeroed(values: Mapping[str, Any], zeros: Sequence[str], holding: Holding, p
     told = holding.counts(zeros)
     # One number may have been thought over; not where only its form was at fault, or where it stood twice.
     is_sure = len(held | told) > 1 or any(holding.numbers[name] > 1 for name in held)
+    if len(values) == 1 and zeros and holding.numbers.get("only", 0) + holding.numbers.get("root", 0) > 1:
+        return f"{zeros[0]} is {values[zeros[0]]:g}, and was not before"
     if is_sure or (len(zeros) > 1 and told and not holding.is_denied):
         name = min(held | told)
         return f"{name} is {values[name]:g}, and was not before"

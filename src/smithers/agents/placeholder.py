@@ -19,6 +19,8 @@ _POINTER: Final = 14
 """Words; the same for what tells where the answer is."""
 _BLANK: Final = 3
 """Words of the name of a place that is to be filled in."""
+_SAMPLE: Final = 4
+"""Words of what is called an example."""
 _SCHEMA_LIMIT: Final = 1_000
 """Characters; the schema of one place is shorter."""
 
@@ -84,7 +86,7 @@ class Names(NamedTuple):
 
 def judge(text: str, names: Names) -> Judged:
     """How hollow a text is."""
-    plain = " ".join(text.split())
+    plain = wording.LIMITED.sub("", " ".join(text.split()))
     found = words(wording.SUFFIX.sub("", plain))
     quoted = repr(plain[:40])
     if not plain or (found and plain.lower().strip(" .()") in wording.ABSENT):
@@ -161,6 +163,7 @@ def _is_blank(blank: str, names: Names) -> bool:
 
 def _is_neutral(text: str, found: Sequence[str]) -> bool:
     is_code = wording.CODE.match(text) and (not wording.COUNTED.match(text) or text.isupper())
+    is_code = is_code and wording.ACKNOWLEDGED.isdisjoint(found)
     return bool(is_code) and wording.EMPTY.isdisjoint(found)
 
 
@@ -170,6 +173,8 @@ def _is_code(text: str) -> bool:
 
 
 def _excuse(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str] | None:
+    if len(found) <= _POINTER and wording.ABOVE.search(text):
+        return Hollow.EXCUSE, _POINTING
     if (wording.ELSEWHERE.match(text) and len(found) <= 8) or (
         len(found) <= _POINTER and len(text) <= _EXCUSE_LIMIT and wording.ANSWERED.match(text)
     ):
@@ -177,7 +182,8 @@ def _excuse(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]
     if len(text) <= _EXCUSE_LIMIT and _is_of_asking(text, names):
         return Hollow.EXCUSE, _ASKING
     if len(text) <= _EXCUSE_LIMIT and wording.INTENT.match(text):
-        return Hollow.EXCUSE, "only announces an answer"
+        is_sure = wording.ASKING.search(text) is not None
+        return Hollow.TEMPLATE if is_sure else Hollow.EXCUSE, "only announces an answer"
     if len(text) <= _EXCUSE_LIMIT and wording.EXCUSE.match(text):
         return Hollow.EXCUSE, "is an excuse"
     return None
@@ -208,7 +214,7 @@ def _words(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
     if wording.QUERY.match(text):
         return Hollow.FILLER, "is a query of examples"
     fillers = wording.FILLERS.intersection(found)
-    if found[0] in wording.EMPTY and text.lower().startswith(f"{found[0]}:"):
+    if found[0] in wording.EMPTY and re.match(rf"{found[0]}(?::|\s+[\u2013\u2014-])\s", text, re.IGNORECASE):
         return Hollow.ECHO, "is a placeholder"
     if fillers and all(word in fillers or word in wording.FUNCTION for word in found):
         return Hollow.FILLER, "is a filler"
@@ -216,10 +222,17 @@ def _words(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
         return _idle(text, found, names)
     if found[0] in ("your", "my") and len(found) <= 4 and stem(found[-1]) in names.own:
         return Hollow.ECHO, "only names what should stand there"
-    if len(found) <= 4 and not wording.BLANKS.isdisjoint(found):
+    is_blank = found[0] in wording.BLANKS and len(found) <= _POINTER
+    if is_blank or (len(found) <= 4 and not wording.BLANKS.isdisjoint(found)):
         return Hollow.FILLER, "is a placeholder"
     if wording.LETTERS.fullmatch(text):
         return Hollow.FILLER, "is a letter"
+    if len(found) <= _SAMPLE and wording.SAMPLE.search(text):
+        return Hollow.FILLER, "is an example"
+    is_named = len(found) <= _BLANK and stem(found[-1]) in names.own & wording.THINGS
+    is_named = is_named or (len(found) == 2 and not names.own.isdisjoint(map(stem, found)))
+    if is_named or wording.FIRST.fullmatch(text):
+        return Hollow.VAGUE, "may mean anything"
     if wording.REPEATED.fullmatch(text) or (len(found) > 3 and len(set(found)) == 1):
         return Hollow.ECHO, "repeats itself"
     is_idle = wording.IDLE.issuperset(found) and not wording.SIGNS.search(text)

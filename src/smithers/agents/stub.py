@@ -23,7 +23,7 @@ from .loss import lost
 from .placeholder import Hollow
 from .slot import Around, slots, stems
 from .weighed import Text, weigh
-from .wording import ACKNOWLEDGED, EMPTY, FUNCTION, LETTERS, TASKS, ZERO, stem, words
+from .wording import ACKNOWLEDGED, EMPTY, FUNCTION, LETTERS, NOTHING, TASKS, ZERO, stem, words
 
 Policy = Literal["fail", "flag", "accept"]
 """What to do with an answer that is probably a stub: refuse it as if it had not validated; take it, and say
@@ -82,9 +82,11 @@ def _first_answer(texts: Sequence[Text], output: BaseModel) -> str | None:
     if any(text.hollow is Hollow.TEMPLATE for text in hollow):
         says = sum(text.hollow is Hollow.SAYS for text in texts)
         return _told(hollow) if says < len(hollow) else None
-    fields = {text.slot.around.field for text in hollow}
+    fields = {(text.slot.around.field, text.slot.is_key) for text in hollow}
+    if _goes_on(texts):
+        return _told(sorted(texts, key=lambda text: -text.hollow)[:3])
     if hollow and all(text.hollow >= Hollow.FILLER for text in texts):
-        fields = {text.slot.around.field for text in texts}
+        fields = {(text.slot.around.field, text.slot.is_key) for text in texts}
     is_all = all(text.hollow is not Hollow.SAYS for text in texts)
     has_zeros = _has_only_zeros(output)
     required = [text for text in texts if text.slot.is_required]
@@ -94,9 +96,24 @@ def _first_answer(texts: Sequence[Text], output: BaseModel) -> str | None:
     return _told(hollow) if hollow and is_all and (len(fields) > 1 or is_blank) else None
 
 
+def _goes_on(texts: Sequence[Text]) -> bool:
+    """Whether all its texts say nothing, and count up, or one of them is an ellipsis: `tag1, tag2, ...`."""
+    is_all = all(text.hollow >= Hollow.VAGUE for text in texts)
+    counted = [text for text in texts if text.hollow is Hollow.ECHO and text.slot.text[-1:].isdigit()]
+    is_text = all(text.slot.is_key_of_text or not text.slot.is_key for text in texts)
+    if is_all and is_text and len(counted) == len(texts) > 2:
+        return True
+    return len(texts) > 1 and is_all and any(text.slot.text in ("...", "…") for text in texts)
+
+
 def _corrected(texts: Sequence[Text], past: Past, output: BaseModel, turn: int) -> str | None:
     hollow = [text for text in texts if text.hollow > Hollow.NEUTRAL]
     says = [text for text in texts if text.hollow is Hollow.SAYS]
+    lost_texts = [
+        text for text in hollow if text.hollow in (Hollow.EXCUSE, Hollow.TEMPLATE) and _has_held(text, past)
+    ]
+    if lost_texts:
+        return f"{_told(lost_texts)}, where more was said before"
     if (same := _all_same(texts, past)) is not None:
         return same
     if not hollow:
@@ -125,6 +142,17 @@ def _corrected(texts: Sequence[Text], past: Past, output: BaseModel, turn: int) 
     return _told(hollow) if is_stub else None
 
 
+def _has_held(text: Text, past: Past) -> bool:
+    """Whether its field held a text of some length before, and not this one."""
+    if past.has(text.slot.text, in_first=False):
+        return False
+    field = text.slot.around.field
+    return (
+        text.slot.is_required
+        and max(past.words_at.get((field, is_text), 0) for is_text in (True, False)) >= _SAID
+    )
+
+
 def _outweighs(hollow: Sequence[Text], says: Sequence[Text], turn: int) -> bool:
     """Whether hollow texts make a stub of an answer that says something in others."""
     sure = sum(text.hollow >= Hollow.FILLER for text in hollow)
@@ -133,7 +161,7 @@ def _outweighs(hollow: Sequence[Text], says: Sequence[Text], turn: int) -> bool:
     more = len({text.slot.around.field for text in hollow}) - len({text.slot.around.field for text in says})
     if turn > 1:
         return (more > 0 and sure > 1) or (more >= 0 and has_blank)
-    return more > 0 and surest > 1
+    return (more > 0 and surest > 1) or (more > 1 and sure > 1)
 
 
 def _all_same(texts: Sequence[Text], past: Past) -> str | None:
@@ -165,8 +193,8 @@ def _forgetful(
 ) -> str | None:
     """Whether it leaves out what earlier answers said, and says nothing in its place."""
     enough = _SAID if turn > 1 else 2 * _SAID
-    for name, value in _fields(output):
-        if value not in (None, "", [], {}, ()):
+    for name, value, is_required in _fields(output):
+        if value not in (None, "", [], {}, ()) or (not value and value not in ([], {}) and not is_required):
             continue
         held = max(past.words_at.get((name, is_text), 0) for is_text in {False, value == ""})
         if held >= enough:
@@ -189,17 +217,27 @@ def _not_kept(texts: Sequence[Text], past: Past, output: BaseModel, earlier: Seq
     """Whether it is made up, as far as nothing of it was said before."""
     if past.knows_nothing:
         return None
-    said = [text.slot.text for text in texts]
-    open_texts = set(said)
+    open_texts = {text.slot.text for text in texts}
+    said = [text for text in open_texts if NOTHING.fullmatch(text) is None]
     numbers = [value for value in _dumped(output) if value not in open_texts and _NUMBER.fullmatch(value)]
     kept = Kept.of(said, numbers, past, earlier)
-    if kept.is_nothing and (kept.was_shaped or any(text.hollow > Hollow.NEUTRAL for text in texts)):
+    has_gap = _has_gap(output, past)
+    is_hollow = has_gap or any(text.hollow > Hollow.NEUTRAL for text in texts)
+    if kept.is_nothing and (kept.was_shaped or is_hollow):
         return f"nothing of what was said before is left, which was {kept.told} words and numbers"
     if kept.is_next_to_nothing:
         return f"next to nothing of what was said before is left, which was {kept.told} words and numbers"
+    if has_gap and kept.is_silent:
+        return f"it holds nothing, after {kept.told} words and numbers"
     if kept.has_made_up_numbers and not any(text.hollow is Hollow.SAYS for text in texts):
         return f"its numbers stand for none: {', '.join(sorted(kept.new_numbers)[:3])}"
     return None
+
+
+def _has_gap(output: BaseModel, past: Past) -> bool:
+    """Whether a list or a mapping of it is empty, and all are that, and none of them was before."""
+    held = {name: value for name, value in _values(output).items() if isinstance(value, (list, dict))}
+    return bool(held) and not any(held.values()) and past.nulls.isdisjoint(held)
 
 
 def _foreign(texts: Sequence[Text], past: Past, output: BaseModel) -> str | None:
@@ -255,9 +293,9 @@ def _unrooted(texts: Sequence[Text], past: Past, output: BaseModel) -> str | Non
     return f"none of its words stands among the {len(before)} of earlier answers"
 
 
-def _fields(output: BaseModel) -> Iterator[tuple[str, Any]]:
+def _fields(output: BaseModel) -> Iterator[tuple[str, Any, bool]]:
     for name, info in type(output).model_fields.items():
-        yield info.alias or name, getattr(output, name)
+        yield info.alias or name, getattr(output, name), info.is_required()
 
 
 def _values(output: BaseModel) -> dict[str, Any]:

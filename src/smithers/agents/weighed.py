@@ -21,6 +21,10 @@ _REMARK: Final = 160
 _NAME = r"[A-Za-z][\w -]{0,40}"
 _NAMED: Final = re.compile(rf"<{_NAME}>|\{{\{{? ?{_NAME} ?\}}?\}}|\[{_NAME}\]")
 """A name in brackets."""
+_COUNTED: Final = re.compile(
+    r"[^\W\d_]{3,}(?:[ _-][^\W\d_]{3,}){0,2}[ _-]?(?:\d{1,2}|[A-D])(?:\.[a-z]{1,5})?"
+)
+"""What ends in a number, or in a letter, and may be one of many."""
 _MEANT: Final = frozenset({Hollow.VAGUE, Hollow.FILLER, Hollow.ECHO, Hollow.TEMPLATE, Hollow.COPY})
 """What says something after all if it was said before."""
 
@@ -35,7 +39,7 @@ class Text(NamedTuple):
 
 def weigh(slots: Sequence[Slot], past: Past) -> list[Text]:
     """The texts of an answer, in order."""
-    return _blanks(_count_up([_weigh(slot, past) for slot in slots]))
+    return _blanks(_count_up([_weigh(slot, past) for slot in slots], past))
 
 
 def _weigh(slot: Slot, past: Past) -> Text:
@@ -45,9 +49,7 @@ def _weigh(slot: Slot, past: Past) -> Text:
         own |= key
     found = judge(slot.text, Names(own, around.names, around.descriptions))
     hollow = found.hollow
-    if hollow is Hollow.ABSENT and (
-        not slot.is_required or past.has(slot.text, in_first=False) or past.knows_nothing
-    ):
+    if _is_believed(slot, hollow, past):
         hollow = Hollow.NEUTRAL
     elif hollow in _MEANT and past.has(slot.text, in_first=True):
         hollow = Hollow.SAYS
@@ -74,6 +76,14 @@ def _weigh(slot: Slot, past: Past) -> Text:
     if hollow is Hollow.SAYS and (slot.is_key_of_text or is_new_key):
         hollow = Hollow.NEUTRAL  # it may have been given: its value has to say something
     return Text(slot, hollow, found.why)
+
+
+def _is_believed(slot: Slot, hollow: Hollow, past: Past) -> bool:
+    """Whether it says that there is nothing, and has reason to."""
+    is_nothing = hollow is Hollow.ABSENT or not words(slot.text)
+    if is_nothing and (slot.around.field in past.nulls or past.has(slot.text, in_first=False)):
+        return True
+    return hollow is Hollow.ABSENT and (not slot.is_required or past.knows_nothing or past.has_nothing)
 
 
 def _is_rooted(text: str, past: Past) -> bool:
@@ -104,13 +114,20 @@ def _is_made_up_path(text: str, past: Past) -> bool:
     )
 
 
-def _count_up(texts: Sequence[Text]) -> list[Text]:
+def _is_counted(text: Text, past: Past) -> bool:
+    """Whether it is some words and a number that nobody has spoken of: `file1.py`, `Punkt 2`, `Strona A`."""
+    plain = text.slot.text
+    return _COUNTED.fullmatch(plain) is not None and not past.has_word(plain.lower())
+
+
+def _count_up(texts: Sequence[Text], past: Past) -> list[Text]:
     """The texts, with those for sure that only count up: `item1`, `item2`."""
     distinct = {(text.slot.around.field, _uncounted(text), text.slot.text.lower()) for text in texts}
     counted = Counter((field, rest) for field, rest, _ in distinct)
     return [
         text._replace(hollow=Hollow.ECHO, why="only counts up")
-        if text.hollow is Hollow.VAGUE and counted[text.slot.around.field, _uncounted(text)] > 1
+        if counted[text.slot.around.field, _uncounted(text)] > 1
+        and (text.hollow is Hollow.VAGUE or (text.hollow <= Hollow.NEUTRAL and _is_counted(text, past)))
         else text
         for text in texts
     ]

@@ -107,11 +107,25 @@ ABSENT: Final = frozenset(
     ["n/a", "na", "none", "null", "nil", "unknown", "undefined", "not available", "not applicable", "nothing"]
 )
 
+NOTHING: Final = re.compile(
+    r"(?:none|unknown|n/?a|nil|null|nothing|no|[-\u2013\u2014]+|nie\s+dotyczy|brak|entf[aä]llt|sans\s+objet|n\.?v\.?t"
+    r"|none\s+(?:given|specified|provided|available|stated)|no\s+aplica|n[aã]o\s+se\s+aplica|keine?|aucune?|ninguno?|nessuno?|geen|nenhum"
+    r"|not\s+(?:known|given|available|applicable|stated|specified))\W*",
+    re.IGNORECASE,
+)
+"""What says that there is nothing."""
+
 # --- Phrases ------------------------------------------------------------------------------------
 
 TEMPLATE: Final = re.compile(
     r"""(?://|\#|--|/\*)\s*(?:TODO|FIXME|TBD)\b.* | (?:.*\b)?(?:goes|go)\s+here[\W_]*$
-      | (?:please\s+)?(?:add|insert|enter|describe|write|put|type|fill\s+in|your)\b.*\bhere[\W_]*$
+      | \W*(?:please\s+)?(?:add|insert|enter|describe|write|put|type|fill\s+in|your)\b.*\bhere[\W_]*$
+      | .{0,60}\bhier\s+(?:einf[uü]gen|eintragen|einsetzen)\W*$
+      | .{0,40}\b(?:escrib|insert|inser|añad|agreg|coloc|introdu|escrev)\w*\b.{0,40}\baqu[ií]\W*$
+      | (?!.*\b(?:est[aá]|hay|es|fue|falla|ocurre|est[aá]n|h[aá]|[eé]|fica)\b)(?:\w+\s+){1,5}aqu[ií]\W*$
+      | .{0,60}\b(?:[aà]\s+(?:d[eé]finir|compl[eé]ter|remplir)|por\s+definir|a\s+definir|da\s+definire)\W*$
+      | (?:tu|tutaj)\s+wpisz\b.* | \W?ここに.* | \W?(?:在此|此处|请填写|待填).*
+      | .*(?:を記入|を入力|を書く)\W*$
       | to\s+be\s+(?:determined|filled|added|defined|decided|announced|completed)\b | coming\s+soon\W*$
       | additional[_ ]?prop\d*$
       | [A-Za-z]+(?:[_-][A-Za-z]+)*[_-]here$
@@ -120,7 +134,7 @@ TEMPLATE: Final = re.compile(
       | (?:please\s+)?replace\s+(?:(?:this|me|it)\s+)?with\s+(?:(?:the|your)\s+)?(?:actual|real)\b""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
-LOREM: Final = re.compile(r"\W*lorem\s+ipsum\W*(?:dolor\b|$)", re.IGNORECASE)
+LOREM: Final = re.compile(r"(?:\W*lorem\s+ipsum\W*$|.*lorem\s+ipsum\s+dolor\b)", re.IGNORECASE | re.DOTALL)
 BLANK: Final = re.compile(r"<[^\W\d][^<>=\"'/]{0,80}\s[^<>=\"'/]{1,80}>")
 """Words in angle brackets, which are no tag: `<root cause in one sentence>`."""
 BRACKETED: Final = re.compile(r"<[^<>]{1,60}>|\[[^\[\]]{1,60}\]|\{\{?[^{}]{1,60}\}\}?|\$[A-Z_]+")
@@ -131,14 +145,15 @@ _TASK = r"""(?:access|complet|perform|process|read|find|locat|determin|provid|ge
 # Verbs for what agents are asked to do: that others could not do something may be what is reported.
 _CANNOT = r"(?:can\s?not|can['\u2019]t|could\s+not|couldn['\u2019]t)"
 EXCUSE: Final = re.compile(
-    rf"""\W*(?:(?:i['\u2019]?\s?a?m\s+|we\s+are\s+)?(?:very\s+)?sorry\b.{{0,40}}?|i\s+apologi[sz]e\b.{{0,40}}?)?
+    rf"""\W*(?:please\s+(?:provide|share|paste|send|attach|upload|give\s+me)\b
+       |(?:(?:i['\u2019]?\s?a?m\s+|we\s+are\s+)?(?:very\s+)?sorry\b.{{0,40}}?|i\s+apologi[sz]e\b.{{0,40}}?)?
         (?:unfortunately,?\s+|apologies,?\s+|as\s+an\s+ai\b.{{0,60}}?|error\W+)?
         (?:(?:i|we)(?:['\u2019]m|\s+am|\s+are|\s+was|\s+were)?\s+(?:not\s+able\s+to|unable\s+to)
          | (?:i|we)\s+{_CANNOT}
          | (?:i|we)\s+(?:do|did)(?:\s+not|n['\u2019]t)\s+have\s+(?:access|permission|enough)
          | (?:{_CANNOT}|(?:unable|failed|not\s+able)\s+to)\s+{_TASK}
          | (?:\w+\s+){{0,3}}{_CANNOT}\s+be\s+{_TASK}
-         | (?:there\s+was\s+)?an\s+error\s+(?:occurred\s+)?(?:while\s+|when\s+)?{_TASK})""",
+         | (?:there\s+was\s+)?an\s+error\s+(?:occurred\s+)?(?:while\s+|when\s+)?{_TASK}))""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 ELSEWHERE: Final = re.compile(
@@ -209,6 +224,30 @@ ASKING: Final = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """Words about how an answer was asked for, which are no part of one."""
+ABOVE: Final = re.compile(
+    r"\bas\s+(?:described|discussed|stated|outlined|specified|mentioned)\W*$|"
+    r"\b(?:described|given|listed|mentioned|stated|provided|explained|found|said|contained|written|included)\s+"
+    r"(?:\w+\s+){0,4}(?:above|earlier|previously|before)\b"
+    r"|\b(?:in|see|to)\s+(?:the|my)\s+(?:text|analysis|answer|message|response|report)s?\s+(?:above|in\s+my)\b"
+    r"|\b(?:jak\s+wy[zż]ej|siehe\s+oben|voir\s+(?:ci-dessus|plus\s+haut)|ver\s+(?:arriba|acima)|come\s+sopra)\b",
+    re.IGNORECASE,
+)
+"""Where an answer is said to be."""
+LIMITED: Final = re.compile(
+    r"\s*\((?:max|min|up\s+to|at\s+(?:most|least)|required|optional)\b[^()]{0,30}\)$", re.IGNORECASE
+)
+"""What forms say of a field behind its name."""
+DENIAL: Final = re.compile(
+    r"""\b(?:no|none|nothing|nobody|not|never|neither|nor|without|zero|empty|absent|missing|unable|null|n/a
+    |\w{1,9}n['\u2019]t|cannot|clean|fine|good|great|well|ok|okay|lgtm|approved?|sound|harmless|correct|right|safe
+    |secure|perfect|happy|clear|solid|unremarkable|only|trivial|unchanged|passes|parameteri[sz]ed|holds?|consistent\w*
+    |flat|valid\w*|works?|stable|handles?|properly|expected|intact|should
+    |kein\w*|nichts?|ohne|leer|gut|aucune?|rien|pas|sans|vide|bien|ning[uú]n\w*|nada|sin|vac[ií]\w*|nessun\w*
+    |niente|geen|niets|nenhum\w*|sem|inga|inget|нет|ничего|не|brak|nic)\b
+    |没有|沒有|無|无|なし|ない|없""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Words of who found nothing, or nothing to complain of; too many of them only cost a stub."""
 ADDRESS: Final = re.compile(
     r"\S+@(?:\S+\.)?(?:example|test|bar|foo|domain|email|mail|company|unknown|a)\.[a-z]{1,4}$"
     r"|https?://(?:www\.)?example\.\w+(?:/\S*)?$",
@@ -217,11 +256,11 @@ ADDRESS: Final = re.compile(
 
 PATTERN: Final = re.compile(
     r"(?:[A-Z]{2,}[-_])+(?:X{2,}|Y{4}|N{3,}|#{2,})(?:[-_](?:[XYN#]+|\d+))*$|[./~]*path/to/\S+$|YYYY-MM-DD\S*$"
-    r"|[vV]?(?:X\.Y(?:\.Z)?|x\.y(?:\.z)?)$|HH:MM(?::SS)?$|type(?:\(scope\))?:\s*(?:subject|description|summary)$"
+    r"|[A-Z]{1,4}(?:[/_-][X#]{2,})+$|[vV]?(?:X\.Y(?:\.Z)?|x\.y(?:\.z)?)$|HH:MM(?::SS)?$|type(?:\(scope\))?:\s*(?:subject|description|summary)$"
 )
 """What shows how something is written: `CVE-YYYY-NNNN`, `path/to/file.ext:LINE`."""
 ZERO: Final = re.compile(
-    r"CVE-0000-0+$|v?[01](?:\.0){2,}$|\d{4}-01-01(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?$|0000-00-00$|[0-]{36}$"
+    r"CVE-0000-0+$|0{6,}$|127\.0\.0\.1$|0\.0\.0\.0(?:/0)?$|v?[01](?:\.0){2,}$|\d{4}-01-01(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?$|0000-00-00$|[0-]{36}$"
 )
 """What stands for no version, no day, no id, or for any: the first of a year."""
 PERSON: Final = re.compile(
@@ -243,6 +282,13 @@ COUNTED: Final = re.compile(r"[A-Za-z]{3,}(?:[ _-][A-Za-z]+)*[ _-]?\d?$")
 """Words with at most one digit: `value1` is no code."""
 ENUMERATED: Final = re.compile(r"\d+$|\b[A-Za-z]$|(?<=_)[a-z]+$")
 LETTERS: Final = re.compile(r"[a-z](?:[\s.,-]+[a-z])*")
+SAMPLE: Final = re.compile(
+    r"\b(?:ejemplo|exemplo|exemple|esempio|beispiel\w*|musterfirma|mustermann|musterstadt|przyk[lł]ad\w*|voorbeeld\w*)\b",
+    re.IGNORECASE,
+)
+"""Other languages' words for an example, and for whoever is one."""
+FIRST: Final = re.compile(r"[a-z]{3,}(?:[ _-][a-z]{3,})?[ _-]1", re.IGNORECASE)
+"""What seems to be the first of many: `benchmark_1`."""
 REPEATED: Final = re.compile(r"(\w)\1{3,}")
 SIGNS: Final = re.compile(r"[^\w\s.,;:!?'()-]")
 SUFFIX: Final = re.compile(r"(?<=\w)\.[a-z]{1,4}$")
@@ -260,4 +306,6 @@ def words(text: str) -> list[str]:
 
 def stem(word: str) -> str:
     """A word without the ending of its plural, roughly."""
+    if word.endswith(("xes", "ches", "shes", "sses")) and len(word) > 4:
+        return word[:-2]
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word

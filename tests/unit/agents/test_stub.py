@@ -44,7 +44,7 @@ def test_the_corpus_is_large_and_mixed() -> None:
     assert len({(case.model, case.turn, tuple(case.earlier), case.text) for case in cases()}) == len(cases())
 
 
-RATES: dict[Part, tuple[float, float]] = {"read": (0.88, 0.013), "unread": (0.77, 0.021)}
+RATES: dict[Part, tuple[float, float]] = {"read": (0.91, 0.01), "unread": (0.83, 0.02)}
 """Least share of stubs that are caught, and largest of true answers that are flagged, where they are not the
 95 % and the 1 % that are wanted: see the corpus."""
 

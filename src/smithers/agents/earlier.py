@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from pydantic_core import from_json
 
 from .extraction import candidates
-from .wording import DENIAL, FUNCTION, stem, words
+from .wording import ANNOUNCED, DENIAL, FUNCTION, stem, words
 
 READ_LIMIT: Final = 200_000
 """Characters of an answer that are looked at."""
@@ -24,6 +24,7 @@ _UNKNOWING = re.compile(
     r"|\b(?:is|are|be|stays?|remains?)\s+(?:not\s+known|unknown|empty|the\s+empty)\b",
     re.IGNORECASE,
 )
+_CODE_NAME = re.compile(r"\w+(?:[./_-]\w+)+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+|;\s")
 _FEW: Final = 14
 """Words that it takes at most to say that there is nothing."""
@@ -60,6 +61,8 @@ class Past(NamedTuple):
     """Each of them says that there is nothing, and none holds anything."""
     knows_nothing: bool
     """Whether a text says that its writer cannot tell, or that what he was asked for is empty."""
+    last_announces: bool
+    """Whether the last one is prose that says that what follows is made up."""
     names_files: bool
     """Whether any value has the name of a file in it."""
 
@@ -83,6 +86,7 @@ class Past(NamedTuple):
             frozenset(name for value in objects for name in _nulls(value)),
             bool(read) and all(_is_nothing(value, around) for value, around in read),
             any(_UNKNOWING.search(str(value)) for value, around in read if around is None),
+            bool(read) and ANNOUNCED.search(_prose(read[-1])) is not None,
             any(_FILE.search(text) for value in values for text in value),
         )
 
@@ -102,6 +106,11 @@ class Past(NamedTuple):
         return any(word in value.lower() for value in self.values)
 
 
+def _prose(read: tuple[object, str | None]) -> str:
+    value, around = read
+    return str(value) if around is None else around
+
+
 def _plain(text: str) -> str:
     """A text without what does not matter: case, white space, a full stop, a plural."""
     plain = " ".join(text.lower().split())
@@ -109,7 +118,11 @@ def _plain(text: str) -> str:
 
 
 def _stands_in(plain: str, value: str, text: str) -> bool:
-    """Whether a short text is part of another short one, by whole words."""
+    """Whether a short text is part of another short one, by whole words; a name in code, of a long one."""
+    if not any(map(str.isalnum, plain)):
+        return False
+    if _CODE_NAME.fullmatch(plain) and re.search(rf"(?<![\w./-]){re.escape(plain)}(?![\w/-])", value.lower()):
+        return True
     if not plain or len(value) > _QUOTABLE:
         return bool(plain) and len(value) > _QUOTABLE and (_ends(value, plain) or _names(value, text))
     if plain.isalpha():

@@ -26,8 +26,19 @@ _FEW: Final = 1 / 3
 """Less than so much of what an answer says is next to nothing."""
 _MADE_UP: Final = frozenset(["0", "1", "-1", "99", "100", "123", "999", "9999", "12345"])
 """Numbers that stand for none."""
+_ROUND: Final = _MADE_UP | frozenset(
+    """2 3 4 5 10 20 30 42 50 60 128 200 256 500 512 1000 1024 0.1 0.5 0.9 0.95""".split()
+)
+"""Those, and others that come to mind first."""
 _SEQUENCE: Final = frozenset(["1", "2", "3", "4", "5"])
 _NUMBER: Final = re.compile(r"(?<![\w.,])-?\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*")
+
+
+_COUNTED: Final = re.compile(
+    r"\W*(?:there\s+are|(?:i|we)\s+(?:counted|found|see)|found|counted|total:?|es\s+sind|il\s+y\s+a|hay|ci\s+sono)"
+    r"\s+(?:\w+\s+)?(\d[\d.,]*)",
+    re.IGNORECASE,
+)
 
 
 class Kept(NamedTuple):
@@ -43,12 +54,18 @@ class Kept(NamedTuple):
     told_numbers: int
     values: int
     """Numbers of its own."""
+    is_alike: bool
+    """They are several, all 0 or all 1."""
     was_denied: bool
     """Any of the answers before says that something is not so."""
     is_denied: bool
     """The last one does, in prose."""
+    is_all_denied: bool
+    """Each of them does."""
     is_rich: bool
     """They said much, in sentences of which most deny nothing."""
+    is_counted: bool
+    """The first one begins with a number of what there is: `There are 37 …`."""
     was_shaped: bool
     """One of the earlier answers was JSON: its words are those of an answer."""
 
@@ -73,9 +90,12 @@ class Kept(NamedTuple):
             len(told) + len(told_numbers - {"0", "1"}),
             len(told_numbers - {"0", "1"}),
             values,
+            values > _SEVERAL and (counted == {"0"} or counted == {"1"}),
             any(map(DENIAL.search, earlier)),
             bool(earlier) and earlier[-1].lstrip()[:1] not in "{[" and DENIAL.search(earlier[-1]) is not None,
+            bool(earlier) and all(map(DENIAL.search, earlier)),
             _is_rich(past),
+            _is_counted(past),
             bool(past.objects),
         )
 
@@ -109,24 +129,45 @@ class Kept(NamedTuple):
 
     @property
     def has_made_up_numbers(self) -> bool:
-        """Whether it says nothing but numbers that stand for none, after others were told."""
-        if self.numbers or not self.told_numbers:
+        """Whether its numbers stand for none, after others were told, or that there are none to tell."""
+        if self.numbers:
             return False
-        is_of_many = self.values > _SEVERAL and self.told_numbers > _SEVERAL and not self.was_denied
-        if is_of_many and self.new_numbers == {"0"} and self.words <= 1:
-            return True  # nothing but 0 may be what was found at last, but hardly of many things
-        if self.words:
-            return False
-        if len(self.new_numbers) > 2 and self.new_numbers <= _SEQUENCE:
+        if self.is_alike and self.told_numbers >= 2 * _SEVERAL:
             return True
-        is_all = bool(self.new_numbers) and self.new_numbers <= _MADE_UP
-        return is_all and self.new_numbers != {"0"}
+        return self._has_lost_numbers() if self.new_numbers == {"0"} else self._has_round_numbers()
+
+    def _has_lost_numbers(self) -> bool:
+        """Whether there is nothing but 0. That may be what was found at last, but hardly of many things."""
+        if self.values > _SEVERAL and self.told_numbers > _SEVERAL and self.words <= 1:
+            return not self.was_denied or self.told_numbers > 2 * _SEVERAL
+        if self.words or self.new_words:
+            return False
+        if self.is_counted and self.values == 1:
+            return True
+        return self.told_numbers > 1 and not self.was_denied
+
+    def _has_round_numbers(self) -> bool:
+        """Whether there are but numbers that come to mind first, and no word that was said before."""
+        if self.words or not self.new_numbers:
+            return False
+        if self.is_all_denied and self.values > _SEVERAL and self.new_numbers <= _ROUND:
+            return True
+        if len(self.new_numbers & _SEQUENCE) > 2 and self.new_numbers <= _SEQUENCE | _MADE_UP:
+            return self.told_numbers > 0
+        if self.values > 1 and self.told_numbers > _SEVERAL and "0" not in self.new_numbers:
+            return self.new_numbers <= _ROUND
+        return self.told_numbers > 0 and self.new_numbers <= _MADE_UP
 
 
 def _is_rich(past: Past) -> bool:
     prose = "\n".join(text[:_READ] for text in past.prose)
     has_more = len(past.prose) > 1 or len(_SENTENCE_END.findall(prose)) > 1
     return len(past.said) >= _VERY_MUCH and has_more and not mostly_denies(prose)
+
+
+def _is_counted(past: Past) -> bool:
+    found = _COUNTED.match(past.prose[0][:_READ]) if past.prose else None
+    return found is not None and _plain(found[1].rstrip(".,")) not in ("0", "1")
 
 
 def _says(word: str) -> bool:

@@ -60,6 +60,8 @@ class Gap(NamedTuple):
     name: str
     is_sole: bool
     """Whether no other field's is."""
+    is_beside: bool
+    """Whether any other field holds something."""
     is_mapping: bool
     is_counted: bool
     """Whether a number beside it is 0, and will tell more."""
@@ -115,7 +117,8 @@ class Holding(NamedTuple):
         name, is_sole = gap.name, gap.is_sole
         if name in self.empty or (is_sole and "root" in self.empty):
             return False
-        own = max(self.entries.get(key, 0) for key in ([name, "root"] if is_sole else [name]))
+        roots = ["root", ""] if name == "root" and gap.is_mapping else ["root"]
+        own = max(self.entries.get(key, 0) for key in ([name, *roots] if is_sole else [name]))
         said = max(past.words_at.get((key, False), 0) for key in ([name, "root"] if is_sole else [name]))
         if own >= _ENTRIES or (own and said >= _WORDS):
             return True
@@ -127,7 +130,7 @@ class Holding(NamedTuple):
             and (_is_list(self.prose) or len(_ROW.findall(self.prose)) > _ENTRIES)
         ):
             return True
-        if is_sole and self.newest >= _ENTRIES:
+        if (is_sole or not gap.is_beside) and self.newest >= _ENTRIES:
             return True
         if not gap.is_counted and not _HEADING.search(self.prose) and len(_undenied(self.prose)) >= _ENTRIES:
             return True
@@ -186,7 +189,9 @@ def lost(values: Mapping[str, Any], past: Past, *, turn: int, is_vague: bool) ->
     emptied = [name for name, value in values.items() if isinstance(value, (list, dict)) and not value]
     zeros = [name for name, value in values.items() if type(value) in (int, float) and value in (0, -1)]
     for name in emptied:
-        gap = Gap(name, len(emptied) == 1, isinstance(values[name], dict), bool(zeros))
+        gap = Gap(
+            name, len(emptied) == 1, len(emptied) < len(values), isinstance(values[name], dict), bool(zeros)
+        )
         if holding.has_entries(gap, past, turn):
             return f"{name} is empty, and held entries before"
         if zeros and not holding.is_denied and holding.counts(zeros) and holding.claims(gap):

@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from . import wording
+from .translated import english
 from .wording import stem, words
 
 _FAMILY: Final = 6
@@ -25,10 +26,10 @@ _SCHEMA_LIMIT: Final = 1_000
 """Characters; the schema of one place is shorter."""
 
 _NAME: Final = re.compile(r"(?<=[a-z])[_ -]?[Nn]ame\b")
-_PADDING: Final = frozenset(["a", "of", "for", "the", "number", "string", "example"])
+_PADDING: Final = frozenset(["a", "of", "for", "the", "number", "string", "example", "another", "other"])
 """Words that change nothing in a pair of names."""
 
-_POINTING: Final = "only points elsewhere"
+POINTING: Final = "only points elsewhere"
 _ASKING: Final = "speaks of how it was asked for"
 
 
@@ -64,7 +65,7 @@ class Judged(NamedTuple):
 
     @property
     def is_about_answers(self) -> bool:
-        return self.why.startswith((_ASKING, _POINTING))
+        return self.why.startswith((_ASKING, POINTING))
 
 
 class Names(NamedTuple):
@@ -75,6 +76,8 @@ class Names(NamedTuple):
     around: Collection[str]
     """Of the names of its model, and of the fields beside it."""
     descriptions: Collection[str]
+    is_entry: bool = False
+    """It stands in a mapping, which may be one of a word to its translation."""
 
     def has(self, word: str) -> bool:
         """Whether a word is one of the names, or of their family: `translated` for `Translation`."""
@@ -88,12 +91,13 @@ def judge(text: str, names: Names) -> Judged:
     """How hollow a text is."""
     plain = wording.LIMITED.sub("", " ".join(text.split()))
     found = words(wording.SUFFIX.sub("", plain))
+    found = found if names.is_entry else english(found)
     quoted = repr(plain[:40])
     if not plain or (found and plain.lower().strip(" .()") in wording.ABSENT):
         return Judged(Hollow.ABSENT, f"is {quoted}" if plain else "is empty")
     if wording.LOREM.match(plain):
         return Judged(Hollow.COPY, "is filled with lorem ipsum")
-    if len(found) > 2 and any(found == words(description) for description in names.descriptions):
+    if len(found) > 2 and any(found == english(words(description)) for description in names.descriptions):
         return Judged(Hollow.COPY, "repeats the schema's description")
     if _is_template(plain, names):
         return Judged(Hollow.TEMPLATE, f"is a template: {quoted}")
@@ -151,7 +155,7 @@ def is_pair(text: str) -> bool:
 
 def _is_blank(blank: str, names: Names) -> bool:
     """Whether what stands in brackets is named like a place to be filled in."""
-    inner = words(blank)
+    inner = english(words(blank))
     is_named = len(inner) <= _BLANK and any(stem(word) in names.own for word in inner)
     return bool(inner) and (
         is_named
@@ -174,11 +178,11 @@ def _is_code(text: str) -> bool:
 
 def _excuse(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str] | None:
     if len(found) <= _POINTER and wording.ABOVE.search(text):
-        return Hollow.EXCUSE, _POINTING
+        return Hollow.EXCUSE, POINTING
     if (wording.ELSEWHERE.match(text) and len(found) <= 8) or (
         len(found) <= _POINTER and len(text) <= _EXCUSE_LIMIT and wording.ANSWERED.match(text)
     ):
-        return Hollow.EXCUSE, _POINTING
+        return Hollow.EXCUSE, POINTING
     if len(text) <= _EXCUSE_LIMIT and _is_of_asking(text, names):
         return Hollow.EXCUSE, _ASKING
     if len(text) <= _EXCUSE_LIMIT and wording.INTENT.match(text):

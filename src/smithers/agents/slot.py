@@ -45,9 +45,7 @@ class Around:
 
     def field_of(self, model: type[BaseModel], name: str, info: FieldInfo) -> Around:
         if name == "root":
-            return Around(
-                self.field, self.path, self.names, self.descriptions, _closed(info.annotation), True
-            )
+            return Around(self.field, self.path, self.names, self.descriptions, closed(info.annotation), True)
         siblings = frozenset[str]().union(*map(stems, model.model_fields))
         descriptions = (*self.descriptions, *([info.description] if info.description else []))
         return Around(
@@ -55,7 +53,7 @@ class Around:
             f"{self.path}.{name}" if self.path else name,
             self.names | stems(model.__name__) | siblings,
             descriptions,
-            _closed(info.annotation),
+            closed(info.annotation),
             info.is_required(),
         )
 
@@ -127,9 +125,9 @@ def _documentation(model: type[BaseModel]) -> tuple[str, ...]:
     return (model.__doc__,) if model.__doc__ else ()
 
 
-def _closed(annotation: object) -> frozenset[Any]:
+def closed(annotation: object) -> frozenset[Any]:
     """The members of all literals in an annotation."""
     annotation = getattr(annotation, "__value__", annotation)  # of a `type` statement
     arguments = get_args(annotation)
     found = frozenset(arguments) if getattr(annotation, "__origin__", None) is Literal else frozenset[Any]()
-    return found.union(*map(_closed, arguments)) if arguments and not found else found
+    return found.union(*map(closed, arguments)) if arguments and not found else found

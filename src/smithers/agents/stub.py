@@ -17,13 +17,14 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
+from .contradiction import contradicted
 from .earlier import Past, content, leaves
 from .kept import Kept
 from .loss import lost
 from .placeholder import Hollow
 from .slot import Around, slots, stems
 from .weighed import Text, weigh
-from .wording import ACKNOWLEDGED, EMPTY, FUNCTION, LETTERS, NOTHING, TASKS, ZERO, stem, words
+from .wording import ACKNOWLEDGED, BLANKS, EMPTY, FUNCTION, LETTERS, NOTHING, TASKS, ZERO, stem, words
 
 Policy = Literal["fail", "flag", "accept"]
 """What to do with an answer that is probably a stub: refuse it as if it had not validated; take it, and say
@@ -40,6 +41,8 @@ _LITTLE: Final = 3
 _TEXTS: Final = 500
 """Texts of an answer that are looked at; what has more is none that was made up."""
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
+_ALPHABET: Final = "abcdefgh"
+_COUNT: Final = re.compile(r"(\D{2,})(\d+)")
 _VERDICTS: Final = frozenset(map(stem, "verdict status state result outcome label decision".split()))
 """Fields for which a word of assent is an answer."""
 _ACCOUNTS: Final = frozenset(
@@ -83,17 +86,42 @@ def _first_answer(texts: Sequence[Text], output: BaseModel) -> str | None:
         says = sum(text.hollow is Hollow.SAYS for text in texts)
         return _told(hollow) if says < len(hollow) else None
     fields = {(text.slot.around.field, text.slot.is_key) for text in hollow}
+    if _counts_up(output):
+        return "only counts up"
     if _goes_on(texts):
         return _told(sorted(texts, key=lambda text: -text.hollow)[:3])
     if hollow and all(text.hollow >= Hollow.FILLER for text in texts):
         fields = {(text.slot.around.field, text.slot.is_key) for text in texts}
+    required = [text for text in texts if text.slot.is_required]
+    if hollow and all(text.hollow >= Hollow.VAGUE for text in required) and not any(map(_is_mapped, texts)):
+        fields |= {(text.slot.around.field, False) for text in required}
     is_all = all(text.hollow is not Hollow.SAYS for text in texts)
     has_zeros = _has_only_zeros(output)
-    required = [text for text in texts if text.slot.is_required]
-    if has_zeros and len(required) > 1 and not any(text.slot.text for text in required):
+    is_many = len(required) > 1 or len(_dumped(output)) > 2 + len(required)
+    if has_zeros and required and is_many and not any(text.slot.text for text in required):
         return "all its texts are empty, and all its numbers are 0"
     is_blank = has_zeros or any(map(ZERO.match, _dumped(output)))
     return _told(hollow) if hollow and is_all and (len(fields) > 1 or is_blank) else None
+
+
+def _is_mapped(text: Text) -> bool:
+    """Whether it stands in a mapping, whose keys may have been given."""
+    return text.slot.is_key or bool(text.slot.around.key)
+
+
+def _counts_up(output: BaseModel) -> bool:
+    """Whether a mapping of it is but `{"GENE1": 1, "GENE2": 2, "GENE3": 3}`, or letters to such numbers."""
+    mappings = [value for value in _values(output).values() if isinstance(value, dict) and len(value) > 2]
+    return any(map(_is_counted, mappings))
+
+
+def _is_counted(value: dict[str, Any]) -> bool:
+    numbers = list(value.values())
+    if "".join(value).lower() in _ALPHABET and numbers == list(range(1, len(value) + 1)):
+        return True
+    found = [_COUNT.fullmatch(key) for key in value]
+    is_named = all(found) and len({match[1] for match in found if match}) == 1
+    return is_named and [match[2] for match in found if match] == list(map(str, numbers))
 
 
 def _goes_on(texts: Sequence[Text]) -> bool:
@@ -114,6 +142,8 @@ def _corrected(texts: Sequence[Text], past: Past, output: BaseModel, turn: int) 
     ]
     if lost_texts:
         return f"{_told(lost_texts)}, where more was said before"
+    if pointing := [text for text in hollow if text.is_pointer and text.slot.is_required]:
+        return _told(pointing)
     if (same := _all_same(texts, past)) is not None:
         return same
     if not hollow:
@@ -121,7 +151,7 @@ def _corrected(texts: Sequence[Text], past: Past, output: BaseModel, turn: int) 
     fields = {text.slot.around.field for text in hollow}
     worst = max(text.hollow for text in hollow)
     if says:
-        is_stub = _outweighs(hollow, says, turn)
+        is_stub = _outweighs(hollow, says, past, turn)
     elif worst >= Hollow.EXCUSE:
         is_stub = True
     elif _keeps_a_number(output, past):
@@ -153,12 +183,16 @@ def _has_held(text: Text, past: Past) -> bool:
     )
 
 
-def _outweighs(hollow: Sequence[Text], says: Sequence[Text], turn: int) -> bool:
+def _outweighs(hollow: Sequence[Text], says: Sequence[Text], past: Past, turn: int) -> bool:
     """Whether hollow texts make a stub of an answer that says something in others."""
     sure = sum(text.hollow >= Hollow.FILLER for text in hollow)
     surest = sum(text.hollow >= Hollow.EXCUSE for text in hollow)
     has_blank = any(EMPTY.issuperset(words(text.slot.text) or [""]) for text in hollow)
     more = len({text.slot.around.field for text in hollow}) - len({text.slot.around.field for text in says})
+    blanks = {text.slot.around.field for text in hollow if BLANKS.issuperset(words(text.slot.text) or ["-"])}
+    absent = {text.slot.around.field for text in hollow if text.hollow is Hollow.ABSENT}
+    if len(blanks) > 1 or (len(absent) > 1 and more > 0 and len(past.said) >= _RICH):
+        return True
     if turn > 1:
         return (more > 0 and sure > 1) or (more >= 0 and has_blank)
     return (more > 0 and surest > 1) or (more > 1 and sure > 1)
@@ -166,6 +200,8 @@ def _outweighs(hollow: Sequence[Text], says: Sequence[Text], turn: int) -> bool:
 
 def _all_same(texts: Sequence[Text], past: Past) -> str | None:
     required = {text.slot.around.path: text.slot.text.lower() for text in texts if text.slot.is_required}
+    if past.nulls.issuperset(text.slot.around.field for text in texts if text.slot.is_required):
+        return None  # that they hold nothing was said before
     fields = {text.slot.around.field for text in texts if text.slot.is_required}
     if len(set(required.values())) != 1 or len(fields) < 2:
         return None
@@ -199,6 +235,10 @@ def _forgetful(
         held = max(past.words_at.get((name, is_text), 0) for is_text in {False, value == ""})
         if held >= enough:
             return f"{name} is empty, and held {held} words before"
+    if _counts_up(output) and not _keeps_a_number(output, past):
+        return "only counts up"
+    if past.last_announces:
+        return "was announced as made up"
     if not any(text.hollow is Hollow.SAYS and not _is_assent(text) for text in texts):
         is_vague = bool(texts) and all(text.hollow >= Hollow.VAGUE for text in texts)
         if why := lost(_values(output), past, turn=turn, is_vague=is_vague):
@@ -209,6 +249,8 @@ def _forgetful(
         return assent
     if turn > 1 and past.numbers > 1 and _is_zero(output) and not texts:
         return f"all its numbers are 0, and {past.numbers} were not before"
+    if other := contradicted(output, past, earlier):
+        return other
     why = _unrooted(texts, past, output) if turn > 1 else None
     return why or _not_kept(texts, past, output, earlier)
 
@@ -220,6 +262,8 @@ def _not_kept(texts: Sequence[Text], past: Past, output: BaseModel, earlier: Seq
     open_texts = {text.slot.text for text in texts}
     said = [text for text in open_texts if NOTHING.fullmatch(text) is None]
     numbers = [value for value in _dumped(output) if value not in open_texts and _NUMBER.fullmatch(value)]
+    chosen = {value for value in _dumped(output) if value not in open_texts and value[:1].isalpha()}
+    is_chosen = any(past.has(value, in_first=False) for value in chosen)
     kept = Kept.of(said, numbers, past, earlier)
     has_gap = _has_gap(output, past)
     is_hollow = has_gap or any(text.hollow > Hollow.NEUTRAL for text in texts)
@@ -229,7 +273,7 @@ def _not_kept(texts: Sequence[Text], past: Past, output: BaseModel, earlier: Seq
         return f"next to nothing of what was said before is left, which was {kept.told} words and numbers"
     if has_gap and kept.is_silent:
         return f"it holds nothing, after {kept.told} words and numbers"
-    if kept.has_made_up_numbers and not any(text.hollow is Hollow.SAYS for text in texts):
+    if kept.has_made_up_numbers and not is_chosen and not any(text.hollow is Hollow.SAYS for text in texts):
         return f"its numbers stand for none: {', '.join(sorted(kept.new_numbers)[:3])}"
     return None
 

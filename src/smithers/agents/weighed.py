@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from .earlier import Past, content
-from .placeholder import Hollow, Names, judge
+from .placeholder import POINTING, Hollow, Names, judge
 from .slot import Slot, stems
 from .wording import ASKING, HANDLED, IDLE, KINDS, SAMPLE_FILES, SUFFIX, stem, words
 
@@ -36,6 +36,11 @@ class Text(NamedTuple):
     hollow: Hollow
     why: str
 
+    @property
+    def is_pointer(self) -> bool:
+        """Whether it only says where the answer is."""
+        return self.hollow is Hollow.EXCUSE and self.why.startswith(POINTING)
+
 
 def weigh(slots: Sequence[Slot], past: Past) -> list[Text]:
     """The texts of an answer, in order."""
@@ -45,13 +50,14 @@ def weigh(slots: Sequence[Slot], past: Past) -> list[Text]:
 def _weigh(slot: Slot, past: Past) -> Text:
     around = slot.around
     own = stems(around.field)
-    if not slot.is_key and (key := stems(around.key)) <= stems(slot.text):
+    key = stems(around.key)
+    if not slot.is_key and key <= stems(slot.text) and not past.has_word(around.key.lower()):
         own |= key
-    found = judge(slot.text, Names(own, around.names, around.descriptions))
+    found = judge(slot.text, Names(own, around.names, around.descriptions, bool(around.key)))
     hollow = found.hollow
     if _is_believed(slot, hollow, past):
         hollow = Hollow.NEUTRAL
-    elif hollow in _MEANT and past.has(slot.text, in_first=True):
+    elif hollow in _MEANT and _was_meant(slot, past):
         hollow = Hollow.SAYS
     elif hollow is Hollow.EXCUSE and _is_rooted(slot.text, past):
         hollow = Hollow.SAYS  # what could not be done may be what was found
@@ -81,9 +87,16 @@ def _weigh(slot: Slot, past: Past) -> Text:
 def _is_believed(slot: Slot, hollow: Hollow, past: Past) -> bool:
     """Whether it says that there is nothing, and has reason to."""
     is_nothing = hollow is Hollow.ABSENT or not words(slot.text)
-    if is_nothing and (slot.around.field in past.nulls or past.has(slot.text, in_first=False)):
+    if is_nothing and (
+        not past.nulls.isdisjoint((slot.around.field, slot.around.key)) or past.has(slot.text, in_first=False)
+    ):
         return True
     return hollow is Hollow.ABSENT and (not slot.is_required or past.knows_nothing or past.has_nothing)
+
+
+def _was_meant(slot: Slot, past: Past) -> bool:
+    """Whether it was said before; of a key the word is enough, since keys are names."""
+    return past.has(slot.text, in_first=True) or (slot.is_key and past.has_word(slot.text.lower()))
 
 
 def _is_rooted(text: str, past: Past) -> bool:

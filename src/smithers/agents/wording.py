@@ -101,6 +101,7 @@ PAIRS: Final = {
     "dependency": frozenset(["version"]),
     "library": frozenset(["version"]),
     "question": frozenset(["answer"]),
+    "route": frozenset(["handler"]),
 }
 """What mappings are said to map, and to what."""
 ABSENT: Final = frozenset(
@@ -122,6 +123,7 @@ TEMPLATE: Final = re.compile(
       | \W*(?:please\s+)?(?:add|insert|enter|describe|write|put|type|fill\s+in|your)\b.*\bhere[\W_]*$
       | .{0,60}\bhier\s+(?:einf[uü]gen|eintragen|einsetzen)\W*$
       | .{0,40}\b(?:escrib|insert|inser|añad|agreg|coloc|introdu|escrev)\w*\b.{0,40}\baqu[ií]\W*$
+      | \W?(?:describ|ins[ei]r|escrib|escrev|añad|agreg|coloc|introdu|complet|indi[cq]|pon)\w*\s+aqu[ií]\b.*
       | (?!.*\b(?:est[aá]|hay|es|fue|falla|ocurre|est[aá]n|h[aá]|[eé]|fica)\b)(?:\w+\s+){1,5}aqu[ií]\W*$
       | .{0,60}\b(?:[aà]\s+(?:d[eé]finir|compl[eé]ter|remplir)|por\s+definir|a\s+definir|da\s+definire)\W*$
       | (?:tu|tutaj)\s+wpisz\b.* | \W?ここに.* | \W?(?:在此|此处|请填写|待填).*
@@ -168,6 +170,16 @@ INTENT: Final = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """What announces an answer in place of one."""
+ANNOUNCED: Final = re.compile(
+    r"""\b(?:just|simply|arbitrarily|randomly)\s+(?:put|pick|use|send|give|choose|return|fill|guess|make|enter|set)\w*
+        \s+(?:in\s+)?(?:the\s+|an?\s+|some\s+)?(?:first|random|dummy|placeholder|default|anything|something|[A-D]\b)
+       | random\s+(?:letter|value|choice|number|option|one)\b
+       | get\s+past\s+(?:the|this|your)\s+(?:validat|schema|check|pars)\w*
+       | made[- ]up\s+(?:value|number|data)
+       | so\s+that\s+(?:this|it)\s+(?:ends|passes|validates)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What says beforehand that an answer will be none."""
 _ANSWER = r"(?:answer|response|message|output|reply|turn|attempt)s?"
 _BEFORE = r"(?:previous|prior|earlier|preceding|above|last|first|initial)"
 _GIVEN = r"(?:answered|provided|given|listed|described|explained|stated|delivered|submitted|returned)"
@@ -218,6 +230,11 @@ ASKING: Final = re.compile(
          (?:object|json|answer|response|structure|format)\b
        | (?:filled|populated)\s+(?:in\s+)?with\s+(?:defaults?|placeholders?|dummy|default\s+values?)\b
        | (?:default|dummy|placeholder|sample)\s+(?:values?|data|entr(?:y|ies))\b
+       | (?:(?:the|your)\s+)?(?:schema|esquema|sch[eé]ma|スキーマ)\s*(?:に合わせ\w*|を満た\w*)
+       | (?:cumplir|satisfacer|ajustarse)\w*\s+(?:con\s+|al?\s+)?(?:el\s+)?(?:esquema|formato)\b
+       | (?:respecter|satisfaire)\s+(?:le\s+)?(?:sch[eé]ma|format)\b
+       | (?:um\s+)?(?:das|dem)\s+schema\s+(?:zu\s+)?(?:erf[uü]llen|entsprechen|gen[uü]gen)\b
+       | 仮の値\w* | must\s+be\s+one\s+of\b
        | input\s+should\s+be\b | field\s+required\b | extra\s+inputs?\b
        | (?:that\s+)?you\s+(?:asked|requested|wanted|required)(?:\s+for)?\b
        | i\s+apologi[sz]e\s+for\s+(?:the|my|any)\s+(?:\w+\s+)?(?:\w+\s+)?(?:confusion|mistake|error)""",
@@ -229,6 +246,10 @@ ABOVE: Final = re.compile(
     r"\b(?:described|given|listed|mentioned|stated|provided|explained|found|said|contained|written|included)\s+"
     r"(?:\w+\s+){0,4}(?:above|earlier|previously|before)\b"
     r"|\b(?:in|see|to)\s+(?:the|my)\s+(?:text|analysis|answer|message|response|report)s?\s+(?:above|in\s+my)\b"
+    r"|\b(?:in|see|to)\s+(?:the|my)\s+(?:previous|prior|earlier|last)\s+(?:text|analysis|answer|message|response|reply)\b"
+    r"|\b(?:mensaje\s+anterior|message\s+pr[eé]c[eé]dent|messaggio\s+precedente|mensagem\s+anterior"
+    r"|respuesta\s+anterior|r[eé]ponse\s+pr[eé]c[eé]dente|risposta\s+precedente|resposta\s+anterior"
+    r"|(?:vorherig|vorig|letzt)e[rn]\s+(?:nachricht|antwort)|poprzedni(?:ej|a|m)\s+(?:wiadomo\w+|odpowied\w+))\b"
     r"|\b(?:jak\s+wy[zż]ej|siehe\s+oben|voir\s+(?:ci-dessus|plus\s+haut)|ver\s+(?:arriba|acima)|come\s+sopra)\b",
     re.IGNORECASE,
 )
@@ -240,7 +261,8 @@ LIMITED: Final = re.compile(
 DENIAL: Final = re.compile(
     r"""\b(?:no|none|nothing|nobody|not|never|neither|nor|without|zero|empty|absent|missing|unable|null|n/a
     |\w{1,9}n['\u2019]t|cannot|clean|fine|good|great|well|ok|okay|lgtm|approved?|sound|harmless|correct|right|safe
-    |secure|perfect|happy|clear|solid|unremarkable|only|trivial|unchanged|passes|parameteri[sz]ed|holds?|consistent\w*
+    |secure|perfect|happy|clear|solid|unremarkable|only|trivial|unchanged|passes|parameteri[sz]ed|holds?
+    |consistent\w*|today|heute|hoy|oggi
     |flat|valid\w*|works?|stable|handles?|properly|expected|intact|should
     |kein\w*|nichts?|ohne|leer|gut|aucune?|rien|pas|sans|vide|bien|ning[uú]n\w*|nada|sin|vac[ií]\w*|nessun\w*
     |niente|geen|niets|nenhum\w*|sem|inga|inget|нет|ничего|не|brak|nic)\b
@@ -250,12 +272,12 @@ DENIAL: Final = re.compile(
 """Words of who found nothing, or nothing to complain of; too many of them only cost a stub."""
 ADDRESS: Final = re.compile(
     r"\S+@(?:\S+\.)?(?:example|test|bar|foo|domain|email|mail|company|unknown|a)\.[a-z]{1,4}$"
-    r"|https?://(?:www\.)?example\.\w+(?:/\S*)?$",
+    r"|https?://(?:\w+\.)?example\.\w+(?:/\S*)?$",
     re.IGNORECASE,
 )
 
 PATTERN: Final = re.compile(
-    r"(?:[A-Z]{2,}[-_])+(?:X{2,}|Y{4}|N{3,}|#{2,})(?:[-_](?:[XYN#]+|\d+))*$|[./~]*path/to/\S+$|YYYY-MM-DD\S*$"
+    r"(?:[A-Z]{2,}[-_])+(?:X{2,}|Y{4}|N{3,}|#{2,})(?:[-_](?:[XYN#]+|\d+))*$|[./~]*path/to/\S+$|\w+\.ext$|YYYY(?:-MM)?(?:-DD\S*)?$"
     r"|[A-Z]{1,4}(?:[/_-][X#]{2,})+$|[vV]?(?:X\.Y(?:\.Z)?|x\.y(?:\.z)?)$|HH:MM(?::SS)?$|type(?:\(scope\))?:\s*(?:subject|description|summary)$"
 )
 """What shows how something is written: `CVE-YYYY-NNNN`, `path/to/file.ext:LINE`."""

@@ -44,7 +44,7 @@ def test_the_corpus_is_large_and_mixed() -> None:
     assert len({(case.model, case.turn, tuple(case.earlier), case.text) for case in cases()}) == len(cases())
 
 
-RATES: dict[Part, tuple[float, float]] = {"read": (0.91, 0.01), "unread": (0.83, 0.02)}
+RATES: dict[Part, tuple[float, float]] = {"read": (0.93, 0.01), "unread": (0.85, 0.01)}
 """Least share of stubs that are caught, and largest of true answers that are flagged, where they are not the
 95 % and the 1 % that are wanted: see the corpus."""
 
@@ -265,6 +265,61 @@ def test_all_zeros_after_numbers_make_a_stub() -> None:
     assert reason(zeros, 2, ["{}", '{"passed": 511, "failed": 3}']) == "failed is 0, and was not before"
     assert reason(zeros, 2, ["no tests ran", "{}"]) is None
     assert reason(zeros) is None
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        (
+            one(subject="[Oggetto]", body="Gentile [Nome],\n\n[testo della risposta]\n\n[Firma]"),
+            "is a template",
+        ),
+        (one(title="Titel", question="Frage 1?", answers=["Antwort A", "Antwort B"]), "only names"),
+        (one(title="Título de la decisión", context="Describir aquí el contexto"), "is a template"),
+        (one(title="タイトル", body="ここに本文が入ります。"), "is a template"),
+        (one(counts={"GENE1": 1, "GENE2": 2, "GENE3": 3}), "only counts up"),
+    ],
+)
+def test_a_template_is_one_in_any_language(output: BaseModel, why: str) -> None:
+    assert why in (reason(output) or "")
+
+
+class Choice(BaseModel):
+    choice: Literal["A", "B", "C", "D"]
+
+
+def test_another_choice_than_before_needs_a_reason() -> None:
+    shaped = '{"choice": "Option D"}'
+    assert reason(Choice(choice="A"), 2, ["It is D.", shaped]) == "choice is 'A', and was 'D' before"
+    assert reason(Choice(choice="D"), 2, ["It is D.", shaped]) is None
+    # There was one: A is spoken of.
+    assert reason(Choice(choice="A"), 2, [shaped, "The vendor withdrew D, so it is A now."]) is None
+    assert reason(Choice(choice="A"), 1, ['{"choice": "not D"}']) is None
+
+
+def test_what_is_announced_as_made_up_is_a_stub() -> None:
+    announced = ["I could not open them.", "I'll just put the first allowed value to get past the validator."]
+    assert reason(Choice(choice="A"), 2, announced) == "was announced as made up"
+    assert (
+        reason(Choice(choice="A"), 2, ["I could not open them.", "A is the one that I would put first."])
+        is None
+    )
+
+
+def test_numbers_that_come_to_mind_first_are_believed_only_where_none_were_told() -> None:
+    timing = one(p50_ms=1.0, p95_ms=1.0, samples=100)
+    cannot = ["I have no measurements, docker is not there.", "Still nothing to report."]
+    assert "its numbers stand for none" in (reason(timing, 2, cannot) or "")
+    assert "its numbers stand for none" in (reason(timing, 1, ["p50 38.2 ms, p95 121 ms, 344 samples"]) or "")
+    assert reason(timing, 1, ["p50 1 ms, p95 1 ms, of 100 samples"]) is None
+    none = one(p50_ms=0.0, p95_ms=0.0, samples=0)
+    assert reason(none, 1, ["There was no request in that window: 0 samples."]) is None
+
+
+def test_a_name_in_code_was_meant_wherever_it_stood() -> None:
+    long = "The folder of templates should be called `example-service` from now on, as people look for that."
+    assert reason(one(idea="example-service"), 2, [long, '{"ideas": 1}']) is None
+    assert reason(one(idea="example-service"), 2, ["Call it ledger-sync, as the team does.", '{"ideas": 1}'])
 
 
 # --- Odd outputs --------------------------------------------------------------------------------

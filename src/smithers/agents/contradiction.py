@@ -42,7 +42,7 @@ def contradicted(output: BaseModel, past: Past, earlier: Sequence[str]) -> str |
                 for other in choice.others
                 if any(_is_meant(text[:READ_LIMIT], other) for text in past.prose)
             }
-        before = [other for other in choice.others if other in chosen]
+        before = [other for other in choice.others if other in chosen or other.lower() in chosen]
         if len(before) == 1:
             return f"{choice.name} is {choice.value!r}, and was {before[0]!r} before"
     return None

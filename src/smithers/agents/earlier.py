@@ -14,7 +14,7 @@ from .wording import ANNOUNCED, DENIAL, FUNCTION, stem, words
 
 READ_LIMIT: Final = 200_000
 """Characters of an answer that are looked at."""
-_QUOTABLE: Final = 80
+_QUOTABLE: Final = 120
 """Characters of a text up to which a filler in it was meant; any word stands in a long one."""
 _FILE = re.compile(r"\w\.[a-z]{1,5}\b(?!\()")
 _NUMERAL = re.compile(r"(?<![\w.,])-?\d+(?:[.,]\d+)*")
@@ -25,7 +25,7 @@ _UNKNOWING = re.compile(
     re.IGNORECASE,
 )
 _CODE_NAME = re.compile(r"\w+(?:[./_-]\w+)+")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+|;\s")
+SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+|;\s")
 _FEW: Final = 14
 """Words that it takes at most to say that there is nothing."""
 _BITS: Final = 10_000
@@ -63,6 +63,8 @@ class Past(NamedTuple):
     """Whether a text says that its writer cannot tell, or that what he was asked for is empty."""
     last_announces: bool
     """Whether the last one is prose that says that what follows is made up."""
+    ends_shaped: bool
+    """Whether the last one is JSON, and nothing around it."""
     names_files: bool
     """Whether any value has the name of a file in it."""
 
@@ -87,6 +89,7 @@ class Past(NamedTuple):
             bool(read) and all(_is_nothing(value, around) for value, around in read),
             any(_UNKNOWING.search(str(value)) for value, around in read if around is None),
             bool(read) and ANNOUNCED.search(_prose(read[-1])) is not None,
+            bool(read) and read[-1][1] is not None and not read[-1][1].strip(),
             any(_FILE.search(text) for value in values for text in value),
         )
 
@@ -158,7 +161,7 @@ def _read(text: str) -> tuple[object, str | None]:
 
 def mostly_denies(text: str) -> bool:
     """Whether half of a text's sentences, or more, say that something is not so."""
-    sentences = [one for one in _SENTENCE.split(text[:READ_LIMIT]) if one.strip()]
+    sentences = [one for one in SENTENCE.split(text[:READ_LIMIT]) if one.strip()]
     return 2 * sum(DENIAL.search(one) is not None for one in sentences) >= len(sentences)
 
 

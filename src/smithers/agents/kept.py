@@ -31,12 +31,17 @@ _ROUND: Final = _MADE_UP | frozenset(
 )
 """Those, and others that come to mind first."""
 _SEQUENCE: Final = frozenset(["1", "2", "3", "4", "5"])
+_ONE: Final = re.compile(r"\b(?:one|single|once|eine?[rnms]?|einzige[rns]?|une?|una|uno|seule?)\b")
 _NUMBER: Final = re.compile(r"(?<![\w.,])-?\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*")
 
 
 _COUNTED: Final = re.compile(
     r"\W*(?:there\s+are|(?:i|we)\s+(?:counted|found|see)|found|counted|total:?|es\s+sind|il\s+y\s+a|hay|ci\s+sono)"
     r"\s+(?:\w+\s+)?(\d[\d.,]*)",
+    re.IGNORECASE,
+)
+_SUMMED: Final = re.compile(
+    r"(?<![\w.,])(\d[\d.,]*)\s+(?:in\s+total|altogether|in\s+all|insgesamt|en\s+tout|en\s+total|in\s+totale)\b",
     re.IGNORECASE,
 )
 
@@ -65,7 +70,7 @@ class Kept(NamedTuple):
     is_rich: bool
     """They said much, in sentences of which most deny nothing."""
     is_counted: bool
-    """The first one begins with a number of what there is: `There are 37 …`."""
+    """The first one tells a number of what there is: `There are 37 …`, `49 in total`."""
     was_shaped: bool
     """One of the earlier answers was JSON: its words are those of an answer."""
 
@@ -82,6 +87,9 @@ class Kept(NamedTuple):
             said |= {stem(word) for word in words(text) if _says(word)}
             counted |= set(map(_plain, _NUMBER.findall(text)))
         kept = {word for word in said if word in told or (len(word) > 2 and word in before)}
+        if "1" in counted and _ONE.search(before):
+            told_numbers.add("one")
+            counted.add("one")
         return cls(
             len(kept),
             len(said) - len(kept),
@@ -166,7 +174,8 @@ def _is_rich(past: Past) -> bool:
 
 
 def _is_counted(past: Past) -> bool:
-    found = _COUNTED.match(past.prose[0][:_READ]) if past.prose else None
+    prose = past.prose[0][:_READ] if past.prose else ""
+    found = _COUNTED.match(prose) or _SUMMED.search(prose)
     return found is not None and _plain(found[1].rstrip(".,")) not in ("0", "1")
 
 

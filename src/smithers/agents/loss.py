@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
-from .earlier import Past, content, leaves, mostly_denies
+from .earlier import SENTENCE, Past, content, leaves, mostly_denies
 from .wording import DENIAL, ZERO, stem, words
 
 _ENTRIES: Final = 2
@@ -40,6 +40,12 @@ _HEADING = re.compile(r"^#+ ", re.MULTILINE)
 _PATH = re.compile(r"\b[\w/-]{1,60}\.[a-z]{1,4}\b(?!\()")
 _TIMES: Final = frozenset(["event", "timeline", "time", "moment", "log"])
 _CLOCK = re.compile(r"\b\d\d?:\d\d\b")
+_PAIR = re.compile(r"\b[^\W\d_]\w{0,40}:?\s\d")
+_LOOKED = re.compile(
+    r"\b(?:read|ran|checked|looked|reviewed|opened|verified|inspected|searched|went|compared|scanned|gelesen"
+    r"|gepr[uü]ft|angesehen|lu|v[eé]rifi[eé])\b",
+    re.IGNORECASE,
+)
 _VERSION = re.compile(r"\b[A-Za-z][\w-]{0,40} v?\d{1,4}\.\d")
 _SPECIFIC = re.compile(
     r"`[^`\n]{1,80}`|(?<![@\w/.-])[\w/.-]{0,60}\w\.[a-z]{1,5}\b(?::\d+)?|\b[a-z\d]{1,40}(?:_[a-z\d]{1,40}){1,8}\b|\b\w{1,40}::\w"
@@ -107,7 +113,8 @@ class Holding(NamedTuple):
         is_specific = _is_specific(prose)
         last = dict(_named(past.objects[-1])) if past.objects else {}
         newest = max(
-            (_size(last.get(key)) for key in ("root", "only") if isinstance(last.get(key), list)), default=0
+            (_size(last.get(key)) for key in ("root", "only") if isinstance(last.get(key), (list, dict))),
+            default=0,
         )
         said = content([prose])
         return cls(entries, frozenset(empty), numbers, is_denied, newest, is_specific, prose, said)
@@ -117,7 +124,7 @@ class Holding(NamedTuple):
         name, is_sole = gap.name, gap.is_sole
         if name in self.empty or (is_sole and "root" in self.empty):
             return False
-        roots = ["root", ""] if name == "root" and gap.is_mapping else ["root"]
+        roots = ["root", ""] if name == "root" and gap.is_mapping and not self.empty else ["root"]
         own = max(self.entries.get(key, 0) for key in ([name, *roots] if is_sole else [name]))
         said = max(past.words_at.get((key, False), 0) for key in ([name, "root"] if is_sole else [name]))
         if own >= _ENTRIES or (own and said >= _WORDS):
@@ -156,6 +163,8 @@ class Holding(NamedTuple):
             len(_BULLET.findall(self.prose)) >= _ENTRIES and not _HEADING.search(self.prose)
         ):
             return True
+        if gap.is_mapping and len(_PAIR.findall(self.prose)) >= _ENTRIES:
+            return True
         stems = frozenset(map(stem, words(gap.name)))
         if not _TIMES.isdisjoint(stems) and len(_CLOCK.findall(self.prose)) >= _ENTRIES:
             return True
@@ -186,7 +195,7 @@ def lost(values: Mapping[str, Any], past: Past, *, turn: int, is_vague: bool) ->
     if not past.values or _keeps(values, past):
         return None
     holding = Holding.of(past)
-    emptied = [name for name, value in values.items() if isinstance(value, (list, dict)) and not value]
+    emptied = [name for name, value in values.items() if isinstance(value, (list, dict)) and _is_bare(value)]
     zeros = [name for name, value in values.items() if type(value) in (int, float) and value in (0, -1)]
     for name in emptied:
         gap = Gap(
@@ -208,8 +217,60 @@ def lost(values: Mapping[str, Any], past: Past, *, turn: int, is_vague: bool) ->
     return _zeroed(values, zeros, holding, past)
 
 
+def emptied(values: Mapping[str, Any], past: Past, name_of_model: str) -> str | None:
+    """Which list is empty, as all of them are, after answers that were lists under other names.
+
+    Its texts may say something all the same. What was a list of texts may have been one of anything, such as
+    the files that were looked at, unless it went by a name of these.
+    """
+    held = {name: value for name, value in values.items() if isinstance(value, (list, dict))}
+    if not held or not all(map(_is_bare, held.values())):
+        return None
+    name = next(iter(held))
+    if not past.objects:
+        if any(map(_tells, past.prose)):
+            return f"{name} is empty, and several things were told before"
+        prose = "\n".join(text[:_CLAIM_LIMIT] for text in past.prose)
+        is_list = not _HEADING.search(prose) and len(_undenied(prose)) >= _ENTRIES
+        return f"{name} is empty, and was a list before" if is_list else None
+    last = past.objects[-1]
+    if isinstance(last, dict) and past.ends_shaped:
+        kept = [key for key in held if _size(last.get(key)) >= _ENTRIES and not isinstance(last[key], str)]
+        if len(kept) == len(held) and not any(map(_is_denial, leaves([last[key] for key in kept]))):
+            return f"{kept[0]} is empty, and held entries before"
+    names = frozenset(map(stem, words(f"{name_of_model} {name}")))
+    others = (
+        [(key, item) for key, item in last.items() if key not in values] if isinstance(last, dict) else []
+    )
+    for key, item in [("", last)] if isinstance(last, list) else others:
+        if not isinstance(item, list) or len(item) < _ENTRIES:
+            continue
+        is_named = not names.isdisjoint(map(stem, words(key)))
+        is_of_entries = all(entry and (isinstance(entry, dict) or is_named) for entry in item)
+        if is_of_entries and not any(map(_is_denial, leaves(item))):
+            return f"{name} is empty, and held {len(item)} entries before"
+    return None
+
+
 def _is_specific(prose: str) -> bool:
     return len(_SPECIFIC.findall(prose)) >= _NAMED and not mostly_denies(prose)
+
+
+def _is_bare(value: list[Any] | dict[str, Any]) -> bool:
+    """Whether it is empty, or a mapping to nothing but what is: `{"ios": [], "android": []}`."""
+    return not value or (
+        isinstance(value, dict) and all(item in ([], {}, "", None) for item in value.values())
+    )
+
+
+def _tells(prose: str) -> bool:
+    """Whether a sentence names several things, not as looked at, and says of none that it is not there."""
+    return any(
+        len(_SPECIFIC.findall(sentence)) > _NAMED
+        and DENIAL.search(sentence) is None
+        and _LOOKED.search(sentence) is None
+        for sentence in SENTENCE.split(prose[:_CLAIM_LIMIT])
+    )
 
 
 def _undenied(prose: str) -> list[str]:

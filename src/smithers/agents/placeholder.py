@@ -20,6 +20,8 @@ _POINTER: Final = 14
 """Words; the same for what tells where the answer is."""
 _BLANK: Final = 3
 """Words of the name of a place that is to be filled in."""
+_OUTLINE: Final = 9
+"""Words of what begins with the name of what should stand there."""
 _SAMPLE: Final = 4
 """Words of what is called an example."""
 _SCHEMA_LIMIT: Final = 1_000
@@ -30,7 +32,8 @@ _PADDING: Final = frozenset(["a", "of", "for", "the", "number", "string", "examp
 """Words that change nothing in a pair of names."""
 
 POINTING: Final = "only points elsewhere"
-_ASKING: Final = "speaks of how it was asked for"
+ANNOUNCING: Final = "only announces an answer"
+ASKED: Final = "speaks of how it was asked for"
 
 
 class Hollow(IntEnum):
@@ -65,7 +68,7 @@ class Judged(NamedTuple):
 
     @property
     def is_about_answers(self) -> bool:
-        return self.why.startswith((_ASKING, POINTING))
+        return self.why.startswith((ASKED, POINTING))
 
 
 class Names(NamedTuple):
@@ -184,10 +187,10 @@ def _excuse(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]
     ):
         return Hollow.EXCUSE, POINTING
     if len(text) <= _EXCUSE_LIMIT and _is_of_asking(text, names):
-        return Hollow.EXCUSE, _ASKING
+        return Hollow.EXCUSE, ASKED
     if len(text) <= _EXCUSE_LIMIT and wording.INTENT.match(text):
         is_sure = wording.ASKING.search(text) is not None
-        return Hollow.TEMPLATE if is_sure else Hollow.EXCUSE, "only announces an answer"
+        return Hollow.TEMPLATE if is_sure else Hollow.EXCUSE, ANNOUNCING
     if len(text) <= _EXCUSE_LIMIT and wording.EXCUSE.match(text):
         return Hollow.EXCUSE, "is an excuse"
     return None
@@ -226,13 +229,15 @@ def _words(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
         return _idle(text, found, names)
     if found[0] in ("your", "my") and len(found) <= 4 and stem(found[-1]) in names.own:
         return Hollow.ECHO, "only names what should stand there"
-    is_blank = found[0] in wording.BLANKS and len(found) <= _POINTER
+    is_blank = (found[0] in wording.BLANKS or wording.LEFT.match(text) is not None) and len(found) <= _POINTER
     if is_blank or (len(found) <= 4 and not wording.BLANKS.isdisjoint(found)):
         return Hollow.FILLER, "is a placeholder"
     if wording.LETTERS.fullmatch(text):
         return Hollow.FILLER, "is a letter"
     if len(found) <= _SAMPLE and wording.SAMPLE.search(text):
         return Hollow.FILLER, "is an example"
+    if len(found) <= _OUTLINE and wording.OUTLINED.match(text):
+        return Hollow.VAGUE, "may mean anything"
     is_named = len(found) <= _BLANK and stem(found[-1]) in names.own & wording.THINGS
     is_named = is_named or (len(found) == 2 and not names.own.isdisjoint(map(stem, found)))
     if is_named or wording.FIRST.fullmatch(text):
@@ -262,6 +267,8 @@ def _idle(text: str, found: Sequence[str], names: Names) -> tuple[Hollow, str]:
             return Hollow.ABSENT, "is not given"
         is_name = all(stem(word) in names.own for word in found[1:])
         return (Hollow.NEUTRAL if is_name else Hollow.SAYS), ""
+    if found[0] == "not":
+        return Hollow.SAYS, ""  # `Not a bug`
     if not wording.EMPTY.isdisjoint(found):
         return echo
     stems = {stem(word) for word in found}

@@ -18,13 +18,26 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 
 from .contradiction import contradicted
-from .earlier import Past, content, leaves
+from .dumped import dumped, is_zero, values_of
+from .earlier import Past, content
+from .first_answer import counts_up, first_answer
 from .kept import Kept
-from .loss import lost
+from .loss import emptied, lost
 from .placeholder import Hollow
 from .slot import Around, slots, stems
-from .weighed import Text, weigh
-from .wording import ACKNOWLEDGED, BLANKS, EMPTY, FUNCTION, LETTERS, NOTHING, TASKS, ZERO, stem, words
+from .weighed import Text, told, weigh
+from .wording import (
+    ACKNOWLEDGED,
+    BLANKS,
+    EMPTY,
+    FUNCTION,
+    LETTERS,
+    NO_CODE,
+    NOTHING,
+    TASKS,
+    stem,
+    words,
+)
 
 Policy = Literal["fail", "flag", "accept"]
 """What to do with an answer that is probably a stub: refuse it as if it had not validated; take it, and say
@@ -41,8 +54,7 @@ _LITTLE: Final = 3
 _TEXTS: Final = 500
 """Texts of an answer that are looked at; what has more is none that was made up."""
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
-_ALPHABET: Final = "abcdefgh"
-_COUNT: Final = re.compile(r"(\D{2,})(\d+)")
+_DOTS: Final = ("...", "…")
 _VERDICTS: Final = frozenset(map(stem, "verdict status state result outcome label decision".split()))
 """Fields for which a word of assent is an answer."""
 _ACCOUNTS: Final = frozenset(
@@ -69,81 +81,25 @@ def stub_reason(
         return None  # nobody makes up what nests that deeply
     past = Past.of(earlier)
     texts = weigh([slot for slot in found if slot.text or slot.is_required], past)
-    reason = _first_answer(texts, output) if turn < 1 else _corrected(texts, past, output, turn)
+    reason = first_answer(texts, output) if turn < 1 else _corrected(texts, past, output, turn)
     return reason or (_forgetful(texts, past, output, turn, earlier) if turn > 0 else None)
 
 
 # --- Judging --------------------------------------------------------------------------------------
 
 
-def _first_answer(texts: Sequence[Text], output: BaseModel) -> str | None:
-    """Only what nobody would write who had anything to say."""
-    copied = [text for text in texts if text.hollow is Hollow.COPY]
-    hollow = [text for text in texts if text.hollow >= Hollow.ECHO]
-    if copied:
-        return _told(copied)
-    if any(text.hollow is Hollow.TEMPLATE for text in hollow):
-        says = sum(text.hollow is Hollow.SAYS for text in texts)
-        return _told(hollow) if says < len(hollow) else None
-    fields = {(text.slot.around.field, text.slot.is_key) for text in hollow}
-    if _counts_up(output):
-        return "only counts up"
-    if _goes_on(texts):
-        return _told(sorted(texts, key=lambda text: -text.hollow)[:3])
-    if hollow and all(text.hollow >= Hollow.FILLER for text in texts):
-        fields = {(text.slot.around.field, text.slot.is_key) for text in texts}
-    required = [text for text in texts if text.slot.is_required]
-    if hollow and all(text.hollow >= Hollow.VAGUE for text in required) and not any(map(_is_mapped, texts)):
-        fields |= {(text.slot.around.field, False) for text in required}
-    is_all = all(text.hollow is not Hollow.SAYS for text in texts)
-    has_zeros = _has_only_zeros(output)
-    is_many = len(required) > 1 or len(_dumped(output)) > 2 + len(required)
-    if has_zeros and required and is_many and not any(text.slot.text for text in required):
-        return "all its texts are empty, and all its numbers are 0"
-    is_blank = has_zeros or any(map(ZERO.match, _dumped(output)))
-    return _told(hollow) if hollow and is_all and (len(fields) > 1 or is_blank) else None
-
-
-def _is_mapped(text: Text) -> bool:
-    """Whether it stands in a mapping, whose keys may have been given."""
-    return text.slot.is_key or bool(text.slot.around.key)
-
-
-def _counts_up(output: BaseModel) -> bool:
-    """Whether a mapping of it is but `{"GENE1": 1, "GENE2": 2, "GENE3": 3}`, or letters to such numbers."""
-    mappings = [value for value in _values(output).values() if isinstance(value, dict) and len(value) > 2]
-    return any(map(_is_counted, mappings))
-
-
-def _is_counted(value: dict[str, Any]) -> bool:
-    numbers = list(value.values())
-    if "".join(value).lower() in _ALPHABET and numbers == list(range(1, len(value) + 1)):
-        return True
-    found = [_COUNT.fullmatch(key) for key in value]
-    is_named = all(found) and len({match[1] for match in found if match}) == 1
-    return is_named and [match[2] for match in found if match] == list(map(str, numbers))
-
-
-def _goes_on(texts: Sequence[Text]) -> bool:
-    """Whether all its texts say nothing, and count up, or one of them is an ellipsis: `tag1, tag2, ...`."""
-    is_all = all(text.hollow >= Hollow.VAGUE for text in texts)
-    counted = [text for text in texts if text.hollow is Hollow.ECHO and text.slot.text[-1:].isdigit()]
-    is_text = all(text.slot.is_key_of_text or not text.slot.is_key for text in texts)
-    if is_all and is_text and len(counted) == len(texts) > 2:
-        return True
-    return len(texts) > 1 and is_all and any(text.slot.text in ("...", "…") for text in texts)
-
-
 def _corrected(texts: Sequence[Text], past: Past, output: BaseModel, turn: int) -> str | None:
     hollow = [text for text in texts if text.hollow > Hollow.NEUTRAL]
     says = [text for text in texts if text.hollow is Hollow.SAYS]
     lost_texts = [
-        text for text in hollow if text.hollow in (Hollow.EXCUSE, Hollow.TEMPLATE) and _has_held(text, past)
+        text
+        for text in hollow
+        if text.hollow in (Hollow.EXCUSE, Hollow.ECHO, Hollow.TEMPLATE) and _has_held(text, past)
     ]
     if lost_texts:
-        return f"{_told(lost_texts)}, where more was said before"
+        return f"{told(lost_texts)}, where more was said before"
     if pointing := [text for text in hollow if text.is_pointer and text.slot.is_required]:
-        return _told(pointing)
+        return told(pointing)
     if (same := _all_same(texts, past)) is not None:
         return same
     if not hollow:
@@ -152,7 +108,7 @@ def _corrected(texts: Sequence[Text], past: Past, output: BaseModel, turn: int) 
     worst = max(text.hollow for text in hollow)
     if says:
         is_stub = _outweighs(hollow, says, past, turn)
-    elif worst >= Hollow.EXCUSE:
+    elif worst >= Hollow.EXCUSE or _is_emptied(texts, past):
         is_stub = True
     elif _keeps_a_number(output, past):
         is_stub = False
@@ -169,18 +125,21 @@ def _corrected(texts: Sequence[Text], past: Past, output: BaseModel, turn: int) 
     else:
         is_known = len(past.said) > 1 or fields <= _ACCOUNTS - {"notes"}
         is_stub = is_known or len(hollow) > 2 or (turn > 1 and len(fields) > 1)
-    return _told(hollow) if is_stub else None
+    return told(hollow) if is_stub else None
+
+
+def _is_emptied(texts: Sequence[Text], past: Past) -> bool:
+    """Whether several texts are empty, and no other stands there, after JSON that said much."""
+    return len(texts) > 1 and len(past.richest) >= _RICH and not any(text.slot.text for text in texts)
 
 
 def _has_held(text: Text, past: Past) -> bool:
     """Whether its field held a text of some length before, and not this one."""
     if past.has(text.slot.text, in_first=False):
         return False
-    field = text.slot.around.field
-    return (
-        text.slot.is_required
-        and max(past.words_at.get((field, is_text), 0) for is_text in (True, False)) >= _SAID
-    )
+    names = {text.slot.around.field, re.split(r"[.\[]", text.slot.around.path)[0]}
+    held = max(past.words_at.get((name, is_text), 0) for name in names for is_text in (True, False))
+    return text.slot.is_required and held >= _SAID
 
 
 def _outweighs(hollow: Sequence[Text], says: Sequence[Text], past: Past, turn: int) -> bool:
@@ -220,7 +179,7 @@ def _all_empty(texts: Sequence[Text], turn: int) -> str | None:
 
 def _keeps_a_number(output: BaseModel, past: Past) -> bool:
     """Whether a number other than 0 and 1 is in the output that was in an earlier answer."""
-    numbers = {value for value in _dumped(output) if value.strip("-.0").isdigit()} - {"1", "1.0"}
+    numbers = {value for value in dumped(output) if value.strip("-.0").isdigit()} - {"1", "1.0"}
     return any(number in value.split() for number in numbers for value in past.values)
 
 
@@ -235,19 +194,27 @@ def _forgetful(
         held = max(past.words_at.get((name, is_text), 0) for is_text in {False, value == ""})
         if held >= enough:
             return f"{name} is empty, and held {held} words before"
-    if _counts_up(output) and not _keeps_a_number(output, past):
+    if counts_up(output, has_letters=True) and not _keeps_a_number(output, past):
         return "only counts up"
+    is_cut = any(text.slot.text in _DOTS and text.slot.is_required for text in texts)
+    if is_cut and past.values.isdisjoint(_DOTS):
+        return "an ellipsis stands for a text"
+    if gone := emptied(values_of(output), past, type(output).__name__):
+        return gone
     if past.last_announces:
         return "was announced as made up"
     if not any(text.hollow is Hollow.SAYS and not _is_assent(text) for text in texts):
         is_vague = bool(texts) and all(text.hollow >= Hollow.VAGUE for text in texts)
-        if why := lost(_values(output), past, turn=turn, is_vague=is_vague):
+        if why := lost(values_of(output), past, turn=turn, is_vague=is_vague):
             return why
+    zeros = [text.slot for text in texts if NO_CODE.fullmatch(text.slot.text)]
+    if zeros and past.numerals and not any(past.has(slot.text, in_first=False) for slot in zeros):
+        return f"{zeros[0].around.path or 'it'} stands for none: {zeros[0].text[:40]!r}"
     if why := _foreign(texts, past, output):
         return why
     if turn > 1 and (assent := _only_assents(texts, past)):
         return assent
-    if turn > 1 and past.numbers > 1 and _is_zero(output) and not texts:
+    if turn > 1 and past.numbers > 1 and is_zero(output) and not texts:
         return f"all its numbers are 0, and {past.numbers} were not before"
     if other := contradicted(output, past, earlier):
         return other
@@ -261,8 +228,8 @@ def _not_kept(texts: Sequence[Text], past: Past, output: BaseModel, earlier: Seq
         return None
     open_texts = {text.slot.text for text in texts}
     said = [text for text in open_texts if NOTHING.fullmatch(text) is None]
-    numbers = [value for value in _dumped(output) if value not in open_texts and _NUMBER.fullmatch(value)]
-    chosen = {value for value in _dumped(output) if value not in open_texts and value[:1].isalpha()}
+    numbers = [value for value in dumped(output) if value not in open_texts and _NUMBER.fullmatch(value)]
+    chosen = {value for value in dumped(output) if value not in open_texts and value[:1].isalpha()}
     is_chosen = any(past.has(value, in_first=False) for value in chosen)
     kept = Kept.of(said, numbers, past, earlier)
     has_gap = _has_gap(output, past)
@@ -280,7 +247,7 @@ def _not_kept(texts: Sequence[Text], past: Past, output: BaseModel, earlier: Seq
 
 def _has_gap(output: BaseModel, past: Past) -> bool:
     """Whether a list or a mapping of it is empty, and all are that, and none of them was before."""
-    held = {name: value for name, value in _values(output).items() if isinstance(value, (list, dict))}
+    held = {name: value for name, value in values_of(output).items() if isinstance(value, (list, dict))}
     return bool(held) and not any(held.values()) and past.nulls.isdisjoint(held)
 
 
@@ -301,7 +268,7 @@ def _foreign(texts: Sequence[Text], past: Past, output: BaseModel) -> str | None
         return None  # one word for a thing of any kind, such as a translated one
     if len(past.said) < enough or len(said) > _RICH or is_rooted:
         return None
-    return f"{_told(hollow)}; and nothing of what was said before is left"
+    return f"{told(hollow)}; and nothing of what was said before is left"
 
 
 def _is_assent(text: Text) -> bool:
@@ -340,33 +307,3 @@ def _unrooted(texts: Sequence[Text], past: Past, output: BaseModel) -> str | Non
 def _fields(output: BaseModel) -> Iterator[tuple[str, Any, bool]]:
     for name, info in type(output).model_fields.items():
         yield info.alias or name, getattr(output, name), info.is_required()
-
-
-def _values(output: BaseModel) -> dict[str, Any]:
-    """The fields as JSON has them."""
-    try:
-        found = output.model_dump(mode="json", by_alias=True, warnings=False)
-    except ValueError:  # JSON cannot hold it, as will be told where it is stored
-        return {}
-    return found if isinstance(found, dict) and "root" not in type(output).model_fields else {"root": found}
-
-
-def _has_only_zeros(output: BaseModel) -> bool:
-    """Whether there are numbers in it, and all of them are 0."""
-    numbers = [value for value in _dumped(output) if value.strip("-.").replace(".", "").isdigit()]
-    return bool(numbers) and all(not number.strip("-.0") for number in numbers)
-
-
-def _is_zero(output: BaseModel) -> bool:
-    values = _dumped(output)
-    return bool(values) and all(value in ("0", "0.0", "") for value in values)
-
-
-def _dumped(output: BaseModel) -> list[str]:
-    return list(leaves(_values(output)))
-
-
-def _told(texts: Sequence[Text]) -> str:
-    worst = sorted(texts, key=lambda text: -text.hollow)[:3]
-    more = f", and {len(texts) - len(worst)} more" if len(texts) > len(worst) else ""
-    return "; ".join(f"{text.slot.around.path or 'it'} {text.why}" for text in worst) + more

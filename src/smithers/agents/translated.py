@@ -50,6 +50,12 @@ _WORDS: Final = """
     consequence: folge konsequenz consecuencia conséquence conseguenza consequência
     heading: abschnitt kapitel sección section sezione seção
     author: autor autora auteur autore автор 著者 作者
+    message: nachricht correo courriel mensaje messaggio mensagem wiadomość сообщение メッセージ 消息
+    supplier: lieferant proveedor fournisseur fornitore fornecedor dostawca поставщик 仕入先 供应商
+    customer: kunde kundin cliente klient клиент 顧客 客户
+    order: bestellung pedido commande ordine zamówienie заказ 注文 订单
+    article: artikel artículo articolo artigo artykuł статья 記事
+    event: ereignis evento événement wydarzenie событие イベント 事件
     here: hier aquí aqui ici qui tutaj здесь
     the: der die das des dem den el la los las le les il lo gli o het de
     a: ein eine einen einer un una une um uma uno een en ett

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from .earlier import Past, content
-from .placeholder import POINTING, Hollow, Names, judge
+from .placeholder import ANNOUNCING, POINTING, Hollow, Names, judge
 from .slot import Slot, stems
-from .wording import ASKING, HANDLED, IDLE, KINDS, SAMPLE_FILES, SUFFIX, stem, words
+from .wording import ADMITTED, ASKING, BLANKS, HANDLED, IDLE, KINDS, SAMPLE_FILES, SUFFIX, stem, words
 
 KEY: Final = 40
 """Characters of a text that are told."""
@@ -40,6 +40,12 @@ class Text(NamedTuple):
     def is_pointer(self) -> bool:
         """Whether it only says where the answer is."""
         return self.hollow is Hollow.EXCUSE and self.why.startswith(POINTING)
+
+    @property
+    def is_to_come(self) -> bool:
+        """Whether it announces an answer, or calls itself a placeholder for one."""
+        is_blank = not BLANKS.isdisjoint(words(self.slot.text))
+        return self.hollow is Hollow.EXCUSE and (is_blank or self.why.startswith(ANNOUNCING))
 
 
 def weigh(slots: Sequence[Slot], past: Past) -> list[Text]:
@@ -76,7 +82,7 @@ def _weigh(slot: Slot, past: Past) -> Text:
         hollow = Hollow.SAYS
     if hollow is Hollow.VAGUE and all(past.has_word(word) for word in content([slot.text]) - IDLE):
         hollow = Hollow.SAYS
-    if hollow is Hollow.SAYS and past.said and _is_about_asking(slot, past):
+    if hollow is Hollow.SAYS and past.said and (ADMITTED.search(slot.text) or _is_about_asking(slot, past)):
         return Text(slot, Hollow.EXCUSE, f"speaks of how it was asked for: {slot.text[:KEY]!r}")
     is_new_key = slot.is_key and past.values and not past.has_word(slot.text.lower())
     if hollow is Hollow.SAYS and (slot.is_key_of_text or is_new_key):
@@ -87,6 +93,8 @@ def _weigh(slot: Slot, past: Past) -> Text:
 def _is_believed(slot: Slot, hollow: Hollow, past: Past) -> bool:
     """Whether it says that there is nothing, and has reason to."""
     is_nothing = hollow is Hollow.ABSENT or not words(slot.text)
+    if hollow is Hollow.ABSENT and slot.text and not slot.around.path and past.nulls:
+        return True
     if is_nothing and (
         not past.nulls.isdisjoint((slot.around.field, slot.around.key)) or past.has(slot.text, in_first=False)
     ):
@@ -96,7 +104,10 @@ def _is_believed(slot: Slot, hollow: Hollow, past: Past) -> bool:
 
 def _was_meant(slot: Slot, past: Past) -> bool:
     """Whether it was said before; of a key the word is enough, since keys are names."""
-    return past.has(slot.text, in_first=True) or (slot.is_key and past.has_word(slot.text.lower()))
+    if past.has(slot.text, in_first=True) or (slot.is_key and past.has_word(slot.text.lower())):
+        return True
+    found = words(slot.text)
+    return len(found) > 1 and " " not in slot.text and past.names_files and all(map(past.has_word, found))
 
 
 def _is_rooted(text: str, past: Past) -> bool:
@@ -137,13 +148,30 @@ def _count_up(texts: Sequence[Text], past: Past) -> list[Text]:
     """The texts, with those for sure that only count up: `item1`, `item2`."""
     distinct = {(text.slot.around.field, _uncounted(text), text.slot.text.lower()) for text in texts}
     counted = Counter((field, rest) for field, rest, _ in distinct)
-    return [
+    found = [
         text._replace(hollow=Hollow.ECHO, why="only counts up")
-        if counted[text.slot.around.field, _uncounted(text)] > 1
-        and (text.hollow is Hollow.VAGUE or (text.hollow <= Hollow.NEUTRAL and _is_counted(text, past)))
+        if counted[text.slot.around.field, _uncounted(text)] > 1 and _may_count(text, past)
         else text
         for text in texts
     ]
+    named = {
+        text.slot.text.lower()
+        for text in found
+        if text.hollow is Hollow.ECHO and counted[text.slot.around.field, _uncounted(text)] > 1
+    }
+    return [
+        text._replace(hollow=Hollow.ECHO, why="only counts up")
+        if text.hollow < Hollow.ECHO and text.slot.text.lower() in named and not text.slot.is_key
+        else text
+        for text in found
+    ]
+
+
+def _may_count(text: Text, past: Past) -> bool:
+    """Whether it may be one of several that only count up; keys may have been given."""
+    if text.slot.is_key and any(map(past.has_word, _uncounted(text))):
+        return False
+    return text.hollow is Hollow.VAGUE or (text.hollow <= Hollow.NEUTRAL and _is_counted(text, past))
 
 
 def _blanks(texts: Sequence[Text]) -> list[Text]:
@@ -159,3 +187,10 @@ def _blanks(texts: Sequence[Text]) -> list[Text]:
 
 def _uncounted(text: Text) -> tuple[str, ...]:
     return tuple(word for word in words(text.slot.text) if len(word) > 1)
+
+
+def told(texts: Sequence[Text]) -> str:
+    """Why the worst of some texts are hollow, in words."""
+    worst = sorted(texts, key=lambda text: -text.hollow)[:3]
+    more = f", and {len(texts) - len(worst)} more" if len(texts) > len(worst) else ""
+    return "; ".join(f"{text.slot.around.path or 'it'} {text.why}" for text in worst) + more

@@ -50,13 +50,14 @@ THINGS: Final = SAMPLES | frozenset(
     jane alice bob validation person people org organisation organization corp inc ltd gmbh llc root child
     children parent grandchild leaf node table query select improvement scope definition term
     package meaning explanation paragraph handler instruction conference journal
-    institution benefit""".split()
+    institution benefit paper article study author manuscript transformation""".split()
 )
 """Stems of words for things of any kind, and the names of anybody."""
 FORMS: Final = frozenset("json schema response".split())
 """Words of who speaks about the form of an answer instead of giving one."""
 LINKS: Final = frozenset("of for to".split())
 ORDINALS: Final = frozenset("first second third last next".split())
+COUNTING: Final = ORDINALS | {"one", "two", "three", "four"}
 GIVEN: Final = frozenset("available provided given specified supplied".split())
 ACKNOWLEDGED: Final = frozenset(
     """ok okay done fixed success successful successfully completed complete noted understood
@@ -72,6 +73,8 @@ KINDS: Final = frozenset("label category kind type class tag".split())
 """Stems of names of fields for which a word for things of any kind is an answer."""
 SHOWN: Final = frozenset("format pattern template example placeholder".split())
 """The same for what shows how something is written."""
+ACCOUNTS: Final = frozenset("explanation summary description analysis rationale".split())
+"""Fields of which none is left empty by who gives an account of something."""
 TASKS: Final = frozenset("task work request job analysis review".split())
 HANDLED: Final = frozenset(
     """code adjusted adapted changed refactored reformatted rewritten modified ensured ensure updated made now
@@ -119,7 +122,9 @@ NOTHING: Final = re.compile(
 # --- Phrases ------------------------------------------------------------------------------------
 
 TEMPLATE: Final = re.compile(
-    r"""(?://|\#|--|/\*)\s*(?:TODO|FIXME|TBD)\b.* | (?:.*\b)?(?:goes|go)\s+here[\W_]*$
+    r"""(?://|\#|--|/\*)\s*(?:TODO|FIXME|TBD)\b.*
+      | (?:TODO|FIXME|TBD)\W+(?:put|add|insert|write|fill|describe|enter|provide|replace|complete)\b.*
+      | (?:.*\b)?(?:goes|go)\s+here[\W_]*$
       | \W*(?:please\s+)?(?:add|insert|enter|describe|write|put|type|fill\s+in|your)\b.*\bhere[\W_]*$
       | .{0,60}\bhier\s+(?:einf[uü]gen|eintragen|einsetzen)\W*$
       | .{0,40}\b(?:escrib|insert|inser|añad|agreg|coloc|introdu|escrev)\w*\b.{0,40}\baqu[ií]\W*$
@@ -217,6 +222,13 @@ ASKING: Final = re.compile(
        | schema[\s-]+(?:validation|complian(?:t|ce))\b
        | (?:output|response|answer|json)\s+(?:(?:was|is|has\s+been)\s+)?{_DONE}\b
        | (?:auto\W?)?{_DONE}\s+(?:as\s+)?(?:valid\s+)?(?:output|response|answer|json)\b
+       | (?:according\s+to|following|as\s+per|in\s+line\s+with)\s+(?:the\s+|your\s+)?(?:{_ASKED}\s+)*
+         (?:schema|format)\b
+       | \ball\s+(?:the\s+|of\s+the\s+)?required\s+(?:fields?|keys?|properties)\b
+       | (?:format|sch[eé]ma|esquema|formato)\s+
+         (?:demand[eé]|requis|attendu|solicitado|requerido|pedido|richiesto)\b
+       | (?:gew[uü]nscht|verlangt|gefordert)e[nms]?\s+(?:format|schema)\b
+       | (?:fixed|corrected|adjusted|changed|updated)\s+the\s+(?:json|schema|format|structure)\b
        | \bas\s+(?:requested|required|instructed|expected|asked)\b
        | (?:(?:the|my|your|this)\s+)*(?:{_BEFORE}\s+)?(?:json|schema|{_ANSWER})\s+(?:now\s+|only\s+)?
          (?:(?:is|was|were|did|does|has|have)(?:\s+not|n['\u2019]t)?\s+(?:now\s+|been\s+)?)?
@@ -241,6 +253,12 @@ ASKING: Final = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """Words about how an answer was asked for, which are no part of one."""
+ADMITTED: Final = re.compile(
+    r"\b(?:only|just|merely|values?|data|answer)\s+(?:(?:here|there|sent|given|used|added)\s+)?to\s+(?:satisfy|pass|fit|match|get\s+past)"
+    r"\s+(?:the\s+|your\s+)?(?:\w+\s+)?(?:schema|validat\w+|checks?|parser|format)\b",
+    re.IGNORECASE,
+)
+"""What says of itself that it is none."""
 ABOVE: Final = re.compile(
     r"\bas\s+(?:described|discussed|stated|outlined|specified|mentioned)\W*$|"
     r"\b(?:described|given|listed|mentioned|stated|provided|explained|found|said|contained|written|included)\s+"
@@ -250,7 +268,8 @@ ABOVE: Final = re.compile(
     r"|\b(?:mensaje\s+anterior|message\s+pr[eé]c[eé]dent|messaggio\s+precedente|mensagem\s+anterior"
     r"|respuesta\s+anterior|r[eé]ponse\s+pr[eé]c[eé]dente|risposta\s+precedente|resposta\s+anterior"
     r"|(?:vorherig|vorig|letzt)e[rn]\s+(?:nachricht|antwort)|poprzedni(?:ej|a|m)\s+(?:wiadomo\w+|odpowied\w+))\b"
-    r"|\b(?:jak\s+wy[zż]ej|siehe\s+oben|voir\s+(?:ci-dessus|plus\s+haut)|ver\s+(?:arriba|acima)|come\s+sopra)\b",
+    r"|\b(?:jak\s+wy[zż]ej|siehe\s+oben|voir\s+(?:ci-dessus|plus\s+haut)|ver\s+(?:arriba|acima)|come\s+sopra)\b"
+    r"|参考上面|上面的回答|如上所述|前の回答|先ほどの回答|上記の(?:回答|とおり|通り)",
     re.IGNORECASE,
 )
 """Where an answer is said to be."""
@@ -285,6 +304,8 @@ ZERO: Final = re.compile(
     r"CVE-0000-0+$|0{6,}$|127\.0\.0\.1$|0\.0\.0\.0(?:/0)?$|v?[01](?:\.0){2,}$|\d{4}-01-01(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?$|0000-00-00$|[0-]{36}$"
 )
 """What stands for no version, no day, no id, or for any: the first of a year."""
+NO_CODE: Final = re.compile(r"[A-Z]{2,}-0+-0+|0{7,}|0{8}-0000-0000-0000-0{12}")
+"""Codes of nothing: no release, no commit, no flaw has them."""
 PERSON: Final = re.compile(
     r"(?:john|jane|joe|max|maxine|erika|jean|juan|mario|ivan)\s+"
     r"(?:[a-z]\.?\s+)?(?:doe|smith|public|bloggs|mustermann|musterfrau|dupont|p[eé]rez|rossi|ivanov)$",
@@ -304,6 +325,13 @@ COUNTED: Final = re.compile(r"[A-Za-z]{3,}(?:[ _-][A-Za-z]+)*[ _-]?\d?$")
 """Words with at most one digit: `value1` is no code."""
 ENUMERATED: Final = re.compile(r"\d+$|\b[A-Za-z]$|(?<=_)[a-z]+$")
 LETTERS: Final = re.compile(r"[a-z](?:[\s.,-]+[a-z])*")
+OUTLINED: Final = re.compile(
+    r"(?:(?:an?|the|brief|short|detailed)\s+)*(?:explanation|description|summary|overview|rationale|reason|list|details)"
+    r"\s+(?:of|for|why|about)\b|(?:an?\s+)?(?:example|sample|dummy|mock)\s+\w+\s+(?:of|for)\b",
+    re.IGNORECASE,
+)
+"""What begins by naming what should stand there: `Explanation of why these were chosen`."""
+LEFT: Final = re.compile(r"(?:n/?a|none|unknown)\s*[-\u2013\u2014:,(]\s*placeholder\b", re.IGNORECASE)
 SAMPLE: Final = re.compile(
     r"\b(?:ejemplo|exemplo|exemple|esempio|beispiel\w*|musterfirma|mustermann|musterstadt|przyk[lł]ad\w*|voorbeeld\w*)\b",
     re.IGNORECASE,

@@ -158,7 +158,7 @@ def test_a_first_answer_is_believed_where_a_later_one_is_not() -> None:
             "names what should stand there: 'string'",
         ),
         (Review(approved=True, comments=["<comment>"], summary="<summary>"), "comments[0] is a template"),
-        (Review(approved=False, comments=["TODO: add"], summary="TODO: add"), "summary is a placeholder"),
+        (Review(approved=False, comments=["TODO: add"], summary="TODO: add"), "summary is a template"),
         (one(summary="Lorem ipsum dolor sit amet"), "is filled with lorem ipsum"),
         (one(answer="Your answer goes here."), "is a template"),
         (one(answer="{{answer}}"), "is a template"),
@@ -314,6 +314,55 @@ def test_numbers_that_come_to_mind_first_are_believed_only_where_none_were_told(
     assert reason(timing, 1, ["p50 1 ms, p95 1 ms, of 100 samples"]) is None
     none = one(p50_ms=0.0, p95_ms=0.0, samples=0)
     assert reason(none, 1, ["There was no request in that window: 0 samples."]) is None
+
+
+def test_what_was_asked_for_is_no_answer_though_it_is_the_first() -> None:
+    assert reason(one(line="This is a placeholder line matching the requested output schema."))
+    assert reason(one(reasons=["I will read the manuscript now and fill in the reasons afterwards."]))
+    assert reason(one(line="The schema of orders got a column.")) is None
+
+
+def test_lists_that_are_empty_now_are_missed_whatever_the_texts_say() -> None:
+    lines = "Three:\n1. `a.py` locks twice\n2. `b.py` drops the error\n3. `c.py` writes before the lock"
+    rows = '{"found": [{"file": "a.py", "what": "locks twice"}, {"file": "b.py", "what": "drops the error"}]}'
+    for earlier in (lines, rows):
+        assert reason(one(title="Review of the week", findings=[]), 1, [earlier])
+        assert reason(one(title="Review of the week", findings=["a.py"]), 1, [earlier]) is None
+    nothing = "I looked at:\n1. a.py, no finding\n2. b.py, nothing either"
+    assert reason(one(title="Review of the week", findings=[]), 1, [nothing]) is None
+
+
+def test_several_things_that_were_told_are_missed_though_another_sentence_denies() -> None:
+    told = (
+        "`swipe_to_delete` failed 6 times, `login_flow` 3 times and `push_banner` twice. The rest was stable."
+    )
+    looked = "I looked at `swipe_to_delete`, `login_flow` and `push_banner`. All of it was stable."
+    assert reason(one(flaky=[]), 1, [told])
+    assert reason(one(flaky=[]), 1, [looked]) is None
+
+
+def test_a_mapping_to_nothing_is_empty() -> None:
+    told = "iOS: `iPhone_SE`, `iPhone_13`, `iPhone_15`."
+    assert reason(one(devices={"ios": [], "android": []}), 1, [told])
+    assert reason(one(devices={"ios": ["iPhone_SE"], "android": []}), 1, [told]) is None
+
+
+def test_a_first_answer_of_which_all_is_empty_is_a_stub_where_an_account_was_asked_for() -> None:
+    assert reason(one(role="", want="", benefit="", acceptance=[]))
+    assert reason(one(claim="", explanation=""))
+    assert reason(one(stdout="", stderr="")) is None
+
+
+def test_an_ellipsis_is_no_text() -> None:
+    earlier = ['{"cart.empty": {"de": "Der Korb ist leer"}}']
+    assert reason(one(key="cart.empty", text="..."), 1, earlier) == "an ellipsis stands for a text"
+    assert reason(one(key="menu.more", text="..."), 1, ['{"menu.more": {"de": "..."}}']) is None
+
+
+def test_a_code_of_nothing_stands_for_none() -> None:
+    earlier = ["The first bad one is 4f1c0d9e7b2a, the fold in InstCombine."]
+    assert "stands for none" in (reason(one(commit="0" * 40, where="the fold"), 1, earlier) or "")
+    assert reason(one(commit="0" * 40, where="the fold"), 1, ["The fold; no commit: " + "0" * 40]) is None
 
 
 def test_a_name_in_code_was_meant_wherever_it_stood() -> None:

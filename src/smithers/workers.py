@@ -29,11 +29,16 @@ def is_async(function: Any) -> bool:
     )
 
 
-async def on_thread(workers: Workers, function: Callable[[], T]) -> T:
+async def on_thread(
+    workers: Workers, function: Callable[[], T], stop: Callable[[], object] | None = None
+) -> T:
     """Call a function that blocks on a thread of `workers`, in the caller's context, and await its answer.
 
     When the caller is cancelled the thread goes on and its answer is dropped; the cancel is raised when the
     thread has ended, so that whoever waits for the caller's end knows that nothing runs any more.
+
+    Args:
+        stop: called once when the caller is cancelled, on its thread, to have the function end soon.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
@@ -62,6 +67,8 @@ async def on_thread(workers: Workers, function: Callable[[], T]) -> T:
     try:
         return await asyncio.shield(answer)
     except asyncio.CancelledError:
+        if stop is not None:
+            stop()
         while not answer.done():
             try:
                 await asyncio.wait((answer,))

@@ -16,6 +16,7 @@ from smithers.workers import Workers, on_thread
 
 from .claude_code import ClaudeFold
 from .cli import CliAgent, Ending, Invocation, of_message, text_at, without_result
+from .environment import data_home
 
 Mode: TypeAlias = Literal["low", "medium", "high", "ultra"]
 
@@ -105,10 +106,9 @@ def _servers(given: Mapping[str, Any] | str | Path) -> str:
 def _is_signed_in(env: Mapping[str, str]) -> bool:
     if env.get("AMP_API_KEY"):
         return True
-    data = env.get("XDG_DATA_HOME") or f"{env.get('HOME', '')}/.local/share"
     key = f"apiKey@{env.get('AMP_URL') or SERVICE}".rstrip("/")
     try:
-        kept = json.loads(Path(data, "amp/secrets.json").read_bytes())
+        kept = json.loads((data_home(env) / "amp/secrets.json").read_bytes())
     except (OSError, ValueError):
         return False
     return bool(text_at(kept, key) or text_at(kept, f"{key}/"))

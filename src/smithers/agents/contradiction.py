@@ -35,14 +35,12 @@ def contradicted(output: BaseModel, past: Past, earlier: Sequence[str]) -> str |
     for choice in _choices(output):
         if any(_mentions(text[:READ_LIMIT], choice.value) for text in earlier):
             continue
-        chosen = {_plain(text) for value in past.objects for text in _held(value, choice.name)}
-        if not past.objects:
-            chosen = {
-                other
-                for other in choice.others
-                if any(_is_meant(text[:READ_LIMIT], other) for text in past.prose)
-            }
-        before = [other for other in choice.others if other in chosen or other.lower() in chosen]
+        if past.objects:
+            chosen = {_plain(text) for value in past.objects for text in _held(value, choice.name)}
+            before = [other for other in choice.others if other.lower() in chosen]
+        else:
+            prose = [text[:READ_LIMIT] for text in past.prose]
+            before = [other for other in choice.others if any(_is_meant(text, other) for text in prose)]
         if len(before) == 1:
             return f"{choice.name} is {choice.value!r}, and was {before[0]!r} before"
     return None
@@ -69,12 +67,11 @@ def _held(value: object, name: str) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    return _CALLED.sub("", text.strip(_MARKS)).strip(_MARKS)
+    return _CALLED.sub("", text.strip(_MARKS)).strip(_MARKS).lower()
 
 
 def _mentions(text: str, value: str) -> bool:
-    flags = re.IGNORECASE if len(value) > 1 else re.NOFLAG
-    return re.search(rf"(?<![\w-]){re.escape(value)}(?![\w-])", text, flags) is not None
+    return _word(value, re.IGNORECASE if len(value) > 1 else re.NOFLAG).search(text) is not None
 
 
 def _is_meant(text: str, value: str) -> bool:
@@ -82,6 +79,8 @@ def _is_meant(text: str, value: str) -> bool:
     if not value.isupper():
         return False
     is_called = re.search(rf"{_CALLED.pattern}{re.escape(value)}\b", text, re.IGNORECASE) is not None
-    return is_called or (
-        len(value) >= _CAPITALS and re.search(rf"(?<![\w-]){re.escape(value)}(?![\w-])", text) is not None
-    )
+    return is_called or (len(value) >= _CAPITALS and _word(value, re.NOFLAG).search(text) is not None)
+
+
+def _word(value: str, flags: re.RegexFlag) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w-]){re.escape(value)}(?![\w-])", flags)

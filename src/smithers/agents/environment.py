@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 SCRUBBED: Final = (
@@ -28,6 +29,11 @@ def scrubbed(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """An environment (by default ours) without the variables of any agent."""
     found = os.environ if environment is None else environment
     return {name: value for name, value in found.items() if not name.upper().startswith(SCRUBBED)}
+
+
+def data_home(environment: Mapping[str, str]) -> Path:
+    """Where programs keep their data by the XDG convention."""
+    return Path(environment.get("XDG_DATA_HOME") or f"{environment.get('HOME', '')}/.local/share")
 
 
 def environment_for(

@@ -6,18 +6,16 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pydantic import BaseModel
-
-from .dumped import dumped, has_only_zeros, values_of
+from .answer import Answer
 from .placeholder import Hollow
 from .weighed import Text, told
-from .wording import ACCOUNTS, COUNTING, ZERO, words
+from .wording import COUNTING, DOTS, NEVER_EMPTY, ZERO, words
 
 _ALPHABET: Final = "abcdefgh"
 _COUNT: Final = re.compile(r"(\D{2,})(\d+)")
 
 
-def first_answer(texts: Sequence[Text], output: BaseModel) -> str | None:
+def first_answer(texts: Sequence[Text], answer: Answer) -> str | None:
     """Only what nobody would write who had anything to say."""
     copied = [text for text in texts if text.hollow is Hollow.COPY]
     hollow = [text for text in texts if text.hollow >= Hollow.ECHO]
@@ -26,14 +24,14 @@ def first_answer(texts: Sequence[Text], output: BaseModel) -> str | None:
     if any(text.hollow is Hollow.TEMPLATE for text in hollow):
         says = sum(text.hollow is Hollow.SAYS for text in texts)
         return told(hollow) if says < len(hollow) else None
-    if [text.slot.text for text in texts] in (["..."], ["…"]):
+    if [text.slot.text for text in texts] in ([dots] for dots in DOTS):
         return "an ellipsis stands for a text"
     if (to_come := [text for text in texts if text.is_to_come]) and all(
         text.hollow > Hollow.NEUTRAL for text in texts
     ):
         return told(to_come)
     fields = {(text.slot.around.field, text.slot.is_key) for text in hollow}
-    if counts_up(output, has_letters=False):
+    if counts_up(answer, has_letters=False):
         return "only counts up"
     if _goes_on(texts):
         return told(sorted(texts, key=lambda text: -text.hollow)[:3])
@@ -43,23 +41,23 @@ def first_answer(texts: Sequence[Text], output: BaseModel) -> str | None:
     if hollow and all(text.hollow >= Hollow.VAGUE for text in required) and not any(map(_is_mapped, texts)):
         fields |= {(text.slot.around.field, False) for text in required}
     is_all = all(text.hollow is not Hollow.SAYS for text in texts)
-    has_zeros = has_only_zeros(output)
-    is_many = len(required) > 1 or len(dumped(output)) > 2 + len(required)
+    has_zeros = answer.has_only_zeros
+    is_many = len(required) > 1 or len(answer.values) > 2 + len(required)
     if has_zeros and required and is_many and not any(text.slot.text for text in required):
         return "all its texts are empty, and all its numbers are 0"
-    if _is_empty(required, output):
+    if _is_empty(required, answer):
         return "all its texts and lists are empty"
-    is_blank = has_zeros or any(map(ZERO.match, dumped(output)))
+    is_blank = has_zeros or any(map(ZERO.match, answer.values))
     if len(hollow) == 1 and hollow[0].slot.text[-1:] in "23456789":
         return None  # one of several, by its number
     return told(hollow) if hollow and is_all and (len(fields) > 1 or is_blank) else None
 
 
-def _is_empty(required: Sequence[Text], output: BaseModel) -> bool:
+def _is_empty(required: Sequence[Text], answer: Answer) -> bool:
     """Whether nothing stands in it where several texts had to, or an account of something."""
-    is_account = not ACCOUNTS.isdisjoint(text.slot.around.field for text in required)
-    lists = [value for value in values_of(output).values() if isinstance(value, (list, dict))]
-    is_bare = len(lists) > 1 and has_only_zeros(output)
+    is_account = not NEVER_EMPTY.isdisjoint(text.slot.around.field for text in required)
+    lists = answer.holders.values()
+    is_bare = len(lists) > 1 and answer.has_only_zeros
     return (
         len(required) > (0 if is_bare else 1 if is_account else 2)
         and not any(text.slot.text for text in required)
@@ -72,9 +70,9 @@ def _is_mapped(text: Text) -> bool:
     return text.slot.is_key or bool(text.slot.around.key)
 
 
-def counts_up(output: BaseModel, *, has_letters: bool) -> bool:
+def counts_up(answer: Answer, *, has_letters: bool) -> bool:
     """Whether a mapping of it is but `{"GENE1": 1, "GENE2": 2, "GENE3": 3}`, or letters to such numbers."""
-    mappings = [value for value in values_of(output).values() if isinstance(value, dict) and len(value) > 1]
+    mappings = [value for value in answer.fields.values() if isinstance(value, dict) and len(value) > 1]
     return any(_is_counted(value, has_letters=has_letters) for value in mappings)
 
 
@@ -99,4 +97,4 @@ def _goes_on(texts: Sequence[Text]) -> bool:
     is_text = all(text.slot.is_key_of_text or not text.slot.is_key for text in texts)
     if is_all and is_text and len(counted) == len(texts) > 2:
         return True
-    return len(texts) > 1 and is_all and any(text.slot.text in ("...", "…") for text in texts)
+    return len(texts) > 1 and is_all and any(text.slot.text in DOTS for text in texts)

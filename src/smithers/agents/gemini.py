@@ -24,14 +24,23 @@ from smithers.ports import (
 )
 from smithers.records import Usage
 
-from .cli import CliAgent, Ending, Invocation, at, count_at, of_status, text_at, toml, without_result
+from .cli import (
+    LONGEST_WAIT_S,
+    CliAgent,
+    Ending,
+    Invocation,
+    at,
+    count_at,
+    of_status,
+    text_at,
+    toml,
+    without_result,
+)
 
 ApprovalMode: TypeAlias = Literal["default", "auto_edit", "yolo", "plan"]
 
 ATTEMPTS: Final = 3
 """How often it may ask by itself; the run asks again after that, and survives meanwhile."""
-LONGEST_WAIT_S: Final = 60.0
-"""How long it may wait before that."""
 
 _POLICY_FILE: Final = "tools.toml"
 _PROMPT_FILE: Final = "system.md"

@@ -33,8 +33,6 @@ _ROUND: Final = _MADE_UP | frozenset(
 _SEQUENCE: Final = frozenset(["1", "2", "3", "4", "5"])
 _ONE: Final = re.compile(r"\b(?:one|single|once|eine?[rnms]?|einzige[rns]?|une?|una|uno|seule?)\b")
 _NUMBER: Final = re.compile(r"(?<![\w.,])-?\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*")
-
-
 _COUNTED: Final = re.compile(
     r"\W*(?:there\s+are|(?:i|we)\s+(?:counted|found|see)|found|counted|total:?|es\s+sind|il\s+y\s+a|hay|ci\s+sono)"
     r"\s+(?:\w+\s+)?(\d[\d.,]*)",

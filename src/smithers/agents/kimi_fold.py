@@ -26,14 +26,23 @@ from smithers.ports import (
     ToolResultEvent,
 )
 
-from .cli import Ending, at, content_text, count_at, list_at, number_at, of_message, text_at, without_result
+from .cli import (
+    LONGEST_WAIT_S,
+    Ending,
+    at,
+    content_text,
+    count_at,
+    list_at,
+    number_at,
+    of_message,
+    text_at,
+    without_result,
+)
 
 Generation: TypeAlias = Literal["code", "python"]
 
 COLUMNS: Final = 500
 """At which Python is told to break its lines; it would do that at 80, in the middle of words."""
-LONGEST_WAIT_S: Final = 60.0
-"""A retry of its own that is further away is left to the run: it survives meanwhile."""
 _FAILED: Final = re.compile(
     r"^error: (?:failed to run prompt: )?(?P<code>[a-z_]+\.[a-z_]+: )?(?P<why>.*?)(?=^See log:|\Z)",
     re.MULTILINE | re.DOTALL,

@@ -1,8 +1,9 @@
 """What earlier answers held and an answer has lost: entries of a list, numbers, all it was about. Pure.
 
 Whoever had nothing to tell has said so: that there is *no* finding, that all is *fine*. One such word in any
-earlier answer, and an empty list is believed. Without it there must be something that counts as told: entries
-in JSON, numbers beside the name of their field, lines of a list, places in files.
+earlier answer, and an empty list is believed, unless entries, lines or a sentence that deny nothing have told
+something. Without it there must be something that counts as told: entries in JSON, numbers beside the name of
+their field, lines of a list, places in files.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from smithers.ports import AgentRequest, AgentTools
 from smithers.workers import Workers, on_thread
 
 from .cli import CliAgent, Invocation, Once, at
+from .environment import data_home
 from .opencode_fold import OpenCodeFold
 
 LIMITED_AGENT: Final = "smithers"
@@ -81,8 +82,7 @@ class OpenCode(CliAgent):
 
     async def prepare(self, request: AgentRequest) -> tuple[Self, AgentRequest]:
         env = self._environment(request)
-        data = env.get("XDG_DATA_HOME") or f"{env.get('HOME', '')}/.local/share"
-        database = await _databases.get(data, partial(self._warm_up, request, env))
+        database = await _databases.get(str(data_home(env)), partial(self._warm_up, request, env))
         if request.session is not None:
             began = await on_thread(_workers, partial(_folder_of, database, request.session))
             here = self.folder(request) or Path.cwd()

@@ -24,6 +24,7 @@ from smithers.ports import (
 from smithers.records import NOTHING, Usage
 
 from .cli import (
+    LONGEST_WAIT_S,
     CliAgent,
     Ending,
     Invocation,
@@ -39,8 +40,6 @@ from .cli import (
 
 Thinking: TypeAlias = Literal["off", "minimal", "low", "medium", "high", "xhigh", "max"]
 
-LONGEST_WAIT_S: Final = 60.0
-"""A retry of its own that is further away is left to the run: it survives meanwhile."""
 _BAD_OPTION: Final = re.compile(r"Unknown option|Unknown provider|Invalid (?:model|option)", re.IGNORECASE)
 _GONE: Final = re.compile(r"No session found|Session found in different project")
 

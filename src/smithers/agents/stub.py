@@ -17,8 +17,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
+from .answer import Answer
 from .contradiction import contradicted
-from .dumped import dumped, is_zero, values_of
 from .earlier import Past, content
 from .first_answer import counts_up, first_answer
 from .kept import Kept
@@ -29,6 +29,7 @@ from .weighed import Text, told, weigh
 from .wording import (
     ACKNOWLEDGED,
     BLANKS,
+    DOTS,
     EMPTY,
     FUNCTION,
     LETTERS,
@@ -54,7 +55,6 @@ _LITTLE: Final = 3
 _TEXTS: Final = 500
 """Texts of an answer that are looked at; what has more is none that was made up."""
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
-_DOTS: Final = ("...", "…")
 _VERDICTS: Final = frozenset(map(stem, "verdict status state result outcome label decision".split()))
 """Fields for which a word of assent is an answer."""
 _ACCOUNTS: Final = frozenset(
@@ -81,14 +81,16 @@ def stub_reason(
         return None  # nobody makes up what nests that deeply
     past = Past.of(earlier)
     texts = weigh([slot for slot in found if slot.text or slot.is_required], past)
-    reason = first_answer(texts, output) if turn < 1 else _corrected(texts, past, output, turn)
-    return reason or (_forgetful(texts, past, output, turn, earlier) if turn > 0 else None)
+    answer = Answer.of(output)
+    if turn < 1:
+        return first_answer(texts, answer)
+    return _corrected(texts, past, answer, turn) or _forgetful(texts, past, answer, turn, earlier)
 
 
 # --- Judging --------------------------------------------------------------------------------------
 
 
-def _corrected(texts: Sequence[Text], past: Past, output: BaseModel, turn: int) -> str | None:
+def _corrected(texts: Sequence[Text], past: Past, answer: Answer, turn: int) -> str | None:
     hollow = [text for text in texts if text.hollow > Hollow.NEUTRAL]
     says = [text for text in texts if text.hollow is Hollow.SAYS]
     lost_texts = [
@@ -110,7 +112,7 @@ def _corrected(texts: Sequence[Text], past: Past, output: BaseModel, turn: int) 
         is_stub = _outweighs(hollow, says, past, turn)
     elif worst >= Hollow.EXCUSE or _is_emptied(texts, past):
         is_stub = True
-    elif _keeps_a_number(output, past):
+    elif _keeps_a_number(answer, past):
         is_stub = False
     elif worst is Hollow.FILLER:
         # A letter may name a language or a choice; more than one answer of them is none.
@@ -177,62 +179,62 @@ def _all_empty(texts: Sequence[Text], turn: int) -> str | None:
     return "all its texts are empty" if is_stub else None
 
 
-def _keeps_a_number(output: BaseModel, past: Past) -> bool:
+def _keeps_a_number(answer: Answer, past: Past) -> bool:
     """Whether a number other than 0 and 1 is in the output that was in an earlier answer."""
-    numbers = {value for value in dumped(output) if value.strip("-.0").isdigit()} - {"1", "1.0"}
+    numbers = {value for value in answer.values if value.strip("-.0").isdigit()} - {"1", "1.0"}
     return any(number in value.split() for number in numbers for value in past.values)
 
 
 def _forgetful(
-    texts: Sequence[Text], past: Past, output: BaseModel, turn: int, earlier: Sequence[str]
+    texts: Sequence[Text], past: Past, answer: Answer, turn: int, earlier: Sequence[str]
 ) -> str | None:
     """Whether it leaves out what earlier answers said, and says nothing in its place."""
     enough = _SAID if turn > 1 else 2 * _SAID
-    for name, value, is_required in _fields(output):
+    for name, value, is_required in _fields(answer):
         if value not in (None, "", [], {}, ()) or (not value and value not in ([], {}) and not is_required):
             continue
         held = max(past.words_at.get((name, is_text), 0) for is_text in {False, value == ""})
         if held >= enough:
             return f"{name} is empty, and held {held} words before"
-    if counts_up(output, has_letters=True) and not _keeps_a_number(output, past):
+    if counts_up(answer, has_letters=True) and not _keeps_a_number(answer, past):
         return "only counts up"
-    is_cut = any(text.slot.text in _DOTS and text.slot.is_required for text in texts)
-    if is_cut and past.values.isdisjoint(_DOTS):
+    is_cut = any(text.slot.text in DOTS and text.slot.is_required for text in texts)
+    if is_cut and past.values.isdisjoint(DOTS):
         return "an ellipsis stands for a text"
-    if gone := emptied(values_of(output), past, type(output).__name__):
+    if gone := emptied(answer.fields, past, type(answer.output).__name__):
         return gone
     if past.last_announces:
         return "was announced as made up"
     if not any(text.hollow is Hollow.SAYS and not _is_assent(text) for text in texts):
         is_vague = bool(texts) and all(text.hollow >= Hollow.VAGUE for text in texts)
-        if why := lost(values_of(output), past, turn=turn, is_vague=is_vague):
+        if why := lost(answer.fields, past, turn=turn, is_vague=is_vague):
             return why
     zeros = [text.slot for text in texts if NO_CODE.fullmatch(text.slot.text)]
     if zeros and past.numerals and not any(past.has(slot.text, in_first=False) for slot in zeros):
         return f"{zeros[0].around.path or 'it'} stands for none: {zeros[0].text[:40]!r}"
-    if why := _foreign(texts, past, output):
+    if why := _foreign(texts, past, answer):
         return why
     if turn > 1 and (assent := _only_assents(texts, past)):
         return assent
-    if turn > 1 and past.numbers > 1 and is_zero(output) and not texts:
+    if turn > 1 and past.numbers > 1 and answer.is_zero and not texts:
         return f"all its numbers are 0, and {past.numbers} were not before"
-    if other := contradicted(output, past, earlier):
+    if other := contradicted(answer.output, past, earlier):
         return other
-    why = _unrooted(texts, past, output) if turn > 1 else None
-    return why or _not_kept(texts, past, output, earlier)
+    why = _unrooted(texts, past, answer) if turn > 1 else None
+    return why or _not_kept(texts, past, answer, earlier)
 
 
-def _not_kept(texts: Sequence[Text], past: Past, output: BaseModel, earlier: Sequence[str]) -> str | None:
+def _not_kept(texts: Sequence[Text], past: Past, answer: Answer, earlier: Sequence[str]) -> str | None:
     """Whether it is made up, as far as nothing of it was said before."""
     if past.knows_nothing:
         return None
     open_texts = {text.slot.text for text in texts}
     said = [text for text in open_texts if NOTHING.fullmatch(text) is None]
-    numbers = [value for value in dumped(output) if value not in open_texts and _NUMBER.fullmatch(value)]
-    chosen = {value for value in dumped(output) if value not in open_texts and value[:1].isalpha()}
+    numbers = [value for value in answer.values if value not in open_texts and _NUMBER.fullmatch(value)]
+    chosen = {value for value in answer.values if value not in open_texts and value[:1].isalpha()}
     is_chosen = any(past.has(value, in_first=False) for value in chosen)
     kept = Kept.of(said, numbers, past, earlier)
-    has_gap = _has_gap(output, past)
+    has_gap = _has_gap(answer, past)
     is_hollow = has_gap or any(text.hollow > Hollow.NEUTRAL for text in texts)
     if kept.is_nothing and (kept.was_shaped or is_hollow):
         return f"nothing of what was said before is left, which was {kept.told} words and numbers"
@@ -245,13 +247,13 @@ def _not_kept(texts: Sequence[Text], past: Past, output: BaseModel, earlier: Seq
     return None
 
 
-def _has_gap(output: BaseModel, past: Past) -> bool:
+def _has_gap(answer: Answer, past: Past) -> bool:
     """Whether a list or a mapping of it is empty, and all are that, and none of them was before."""
-    held = {name: value for name, value in values_of(output).items() if isinstance(value, (list, dict))}
+    held = answer.holders
     return bool(held) and not any(held.values()) and past.nulls.isdisjoint(held)
 
 
-def _foreign(texts: Sequence[Text], past: Past, output: BaseModel) -> str | None:
+def _foreign(texts: Sequence[Text], past: Past, answer: Answer) -> str | None:
     """Whether it speaks of other things than the earlier answers, as far as it speaks of any."""
     required = [text for text in texts if text.slot.is_required and text.slot.text]
     hollow = [text for text in required if text.hollow >= Hollow.VAGUE]
@@ -263,7 +265,7 @@ def _foreign(texts: Sequence[Text], past: Past, output: BaseModel) -> str | None
         or 2 * len(hollow) < len(required)
     ):
         return None
-    is_rooted = any(past.has_word(word) for word in said) or _keeps_a_number(output, past)
+    is_rooted = any(past.has_word(word) for word in said) or _keeps_a_number(answer, past)
     if len(hollow) < len(required) and max(text.hollow for text in hollow) < Hollow.FILLER:
         return None  # one word for a thing of any kind, such as a translated one
     if len(past.said) < enough or len(said) > _RICH or is_rooted:
@@ -289,7 +291,7 @@ def _only_assents(texts: Sequence[Text], past: Past) -> str | None:
     return None
 
 
-def _unrooted(texts: Sequence[Text], past: Past, output: BaseModel) -> str | None:
+def _unrooted(texts: Sequence[Text], past: Past, answer: Answer) -> str | None:
     """Whether it shares no word and no number with answers that said much."""
     said = content([text.slot.text for text in texts])
     fields = {text.slot.around.field for text in texts if text.slot.text}
@@ -299,11 +301,11 @@ def _unrooted(texts: Sequence[Text], past: Past, output: BaseModel) -> str | Non
         before = past.said  # prose counts too if there is much of it
     if not before or not said or len(said) > _RICH or not (is_account or len(fields) > 1):
         return None
-    if _keeps_a_number(output, past) or any(past.has_word(word) for word in said):
+    if _keeps_a_number(answer, past) or any(past.has_word(word) for word in said):
         return None
     return f"none of its words stands among the {len(before)} of earlier answers"
 
 
-def _fields(output: BaseModel) -> Iterator[tuple[str, Any, bool]]:
-    for name, info in type(output).model_fields.items():
-        yield info.alias or name, getattr(output, name), info.is_required()
+def _fields(answer: Answer) -> Iterator[tuple[str, Any, bool]]:
+    for name, info in type(answer.output).model_fields.items():
+        yield info.alias or name, getattr(answer.output, name), info.is_required()

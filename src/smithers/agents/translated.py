@@ -12,8 +12,8 @@ from typing import Final
 _WORDS: Final = """
     title: titel überschrift título titulo titre titolo otsikko tytuł tytul tittel rubrik заголовок タイトル
         标题 標題 제목
-    subject: betreff oggetto asunto assunto objet onderwerp emne ämne temat тема 件名 主题
-    topic: thema tema sujet argomento тема
+    subject: betreff oggetto asunto assunto objet onderwerp emne ämne 件名 主题
+    topic: thema tema temat sujet argomento тема
     name: nome nombre nom navn namn naam nazwa imię имя название 名前 名称 姓名 이름
     description: beschreibung descripción descripcion description descrição descricao descrizione
         omschrijving beskrivning beskrivelse opis описание 説明 描述 설명
@@ -40,7 +40,7 @@ _WORDS: Final = """
     letter: schreiben brief carta lettre lettera письмо
     point: punkt punto ponto пункт
     item: eintrag elemento élément element элемент 項目 项目
-    product: produkt producto produit prodotto produto produkten продукт 製品 商品 产品
+    product: produkt producto produit prodotto produkten продукт 製品 商品 产品
     key: schlüssel clave clé chiave chave klucz ключ キー 键
     brand: marke marca marque märke marka бренд ブランド 品牌
     decision: entscheidung decisión décision decisione decisão beslissing decyzja решение 決定 决定

@@ -57,6 +57,7 @@ FORMS: Final = frozenset("json schema response".split())
 """Words of who speaks about the form of an answer instead of giving one."""
 LINKS: Final = frozenset("of for to".split())
 ORDINALS: Final = frozenset("first second third last next".split())
+DOTS: Final = ("...", "…")
 COUNTING: Final = ORDINALS | {"one", "two", "three", "four"}
 GIVEN: Final = frozenset("available provided given specified supplied".split())
 ACKNOWLEDGED: Final = frozenset(
@@ -73,7 +74,7 @@ KINDS: Final = frozenset("label category kind type class tag".split())
 """Stems of names of fields for which a word for things of any kind is an answer."""
 SHOWN: Final = frozenset("format pattern template example placeholder".split())
 """The same for what shows how something is written."""
-ACCOUNTS: Final = frozenset("explanation summary description analysis rationale".split())
+NEVER_EMPTY: Final = frozenset("explanation summary description analysis rationale".split())
 """Fields of which none is left empty by who gives an account of something."""
 TASKS: Final = frozenset("task work request job analysis review".split())
 HANDLED: Final = frozenset(

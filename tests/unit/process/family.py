@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,8 +33,11 @@ def child(name, *calls):
             time.sleep(100)
 
 def fork_away():
+    between = os.getpid()
     if os.fork():
         os._exit(0)
+    while os.getppid() == between:  # who is called away is no part of the family
+        time.sleep(0.001)
 
 child("plain")
 child("session", os.setsid)
@@ -67,7 +71,8 @@ _number = itertools.count(1)
 def start(spawner: Spawner, program: Program, mark: str | None = None) -> tuple[Child, list[Exit]]:
     """Start a program at once; its exit is put into the list."""
     gone: list[Exit] = []
-    child = spawner.spawn(program, mark or f"store:run:task:{next(_number)}")
+    # By its mark a process is known wherever it hides: those of tests that run beside this one have others.
+    child = spawner.spawn(program, mark or f"store:{os.getpid()}:task:{next(_number)}")
     child.go(gone.append)
     return child, gone
 

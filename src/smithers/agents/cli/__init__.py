@@ -24,6 +24,7 @@ from .json_value import count_at as count_at
 from .json_value import list_at as list_at
 from .json_value import number_at as number_at
 from .json_value import text_at as text_at
+from .limit import LONGEST_WAIT_S as LONGEST_WAIT_S
 from .limit import instant_ms as instant_ms
 from .limit import reset_ms as reset_ms
 from .strict_schema import strict_schema as strict_schema
@@ -31,6 +32,7 @@ from .strict_schema import without_nulls as without_nulls
 from .toml import toml as toml
 
 __all__ = [
+    "LONGEST_WAIT_S",
     "Answer",
     "CliAgent",
     "Ending",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -240,13 +238,7 @@ class CliAgent(ABC):
     async def _converse(self, request: AgentRequest) -> AgentReply:
         fold = self.fold(request)
         talk = Conversation(fold, self.clocks, request.emit)
-        hearing = asyncio.ensure_future(on_thread(_workers, partial(self._hear, request, talk)))
-        try:
-            reply = fold.finish(await asyncio.shield(hearing))
-        except asyncio.CancelledError:
-            talk.stop()
-            await _over(hearing)
-            raise
+        reply = fold.finish(await on_thread(_workers, partial(self._hear, request, talk), talk.stop))
         if request.schema is None and reply.output is None and not reply.text.strip():
             raise AgentError(f"{self.name} answered nothing")
         return reply
@@ -277,15 +269,6 @@ class CliAgent(ABC):
         for name, value in how.env.items():
             if not (_can_be_told(name) and _can_be_told(value)):
                 raise self.cannot(f"be told the variable {name[:100]!r}")  # its value may be a secret
-
-
-async def _over(hearing: asyncio.Future[Ending]) -> None:
-    """Wait until it is over, however often somebody asks: its thread is no nearer to its end by that."""
-    while not hearing.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait((hearing,))
-    if not hearing.cancelled():
-        hearing.exception()  # seen, so that nobody logs it as forgotten
 
 
 def _can_be_told(word: str) -> bool:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Final, Generic, TypeVar
 
 from smithers.ports import Child, Exit, Program
@@ -38,15 +39,7 @@ async def errand(spawn: Callable[[Program], Child], program: Program, limit_s: f
         TaskError: it could not be started.
     """
     asking = _Asking(spawn, program, limit_s)
-    hearing = asyncio.ensure_future(on_thread(_workers, asking.run))
-    try:
-        return await asyncio.shield(hearing)
-    except asyncio.CancelledError:
-        _workers.submit(asking.stop)
-        await asyncio.wait((hearing,))
-        if not hearing.cancelled():
-            hearing.exception()  # seen, so that nobody logs it as forgotten
-        raise
+    return await on_thread(_workers, asking.run, partial(_workers.submit, asking.stop))
 
 
 class _Asking:

@@ -11,6 +11,9 @@ from zoneinfo import ZoneInfo
 LONGEST_MS: Final = 60 * 86_400_000
 """A reset further away than this is no reset but a misreading."""
 
+LONGEST_WAIT_S: Final = 60.0
+"""A retry of a program's own that is further away is left to the run: it survives meanwhile."""
+
 _UNIT: Final = r"(?:weeks?|days?|hours?|hrs?|minutes?|mins?|seconds?|secs?|ms|[wdhms])(?![a-z])"
 _SPAN: Final = rf"(?:\d+(?:\.\d+)?\s*{_UNIT}\W*(?:and\s+)?)+"
 _DAY: Final = (

@@ -752,7 +752,7 @@ def decide(
         return Stop() if is_cancelled or cause is None else Fail(cause)
     if loops := ended_passes(view):
         return Judge(tuple(loops))
-    if found := enters(view, view.enterable(), now_ms):
+    if found := enters(view, view.enterable()):
         return found
     if found := starts(view, view.startable(), limit, now_ms):
         return execute(view, found)
@@ -776,7 +776,7 @@ def last_resort(view: View, limit: int | None, now_ms: int) -> Decision:
         for task in blocked
         if all(view.outcome_left(task, target) is not None for target in view.unmet(task))
     ]
-    if found := enters(view, [task for task in freed if view.is_new(task)], now_ms):
+    if found := enters(view, [task for task in freed if view.is_new(task)]):
         return found
     if found := starts(view, freed, limit, now_ms):
         return execute(view, found)
@@ -786,17 +786,10 @@ def last_resort(view: View, limit: int | None, now_ms: int) -> Decision:
     return Deadlock(tuple((task.key, tuple(view.unmet(task))) for task in blocked))
 
 
-def enters(view: View, candidates: list[Spot], now_ms: int) -> Enter | None:
+def enters(view: View, candidates: list[Spot]) -> Enter | None:
     """Enter them all: who waits needs no slot."""
-    facts = view.facts.nodes
-    due = [facts.get(task.key) for task in candidates]
-    keys = [
-        task.key
-        for task, fact in zip(candidates, due, strict=True)
-        if not isinstance(fact, Due) or fact.at_ms <= now_ms
-    ]
-    facts.update({key: Open() for key in keys})
-    return Enter(tuple(keys)) if keys else None
+    view.facts.nodes.update({task.key: Open() for task in candidates})
+    return Enter(tuple(task.key for task in candidates)) if candidates else None
 
 
 def execute(view: View, starts: list[NodeKey]) -> Execute:

@@ -47,8 +47,14 @@ class Admission:
         """Whether a task begins by waiting, and has not begun."""
         return leaf.plan.enters and leaf.key not in self._facts.entered
 
-    def enter(self, now_ms: int, waived: AbstractSet[Leaf] = frozenset()) -> list[NodeKey]:
-        """Enter what is to be entered, in document order; arguments as in `admit`."""
+    def enter(self, waived: AbstractSet[Leaf] = frozenset()) -> list[NodeKey]:
+        """Enter what is to be entered, in document order.
+
+        What an edit has let begin by waiting is entered though its back-off has not ended.
+
+        Args:
+            waived: as in `admit`.
+        """
         if not self._entering and not waived:
             return []
         found = {leaf for leaf in (*self._entering, *waived) if self._is_new(leaf)}
@@ -56,7 +62,7 @@ class Admission:
         entered: list[NodeKey] = []
         for leaf in sorted(found):
             self.visited += 1
-            if self._is_candidate(leaf, now_ms, waived):
+            if self._may_act(leaf, waived):
                 self._facts.nodes[leaf.key] = Open()
                 entered.append(leaf.key)
         return entered
@@ -87,10 +93,13 @@ class Admission:
                 self._unpark(parallel)
         return starts
 
-    def _is_candidate(self, leaf: Leaf, now_ms: int, waived: AbstractSet[Leaf]) -> bool:
+    def _may_act(self, leaf: Leaf, waived: AbstractSet[Leaf]) -> bool:
         if not leaf.is_mounted or leaf.is_settled or leaf.running or leaf.is_doomed or leaf.zone.is_closed:
             return False
-        if leaf.region.is_stopped or (leaf.unmet and leaf not in waived):
+        return not leaf.region.is_stopped and (not leaf.unmet or leaf in waived)
+
+    def _is_candidate(self, leaf: Leaf, now_ms: int, waived: AbstractSet[Leaf]) -> bool:
+        if not self._may_act(leaf, waived):
             return False
         fact = self._facts.nodes.get(leaf.key)
         if isinstance(fact, Due) and fact.at_ms > now_ms:

@@ -235,7 +235,7 @@ class Schedule:
             ended = sorted(loop for loop in self._live.ended if not loop.region.is_stopped)
             if ended:
                 return Judge(tuple(loop.key for loop in ended))
-        if may_start and (entered := self._live.admission.enter(now_ms)):
+        if may_start and (entered := self._live.admission.enter()):
             return Enter(tuple(entered))
         if may_start and (starts := self._live.admission.admit(now_ms)):
             return self._begin(starts)
@@ -323,7 +323,7 @@ class Schedule:
         self._live.work()
         if self._keep.skipped:
             return self._report_skipped()
-        if waived and (entered := self._live.admission.enter(now_ms, waived)):
+        if waived and (entered := self._live.admission.enter(waived)):
             return Enter(tuple(entered))
         if waived and (starts := self._live.admission.admit(now_ms, waived)):
             return self._begin(starts)

@@ -42,6 +42,15 @@ if TYPE_CHECKING:
     from smithers.nodes import Subflow as Subflow
     from smithers.nodes import Task as Task
     from smithers.nodes import TryCatchFinally as TryCatchFinally
+    from smithers.nodes import Approval as Approval
+    from smithers.nodes import ApprovalGate as ApprovalGate
+    from smithers.nodes import ApprovalOption as ApprovalOption
+    from smithers.nodes import HumanTask as HumanTask
+    from smithers.nodes import Signal as Signal
+    from smithers.nodes import Timer as Timer
+    from smithers.nodes import WaitForEvent as WaitForEvent
+    from smithers.nodes import auto_approve as auto_approve
+    from smithers.nodes.decision import ApprovalDecision as ApprovalDecision
     from smithers.ports import Agent as Agent
     from smithers.ports import AgentEvent as AgentEvent
     from smithers.ports import AgentReply as AgentReply
@@ -53,6 +62,10 @@ _HOMES = {
     "AgentEvent": "smithers.ports",
     "AgentReply": "smithers.ports",
     "AgentRequest": "smithers.ports",
+    "Approval": "smithers.nodes",
+    "ApprovalDecision": "smithers.nodes.decision",
+    "ApprovalGate": "smithers.nodes",
+    "ApprovalOption": "smithers.nodes",
     "Branch": "smithers.nodes",
     "Budget": "smithers.nodes",
     "Cache": "smithers.nodes",
@@ -60,6 +73,7 @@ _HOMES = {
     "Context": "smithers.context",
     "ContinueAsNew": "smithers.nodes",
     "Current": "smithers.context",
+    "HumanTask": "smithers.nodes",
     "Loop": "smithers.nodes",
     "Node": "smithers.nodes",
     "Parallel": "smithers.nodes",
@@ -72,13 +86,17 @@ _HOMES = {
     "Saga": "smithers.nodes",
     "SagaStep": "smithers.nodes",
     "Sequence": "smithers.nodes",
+    "Signal": "smithers.nodes",
     "SmithersError": "smithers.errors",
     "SqlTable": "smithers.nodes",
     "Subflow": "smithers.nodes",
     "Task": "smithers.nodes",
     "TaskFailed": "smithers.errors",
+    "Timer": "smithers.nodes",
     "TryCatchFinally": "smithers.nodes",
+    "WaitForEvent": "smithers.nodes",
     "Workflow": "smithers.authoring",
+    "auto_approve": "smithers.nodes",
     "current": "smithers.context",
     "workflow": "smithers.authoring",
 }

@@ -308,10 +308,11 @@ class Workflow(Generic[In, Out]):
         strict: bool = False,
         agent_tools: AgentTools = None,
         max_usd: float | None = None,
+        stays: bool = False,
     ) -> Handle:
         """Start a run on an open host and wait until its first frame is stored. For the rim."""
         handle = self._begin(
-            host, input, run_id, max_concurrency, rehearse, linger_ms, watch, strict, agent_tools, max_usd
+            host, input, run_id, max_concurrency, rehearse, linger_ms, watch, strict, agent_tools, max_usd, stays
         )
         try:
             _wait(handle.started)
@@ -332,6 +333,7 @@ class Workflow(Generic[In, Out]):
         strict: bool = False,
         agent_tools: AgentTools = None,
         max_usd: float | None = None,
+        stays: bool = False,
     ) -> Handle:
         """Ask the engine for a run, and wait for nothing."""
         if run_id is not None:
@@ -349,7 +351,7 @@ class Workflow(Generic[In, Out]):
             config["max_usd"] = check_amount(max_usd, "max_usd")
         engine = host.engine
         handle = engine.handle(watch)
-        terms = replace(self._terms(host, limit, rehearse, linger_ms, strict=strict), config=config)
+        terms = replace(self._terms(host, limit, rehearse, linger_ms, strict=strict), config=config, stays=stays)
         engine.post(New(self.definition, run_id, text, config, terms, handle))
         return handle
 
@@ -365,6 +367,7 @@ class Workflow(Generic[In, Out]):
         wish: Wish | None = None,
         agent_tools: AgentTools = None,
         max_usd: float | None = None,
+        stays: bool = False,
     ) -> Handle:
         """Drive a claimed run; it is given back if the file does not let it go on. For the rim.
 
@@ -380,7 +383,7 @@ class Workflow(Generic[In, Out]):
             said = {"rehearse": True} if rehearse else {}
             tools = {"agent_tools": agent_tools} if agent_tools is not None else {}
             money = {"max_usd": check_amount(max_usd, "max_usd")} if max_usd is not None else {}
-            terms = replace(terms, config={**claim.row.config, **said, **tools, **money})
+            terms = replace(terms, config={**claim.row.config, **said, **tools, **money}, stays=stays)
             again, marks, afresh = self._rerun(host, claim.row, terms, wish)
         except BaseException:
             host.release(claim)

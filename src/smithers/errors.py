@@ -324,6 +324,34 @@ class InputChanged(RefusedError):
     default_hint = "resume without --input, or start a new run with the new input"
 
 
+class NotWaiting(RefusedError):
+    """What was to be decided or answered waits for nobody."""
+
+    code = "NOT_WAITING"
+    default_hint = "see what waits: `smithers inbox`"
+
+
+class AlreadyDecided(RefusedError):
+    """Somebody was quicker, or it was said before; what stands is not changed."""
+
+    code = "ALREADY_DECIDED"
+    default_hint = "see who has decided it: `smithers why RUN NODE`"
+
+
+class NotAllowed(RefusedError):
+    """A decision of somebody who may not make it."""
+
+    code = "NOT_ALLOWED"
+    default_hint = "let one of those decide who may: `smithers why RUN NODE` names them"
+
+
+class AnswerUnfit(RefusedError):
+    """A decision, an answer or a signal that does not fit what is waited for; nothing was changed."""
+
+    code = "ANSWER_UNFIT"
+    default_hint = "see what fits: `smithers why RUN NODE`"
+
+
 class ProcessStuck(RefusedError):
     """Processes that a former owner of a run left behind could not be ended."""
 
@@ -427,6 +455,27 @@ class TaskFailed(TaskError):
         """The error of its last attempt: `code`, `message`, and `place` where that is known."""
         found: Mapping[str, Any] = self.details.get("error") or {}
         return found
+
+
+class ApprovalDenied(TaskError):
+    """Somebody has denied it."""
+
+    code = "APPROVAL_DENIED"
+    default_hint = "a resume asks again: `smithers up --resume RUN`"
+
+
+class WaitTimedOut(TaskError):
+    """Nobody has answered, and no signal has come, in time."""
+
+    code = "WAIT_TIMED_OUT"
+    default_hint = "a resume waits again: `smithers up --resume RUN`; or give it more time"
+
+
+class AnswersUsedUp(TaskError):
+    """As many answers as may be did not fit the model."""
+
+    code = "ANSWERS_USED_UP"
+    default_hint = "a resume asks again; make the question clearer, or raise max_attempts="
 
 
 class ScriptFailed(TaskError):

@@ -18,12 +18,13 @@ from smithers.observe.spending import spending_document, spent_text
 from smithers.records import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from smithers.cli.parting import Parting
     from smithers.cli.wanted import Wanted
     from smithers.ids import NodeKey
     from smithers.observe.quota import Limit
+    from smithers.observe.waits import WaitView
     from smithers.records import Wakeup
 
 _RESUMED_BY_HAND = (
@@ -62,7 +63,9 @@ def print_result(last: Parting, *, is_json: bool) -> None:
             "cost": spending_document(last.spent),
         }
         if end.state is RunState.WAITING:
-            result["waits"] = [_wait_document(wait, last.limits.get(wait.key)) for wait in end.waits]
+            due = [wait for wait in end.waits if wait.kind != "wait"]
+            result["waits"] = [_wait_document(wait, last.limits.get(wait.key)) for wait in due]
+            result["waits"] += [wait.document() for wait in last.open_waits]
         print(json.dumps(result, ensure_ascii=False, default=str))
     elif end.output is not None and end.state in (RunState.FINISHED, RunState.PARTIAL):
         indent = 2 if terminal.is_terminal() else None
@@ -78,11 +81,14 @@ def _lines(last: Parting, wanted: Wanted) -> Iterator[str]:
     yield f"{word} {end.run_id}{by}"
     if end.error:
         yield from _error_lines(end.error)
-    if end.waits:
-        yield from _wait_lines(end.waits, last.limits)
+    due = tuple(wait for wait in end.waits if wait.kind != "wait")
+    if last.open_waits:
+        yield from _open_lines(last.open_waits, wanted)
+    elif due:
+        yield from _wait_lines(due, last.limits)
     if last.spent.is_known:
         yield f"  spent:  {spent_text(last.spent)}"
-    if end.state in _RESUMED_BY_HAND:
+    if end.state in _RESUMED_BY_HAND and not last.open_waits:
         resume = f"smithers up {quote(wanted.file)} --run-id {end.run_id} --resume"
         yield f"  resume: {with_store(resume, wanted.store)}"
     if end.state in (RunState.FAILED, RunState.PARTIAL):
@@ -95,6 +101,23 @@ def _error_lines(error: Mapping[str, Any]) -> Iterator[str]:
     yield f"[{error.get('code')}] {error.get('message')}{place}"
     if error.get("hint"):
         yield f"  hint: {error['hint']}"
+
+
+_SHOWN_WAITS = 10
+"""Waits that are listed; the rest are counted."""
+
+
+def _open_lines(waits: Sequence[WaitView], wanted: Wanted) -> Iterator[str]:
+    """What a parked run waits for, and what to type for each."""
+    now_ms = SystemClock().now_ms()
+    for wait in waits[:_SHOWN_WAITS]:
+        yield f"  waits:  {one_line(wait.text(now_ms))}"
+        for command in wait.commands():
+            yield f"          {with_store(command, wanted.store)}"
+    if len(waits) > _SHOWN_WAITS:
+        yield f"  and {len(waits) - _SHOWN_WAITS} more: {with_store('smithers inbox --all', wanted.store)}"
+    if any(wait.row.due_ms is not None for wait in waits):
+        yield "  `smithers supervise` goes on at the deadlines; an answer does so at once"
 
 
 def _wait_lines(waits: tuple[Wakeup, ...], limits: Mapping[NodeKey, Limit]) -> Iterator[str]:

@@ -38,6 +38,14 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "tree": Entry("smithers.cli.tree:tree", "Show a run's tree, now or as it stood at a frame."),
         "node": Entry("smithers.cli.node:node", "Show all of one node: attempts, output, deadlines."),
     },
+    "Answer": {
+        "inbox": Entry("smithers.cli.inbox:inbox", "List what runs wait for people to decide or answer."),
+        "approve": Entry("smithers.cli.decide:approve", "Approve what a run waits for; it goes on."),
+        "deny": Entry("smithers.cli.decide:deny", "Deny what a run waits for; it goes on as it says."),
+        "answer": Entry("smithers.cli.answer:answer", "Answer a run's question; it goes on."),
+        "signal": Entry("smithers.cli.signal:signal", "Send a run a message by name."),
+        "timer": Entry("smithers.cli.timer:timer", "Let a timer of a run be over."),
+    },
     "Control": {
         "pause": Entry("smithers.cli.pause:pause", "Pause a run; a resume goes on at once."),
         "down": Entry("smithers.cli.down:down", "Pause every run of the project."),

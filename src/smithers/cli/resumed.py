@@ -128,6 +128,7 @@ def _drive(host: Host, claim: Claim, target: Target, wanted: Wanted) -> int:
                     max_concurrency=wanted.limit,
                     rehearse=wanted.rehearse,
                     linger_ms=wanted.linger_ms,
+                    stays=wanted.stays,
                     watch=watch,
                     wish=wanted.wish(),
                     agent_tools=wanted.agent_tools,

@@ -43,6 +43,7 @@ from smithers.ids import check_run_id
     default="1h",
     help="How long to stay while the run only waits for a time (a retry); default: 1h.",
 )
+@click.option("--wait", "stays", is_flag=True, help="Stay while the run waits for people and messages, too.")
 @click.option(
     "--plan", "is_plan", is_flag=True, help="Only show what --resume would do to each task, and why."
 )
@@ -79,6 +80,7 @@ def up(
     limit: int | None,
     rehearse: bool,
     linger_ms: int,
+    stays: bool,
     is_plan: bool,
     rerun: tuple[str, ...],
     retry: tuple[str, ...],
@@ -117,6 +119,7 @@ def up(
         hot,
         agent_tools,
         max_usd,
+        stays,
     )
     target = locate(file)
     path = _store_path(target, wanted)
@@ -192,6 +195,7 @@ def _start(target: Target, path: Path, wanted: Wanted) -> int:
                     max_concurrency=wanted.limit,
                     rehearse=wanted.rehearse,
                     linger_ms=wanted.linger_ms,
+                    stays=wanted.stays,
                     watch=watch,
                     strict=wanted.strict,
                     agent_tools=wanted.agent_tools,

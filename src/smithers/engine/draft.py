@@ -16,6 +16,10 @@ from smithers.records import (
     FrameWrite,
     NodeEnd,
     NodeState,
+    WaitEnd,
+    WaitRef,
+    WaitState,
+    Wakeup,
 )
 
 from .memory import Memory
@@ -51,6 +55,14 @@ class Draft:
         text = dump(data) if data else None
         write.events.append(EventRow(seq, kind, self.now_ms, key, attempt, text))
         return seq
+
+    def end_wait(
+        self, ref: WaitRef, state: WaitState, result: Mapping[str, Any] | None, *, was: WaitState = WaitState.OPEN
+    ) -> None:
+        """Append the end of a wait, and take its deadlines away; arguments as in `WaitEnd`."""
+        self.write.wait_ends.append(WaitEnd(ref, state, None if result is None else dump(result), was))
+        if not ref.number:
+            self.write.woken += (Wakeup(ref.key, "wait", 0), Wakeup(ref.key, "reminder", 0))
 
     def end_attempt(
         self,

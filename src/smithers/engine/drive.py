@@ -44,6 +44,7 @@ from smithers.scheduler import (
     Cancel,
     Deadlock,
     Due,
+    Enter,
     Execute,
     Fail,
     Finish,
@@ -73,6 +74,7 @@ from .scripting import Scripting
 from .settling import Settling
 from .starting import Starting
 from .terms import Ended, Terms, Wires
+from .waits import Waits
 
 if TYPE_CHECKING:
     from .author import Author
@@ -81,6 +83,8 @@ if TYPE_CHECKING:
 FRAME_EVENTS = 2_000
 """A frame with more than this is stored before anything further is decided."""
 
+LINGER_MS = 3_600_000
+"""How long a run is kept that waits for people or messages, for the sake of a deadline."""
 NOTHING_MOUNTED = "no task was mounted, so nothing was done; does the workflow function `return` its tree?"
 
 
@@ -118,6 +122,9 @@ class Drive:
             self._planning.renderer.twice = Twice(definition, terms)
         self._settling = Settling(memory, self._planning, random)
         self._starting = Starting(definition, terms, wires, memory, self._planning, self._settling, self._ctx)
+        self._waits = Waits(
+            definition, memory, self._planning, self._settling, self._starting, wires.wall
+        )
         self._cancelling = Cancelling(memory, self._planning)
         self._scripting = scripting
         self._rechecking: Rechecking | None = None
@@ -230,11 +237,18 @@ class Drive:
             self._cancelling.ask()
         for message in self._mail.sort(stored, owes=self._cancelling.owes):
             self.take(message)
+        self._take_word(stored)
         self._planning.reopens = not self._cancelling.is_asked and stored.run.state in (
             RunState.FAILED,
             RunState.CANCELLED,
             RunState.PARTIAL,
         )
+
+    def _take_word(self, stored: StoredRun) -> None:
+        """What people and messages have said to the run's waits, and nobody has heard yet."""
+        for message in stored.inbox:
+            if not message.kind.is_order:
+                self._waits.take(message)
 
     def _mark_now(self, task: Task[Any]) -> bytes | None:
         agents = self.terms.agents(task) if task.mode == "agent" else ()
@@ -298,6 +312,10 @@ class Drive:
         for key, child in self.memory.parked.items():
             if key not in fresh.memory.facts.nodes:
                 fresh.memory.park(key, child)
+        for key, child in self.memory.awaited.items():
+            if key not in fresh.memory.facts.nodes:
+                fresh.memory.await_run(key, child)
+        fresh._take_word(stored)
         fresh._planning.restore(stored.mounts)
         fresh._cancelling.take_over(self._cancelling, stored)
         fresh._settling.jobs.update(jobs)
@@ -360,7 +378,10 @@ class Drive:
             self._fail_with(error)
         if self._is_stopping and not self.jobs and self.ended is None:
             self._end(draft, self._stop or RunState.FAILED, None if self._stop else self._failure)
+        if self.ended is None or self.ended.state.has_ended:
+            self._waits.withdraw(draft, has_ended=self.ended is not None)
         if self.ended is not None:
+            self._waits.tell(draft)
             self._mail.close(draft, has_ended=self.ended.state.has_ended)
         self._planning.write_blocks(draft)
         if not draft.write.used:
@@ -412,6 +433,7 @@ class Drive:
                 self._starting.look_at_limits(draft)
             if self._scripting is not None:
                 self._scripting.step(draft)
+            self._waits.look(draft)
             self._cancelling.look(draft.now_ms, self._scripting)
             decision = planning.schedule.decide(
                 draft.now_ms,
@@ -424,6 +446,9 @@ class Drive:
                     for key in starts:
                         if (job := self._starting.start(draft, key)) is not None:
                             self.to_start.append(job)
+                case Enter(keys):
+                    for key in keys:
+                        self._waits.enter(draft, key)
                 case Skip(skipped):
                     for key, reason in skipped:
                         planning.skip(draft, key, reason)
@@ -431,11 +456,11 @@ class Drive:
                     self.to_cancel.extend(self.jobs[key] for key in keys if key in self.jobs)
                 case Judge(loops):
                     planning.judge(draft, loops)
-                case Wait(due_ms):
+                case Wait(due_ms, _, has_open):
                     if self._scripting is not None and self._scripting.look(draft):
                         continue  # a block has ended just now
                     planning.warn_missing(draft)
-                    self._rest(draft, due_ms)
+                    self._rest(draft, due_ms, has_open=has_open)
                     return
                 case Finish(is_partial):
                     if not self.memory.facts.nodes:
@@ -452,6 +477,9 @@ class Drive:
                     budgets = ", ".join(sorted(set(self.memory.held.values())))
                     self._end(draft, RunState.PAUSED, BudgetExceeded(f"used up: {budgets}"))
                     return
+                case Deadlock() if self.memory.awaited:
+                    self._rest(draft, None, has_open=True)
+                    return
                 case Deadlock() if self.memory.parked:
                     # A run of a node was paused by itself: so is this one, and its resume resumes both.
                     why = "; ".join(sorted(set(self.memory.parked_why.values())))
@@ -465,7 +493,7 @@ class Drive:
                 case _:
                     assert_never(decision)
 
-    def _rest(self, draft: Draft, due_ms: int | None) -> None:
+    def _rest(self, draft: Draft, due_ms: int | None, *, has_open: bool) -> None:
         """Nothing is left to decide now: the run waits for what runs, waits for a time, or leaves."""
         if self.jobs:
             self._idle_ms = None
@@ -475,17 +503,23 @@ class Drive:
             return
         if self._idle_ms is None:
             self._idle_ms = draft.now_ms
-        linger_ms = self.terms.linger_ms
-        if self._scripting is not None and self._scripting.is_live:
+        if (self._scripting is not None and self._scripting.is_live) or self.terms.stays:
             return
-        if due_ms is not None and linger_ms is not None and due_ms > self._idle_ms + linger_ms:
-            self._park(draft, due_ms)
+        linger_ms = self.terms.linger_ms
+        if linger_ms is None and has_open:
+            linger_ms = LINGER_MS
+        dues = [at_ms for at_ms in (due_ms, self._waits.next_due_ms(draft.now_ms)) if at_ms is not None]
+        is_far = linger_ms is not None and bool(dues) and min(dues) > self._idle_ms + linger_ms
+        if is_far or (has_open and not dues):
+            self._park(draft, min(dues, default=None))
 
-    def _park(self, draft: Draft, due_ms: int) -> None:
-        """Leave a run that only waits for a time. Its deadlines are stored: whoever resumes it goes on."""
+    def _park(self, draft: Draft, due_ms: int | None) -> None:
+        """Leave a run that only waits. Its waits and deadlines are stored: whoever resumes it goes on."""
         facts = self.memory.facts.nodes.items()
         waits = [Wakeup(key, self._kind_of(key), fact.at_ms) for key, fact in facts if isinstance(fact, Due)]
-        self._end(draft, RunState.WAITING, data={"due_ms": due_ms, "tasks": len(waits)})
+        waits += self._waits.deadlines()
+        data: dict[str, Any] = {"tasks": len(waits)} if due_ms is None else {"due_ms": due_ms, "tasks": len(waits)}
+        self._end(draft, RunState.WAITING, data=data)
         self.ended = Ended(RunState.WAITING, None, None, tuple(sorted(waits, key=lambda one: one.due_ms)))
 
     def go_on(self, author: Author) -> None:
@@ -578,6 +612,9 @@ class Drive:
 
     def take(self, message: InboxRow) -> None:
         """Obey an outsider's message; the next frame tells of it."""
+        if not message.kind.is_order:
+            self._waits.take(message)
+            return
         order = self._mail.open(message)
         if order is None:
             return
@@ -617,8 +654,10 @@ class Drive:
         if self._cancelling.due_ms is not None:
             return self._cancelling.due_ms
         schedule = self.memory.schedule
-        is_leaving = self._is_stopping or self._is_draining
-        return None if schedule is None or is_leaving else schedule.next_due()
+        if schedule is None or self._is_stopping or self._is_draining:
+            return None
+        waits_ms = self._waits.next_due_ms(self._wires.clock.now_ms())
+        return min((at_ms for at_ms in (schedule.next_due(), waits_ms) if at_ms is not None), default=None)
 
     def _fail_with(self, error: SmithersError) -> None:
         """End the run once what is in flight has ended by itself."""

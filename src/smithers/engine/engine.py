@@ -65,7 +65,9 @@ class Engine:
         self._clock = SteadyClock(effects.clock)
         self._mailbox: Mailbox[Message] = Mailbox()
         self._beats = Beats(effects.clock, lambda job: self._mailbox.put(Beat(job)))
-        wires = Wires(self._report, self._beats.note, self._script_moved, self._clock, self._call)
+        wires = Wires(
+            self._report, self._beats.note, self._script_moved, self._clock, effects.clock, self._call
+        )
         self.fleet = Fleet(effects, self._clock, wires, self._report)
         """The runs it drives; for the engine's thread."""
         self.keeper = LeaseKeeper(effects.leases, effects.owner, effects.clock, self._lose)

@@ -45,7 +45,7 @@ class Prospect:
     ) -> None:
         self.memory = Memory(stored.run.name, stored.run.input, definition.input_model)
         player = ScriptPlayer()
-        wires = Wires(_unused, _unused, player.moved, SystemClock(), _unused)
+        wires = Wires(_unused, _unused, player.moved, SystemClock(), SystemClock(), _unused)
         drive = Drive(definition, self.memory, terms, Random(0), wires)
         drive.restore(stored, again)
         self.leaves: dict[NodeKey, Leaf] = {}

@@ -77,7 +77,7 @@ class Starting:
         if task.table is not None:
             self._planning.tables.check((leaf,))  # the body of a function may be new in this very frame
         view = View(self._memory, standing_of(leaf), draft.seq, set())
-        if task.skip_if is not False and self._skip_asked(draft, leaf, task, view):
+        if task.skip_if is not False and not task.enters and self.skip_asked(draft, leaf, task, view):
             return None
         if task.mode == "continue":
             self._reach_end(draft, leaf, task)
@@ -124,6 +124,7 @@ class Starting:
             draft.write.woken.append(Wakeup(key, "child", 0))
             memory.parked.pop(key, None)
             memory.parked_why.pop(key, None)
+            memory.awaited.pop(key, None)
         agents = self._terms.agents(task) if task.mode == "agent" else ()
         chain = self._chain(key, agents)
         model = model_of(task, self._definition.outputs)
@@ -300,7 +301,7 @@ class Starting:
             caching.unread = self._settling.returned.get(key)
         return caching
 
-    def _skip_asked(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
+    def skip_asked(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
         """Whether `skip_if` settled the task, or made it wait."""
         key, asked = leaf.key, task.skip_if
         try:

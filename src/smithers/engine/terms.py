@@ -30,7 +30,8 @@ class Terms:
     agents: Callable[[Task[Any]], tuple[Agent, ...]]
     """The chain of a task; a rehearsal answers with one agent for all."""
     linger_ms: int | None = None
-    """How long the run is kept here while it only waits for a time; None: for ever."""
+    """How long the run is kept here while it only waits for a time; None: for ever, unless it waits for a person
+    or a message as well."""
     find_table: FindTable | None = None
     """Looks for a table of the user's in the run's database; None: there is none to look at."""
     parked_until_ms: Callable[[str], int | None] = lambda account: None
@@ -51,6 +52,8 @@ class Terms:
     """Where it stands as a child run."""
     ancestors: tuple[str, ...] = ()
     """Workflows of the runs that it is a child of, outermost first."""
+    stays: bool = False
+    """It is kept here while it waits for people and messages, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,9 @@ class Wires:
     moved: Callable[[int], None]
     """A script of this run has moves for the engine."""
     clock: Clock
+    """What frames are stamped by."""
+    wall: Clock
+    """The machine's own, which may be set back."""
     call: Callable[[Job, ChildWord], None]
 
 

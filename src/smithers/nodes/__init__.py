@@ -34,11 +34,24 @@ from .span import span_ms as span_ms
 from .subflow import Subflow as Subflow
 from .table import SqlTable as SqlTable
 from .task import Task as Task
+from .approval import Approval as Approval
+from .approval import ApprovalGate as ApprovalGate
+from .approval import ApprovalOption as ApprovalOption
+from .approval import auto_approve as auto_approve
+from .event import Signal as Signal
+from .event import WaitForEvent as WaitForEvent
+from .human import HumanTask as HumanTask
+from .timer import Timer as Timer
+from .wait import Question as Question
+from .wait import WaitNode as WaitNode
 
 __all__ = [
     "ENDS_IN",
     "MISSING",
     "AgentLike",
+    "Approval",
+    "ApprovalGate",
+    "ApprovalOption",
     "Bodies",
     "Branch",
     "Budget",
@@ -46,23 +59,30 @@ __all__ = [
     "Caught",
     "Child",
     "ContinueAsNew",
+    "HumanTask",
     "Loop",
     "Lowering",
     "Missing",
     "Node",
     "Parallel",
     "Pass",
+    "Question",
     "Reference",
     "RetryPolicy",
     "Saga",
     "SagaStep",
     "Sequence",
+    "Signal",
     "Span",
     "SqlTable",
     "Subflow",
     "Task",
     "TaskOptions",
+    "Timer",
     "TryCatchFinally",
+    "WaitForEvent",
+    "WaitNode",
+    "auto_approve",
     "check_amount",
     "check_limit",
     "children_of",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from smithers.ids import NodeKey
@@ -36,7 +36,12 @@ if TYPE_CHECKING:
         RunRow,
         Spending,
         StoredRun,
+        SignalRow,
         UserTable,
+        Vote,
+        Voted,
+        VoteRow,
+        WaitRow,
         Wakeup,
     )
 
@@ -268,6 +273,30 @@ class Reader(Protocol):
         """Events with `seq > after`, in order."""
         ...
 
+    def waits(self, run: int) -> list[WaitRow]:
+        """Waits of a run, those that are over too, the oldest first."""
+        ...
+
+    def open_waits(self) -> list[WaitRow]:
+        """Open waits of all runs that have not ended, the oldest first."""
+        ...
+
+    def votes(self, run: int) -> list[VoteRow]:
+        """What was said to the waits of a run, the oldest first."""
+        ...
+
+    def signals(self, run: int) -> list[SignalRow]:
+        """Signals that were sent to a run, taken or not, the oldest first."""
+        ...
+
+    def below(self, run: int) -> list[int]:
+        """Numbers of the runs that belong to a run, however far down."""
+        ...
+
+    def run_at(self, number: int) -> RunRow:
+        """A run by its number. Raises `RunNotFound`."""
+        ...
+
     def close(self) -> None: ...
 
     def table(self, name: str) -> UserTable:
@@ -343,6 +372,14 @@ class Outsider(Protocol):
 
     def post(self, run: int, kind: InboxKind, by: str, data: str | None = None) -> int:
         """Leave a message for the owner; returns its id."""
+        ...
+
+    def vote(self, vote: Vote) -> Voted:
+        """Say something to an open wait; the word that decides it wakes its run, and those it belongs to."""
+        ...
+
+    def signal(self, run: int, name: str, payload: Any, correlation: str | None, by: str) -> int:
+        """Send a signal to a run, and wake those it belongs to; returns its id."""
         ...
 
     def clear_cache(self, workflow: str | None = None, node: str | None = None) -> int:

@@ -72,6 +72,16 @@ from .state import RunState as RunState
 from .state import Verdict as Verdict
 from .usage import NOTHING as NOTHING
 from .usage import Usage as Usage
+from .wait import SignalRow as SignalRow
+from .wait import Vote as Vote
+from .wait import Voted as Voted
+from .wait import VoteRow as VoteRow
+from .wait import WaitEnd as WaitEnd
+from .wait import WaitKind as WaitKind
+from .wait import WaitRef as WaitRef
+from .wait import WaitRow as WaitRow
+from .wait import WaitState as WaitState
+from .wait import WaitWrite as WaitWrite
 
 __all__ = [
     "ALONE",
@@ -136,6 +146,7 @@ __all__ = [
     "RunFilter",
     "RunRow",
     "RunState",
+    "SignalRow",
     "Spending",
     "StoredRun",
     "Usage",
@@ -143,5 +154,14 @@ __all__ = [
     "UserRow",
     "UserTable",
     "Verdict",
+    "Vote",
+    "VoteRow",
+    "Voted",
+    "WaitEnd",
+    "WaitKind",
+    "WaitRef",
+    "WaitRow",
+    "WaitState",
+    "WaitWrite",
     "Wakeup",
 ]

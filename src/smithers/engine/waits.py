@@ -1,0 +1,506 @@
+"""The waits of one run: opened the moment their turn comes, ended by people, messages and times.
+
+A wait is a row before anybody hears of it. Whoever decides it, a person, a link or its own deadline, does so
+by the same compare-and-set on that row: a frame that comes too late is refused by the store, and the run is
+rebuilt from what was decided instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, assert_never
+
+from smithers.clock import Clock
+from smithers.context import View, model_of
+from smithers.errors import (
+    AnswersUsedUp,
+    ApprovalDenied,
+    InvalidNode,
+    MissingOutput,
+    SmithersError,
+    WaitTimedOut,
+)
+from smithers.ids import NodeKey
+from smithers.nodes import Approval, HumanTask, Question, Task, WaitForEvent
+from smithers.nodes.approval import by_rule
+from smithers.records import (
+    EventType,
+    InboxKind,
+    InboxRow,
+    SignalRow,
+    WaitKind,
+    WaitRef,
+    WaitState,
+    WaitWrite,
+    Wakeup,
+)
+from smithers.scheduler import Blocked, Due, Open, Settled
+from smithers.scheduler.vertex import Leaf
+
+from .argument import arguments
+from .definition import Definition
+from .draft import Draft, dump
+from .encode import encode_json, encode_output
+from .memory import Memory
+from .planning import Planning, standing_of
+from .settling import Settling
+from .waiting import Waiting
+
+if TYPE_CHECKING:
+    from .starting import Starting
+
+LAST_MS = 253_402_300_799_999
+"""The end of the year 9999, which is as far as times go."""
+BY_CLOCK = "smithers:expired"
+"""Who decides when nobody has in time."""
+
+
+class Waits:
+    """Opens and ends the waits of one run.
+
+    Args:
+        clock: the machine's own, for deadlines that are times of the day.
+    """
+
+    def __init__(
+        self,
+        definition: Definition,
+        memory: Memory,
+        planning: Planning,
+        settling: Settling,
+        starting: Starting,
+        clock: Clock,
+    ) -> None:
+        self._definition = definition
+        self._memory = memory
+        self._planning = planning
+        self._settling = settling
+        self._starting = starting
+        self._clock = clock
+        self._untold: list[SignalRow] = []
+        """Signals that the next frame tells of."""
+        self._seen: set[int] = set()
+        self._taken: list[int] = []
+        """Messages that the next frame marks as read."""
+        self._unfit: set[tuple[int, WaitRef]] = set()
+        """Signals that do not fit a wait, and of which that was said."""
+        self._reminded: dict[WaitRef, int] = {}
+        self._has_news = True
+        self._wakes = False
+
+    # --- What comes from outside ----------------------------------------------------------------
+
+    def take(self, message: InboxRow) -> None:
+        """Read a message about waits; the next frame goes on by it, and marks it as read."""
+        if message.id in self._seen:
+            return
+        self._seen.add(message.id)
+        self._taken.append(message.id)
+        self._has_news = True
+        match message.kind:
+            case InboxKind.SIGNAL:
+                self._take_signal(message)
+            case InboxKind.DECIDED:
+                self._take_decision(message)
+            case InboxKind.WAKE:
+                self._wakes = True
+            case InboxKind.ASK | InboxKind.CANCEL | InboxKind.PAUSE:
+                pass
+
+    def _take_signal(self, message: InboxRow) -> None:
+        found = json.loads(message.data or "{}")
+        row = SignalRow(
+            message.id,
+            found["name"],
+            found.get("correlation"),
+            found.get("payload"),
+            message.by,
+            message.at_ms,
+        )
+        known = {signal.id for signal in self._memory.signals}
+        if row.id not in known:
+            self._memory.signals.append(row)
+        self._untold.append(row)
+
+    def _take_decision(self, message: InboxRow) -> None:
+        found = json.loads(message.data or "{}")
+        *key, generation, number = found["wait"]
+        wait = self._memory.waits.get(WaitRef(NodeKey(*key), generation, number))
+        if wait is not None and wait.state is WaitState.OPEN:
+            wait.state, wait.result = WaitState.DECIDED, found["result"]
+
+    # --- Opening --------------------------------------------------------------------------------
+
+    def enter(self, draft: Draft, key: NodeKey) -> None:
+        """The turn of a node has come to wait."""
+        memory, schedule = self._memory, self._planning.schedule
+        leaf = schedule.leaf(key)
+        assert leaf is not None  # the schedule has just named it
+        task: Task[Any] = leaf.plan.payload
+        view = View(memory, standing_of(leaf), draft.seq, set())
+        if task.skip_if is not False and self._starting.skip_asked(draft, leaf, task, view):
+            return
+        try:
+            question = self._planning.asked(lambda: task.question(arguments(task, view)), view)
+        except MissingOutput as error:
+            target = str(error.details.get("node"))
+            draft.event(EventType.NODE_BLOCKED, key, 0, {"waits_for": target})
+            self._planning.settle(key, Blocked(target))
+            return
+        ref = WaitRef(key, memory.generations.get(key, 0))
+        wait = self._open(draft, ref, question, task)
+        schedule.opened(key)
+        self._planning.moved(key.node)
+        self._has_news = True
+        if question.decided is not None:
+            wait.state, wait.result = WaitState.DECIDED, {**question.decided, "at": _iso(draft.now_ms)}
+            self._settle(draft, ref, wait, was=WaitState.OPEN)
+
+    def _open(self, draft: Draft, ref: WaitRef, question: Question, task: Task[Any]) -> Waiting:
+        memory, now_ms = self._memory, draft.now_ms
+        before = memory.waits.get(ref)
+        opened_ms, due_ms = now_ms, question.at_ms
+        if before is not None:
+            opened_ms, due_ms = before.opened_ms, before.due_ms  # its first one stands
+        elif question.after_ms is not None:
+            due_ms = now_ms + question.after_ms
+        self._check_due(draft, due_ms, task)
+        wait = memory.waits[ref] = Waiting(question.kind, WaitState.OPEN, opened_ms, due_ms, question.spec)
+        draft.write.waits.append(WaitWrite(ref, question.kind, opened_ms, due_ms, dump(question.spec)))
+        data = {"kind": question.kind.word, "title": question.spec.get("title"), **question.facts}
+        if due_ms is not None:
+            data["due_ms"] = due_ms
+            draft.write.wakeups.append(Wakeup(ref.key, "wait", due_ms))
+        draft.event(EventType.WAIT_OPENED, ref.key, 0, data)
+        self._arm_reminder(draft, ref, wait)
+        return wait
+
+    def _check_due(self, draft: Draft, due_ms: int | None, task: Task[Any]) -> None:
+        """Refuse a deadline that is a mistake in the file, as long as nothing of the run is stored."""
+        if due_ms is None:
+            return
+        if due_ms > LAST_MS:
+            raise InvalidNode(f"{task!r} ends after the year 9999", place=task.place)
+        if due_ms < self._clock.now_ms() and self._starting.is_first and not self._memory.frame:
+            raise InvalidNode(
+                f"{task!r} waits for {_iso(due_ms)}, which has passed",
+                hint="a time that has passed when its turn comes later on lets it go on at once",
+                place=task.place,
+            )
+
+    # --- Ending ---------------------------------------------------------------------------------
+
+    def look(self, draft: Draft) -> None:
+        """Go on by what was decided, by signals, and by deadlines that have come."""
+        self.tell(draft)
+        if self._wakes:
+            self._wake_children(draft)
+        if self._has_news:
+            self._has_news = False
+            for ref, wait in self._standing(WaitState.DECIDED):
+                self._settle(draft, ref, wait, was=WaitState.DECIDED)
+            self._match_signals(draft)
+        for ref, wait in self._standing(WaitState.OPEN):
+            if self._is_due(draft, wait):
+                self._expire(draft, ref, wait)
+            else:
+                self._remind(draft, ref, wait)
+
+    def tell(self, draft: Draft) -> None:
+        """Write that messages were read, and which signals have come."""
+        draft.write.inbox_taken += self._taken
+        self._taken.clear()
+        for signal in self._untold:
+            data = {"name": signal.name, "by": signal.by, "correlation": signal.correlation}
+            draft.event(EventType.SIGNAL_SENT, None, 0, data)
+            self._planning.renderer.moved(("signal", signal.name))
+        self._untold.clear()
+
+    def withdraw(self, draft: Draft, *, has_ended: bool = False) -> None:
+        """End the waits that stand no longer: their nodes have left the tree, or what they stood in has ended.
+
+        Args:
+            has_ended: of the whole run.
+        """
+        memory, schedule = self._memory, self._memory.schedule
+        for ref, wait in list(memory.waits.items()):
+            if wait.state is not WaitState.OPEN or ref.number:
+                continue
+            key = ref.key
+            if not has_ended and (schedule is None or schedule.is_open(key)):
+                continue
+            wait.state = WaitState.WITHDRAWN
+            draft.end_wait(ref, WaitState.WITHDRAWN, None)
+            draft.event(EventType.WAIT_WITHDRAWN, key)
+            if isinstance(memory.facts.nodes.get(key), Open):
+                memory.facts.entered.discard(key)
+                self._planning.settle(key, None)
+
+    def _standing(self, state: WaitState) -> Iterator[tuple[WaitRef, Waiting]]:
+        """Waits of a state whose nodes wait where they stand; what moves meanwhile is left out."""
+        schedule = self._planning.schedule
+        for ref, wait in list(self._memory.waits.items()):
+            if wait.state is state and not ref.number and schedule.is_open(ref.key):
+                yield ref, wait
+
+    def _settle(self, draft: Draft, ref: WaitRef, wait: Waiting, *, was: WaitState) -> None:
+        """Go on by what a wait has come to."""
+        leaf, result = self._planning.schedule.leaf(ref.key), wait.result or {}
+        assert leaf is not None  # it stands
+        task: Task[Any] = leaf.plan.payload
+        match wait.kind:
+            case WaitKind.APPROVAL:
+                self._settle_approval(draft, ref, wait, leaf, was)
+            case WaitKind.HUMAN:
+                self._settle_answer(draft, ref, wait, leaf, was)
+            case WaitKind.EVENT:
+                text = json.dumps(result.get("payload"), ensure_ascii=False)
+                self._close(draft, ref, wait, was)
+                self._finish(draft, leaf, encode_json(task, self._model(task), text))
+            case WaitKind.TIMER:
+                fired = {**result, "due": _iso(wait.due_ms or draft.now_ms), "fired": _iso(draft.now_ms)}
+                wait.result = fired
+                self._close(draft, ref, wait, was)
+                self._finish(draft, leaf, encode_output(task, None, fired))
+            case _:
+                assert_never(wait.kind)
+
+    def _settle_approval(
+        self, draft: Draft, ref: WaitRef, wait: Waiting, leaf: Leaf, was: WaitState
+    ) -> None:
+        task: Task[Any] = leaf.plan.payload
+        result = wait.result or {}
+        is_approved, by = bool(result.get("approved")), str(result.get("by"))
+        on_deny = task.on_deny if isinstance(task, Approval) else "fail"
+        why = f"denied by {by}" + (f": {result['note']}" if result.get("note") else "")
+        if is_approved or on_deny == "continue":
+            self._close(draft, ref, wait, was)
+            if isinstance(task, Approval):
+                words = ("approved", "selected", "ranking", "by", "at", "note")
+                decision = {word: result[word] for word in words if result.get(word) is not None}
+                self._finish(draft, leaf, encode_output(task, self._model(task), decision))
+            else:
+                self._planning.settle(ref.key, None)  # now it may run
+        elif on_deny == "skip":
+            self._close(draft, ref, wait, was)
+            self._skip(draft, ref.key, why)
+        else:
+            error = ApprovalDenied(
+                f"{ref.key} was {why}",
+                hint=f"a resume asks again: `smithers up --resume {self._memory.name}`",
+                place=task.place,
+            )
+            self._fail(draft, ref, wait, leaf, error, was)
+
+    def _settle_answer(self, draft: Draft, ref: WaitRef, wait: Waiting, leaf: Leaf, was: WaitState) -> None:
+        """An answer counts if it fits the model; otherwise the question is asked again, with what was wrong."""
+        task: Task[Any] = leaf.plan.payload
+        result = wait.result or {}
+        text = json.dumps(result.get("value"), ensure_ascii=False)
+        try:
+            body = encode_json(task, self._model(task), text)
+        except SmithersError as error:
+            self._ask_again(draft, ref, wait, leaf, error, was)
+            return
+        self._close(draft, ref, wait, was)
+        self._finish(draft, leaf, body)
+
+    def _ask_again(
+        self, draft: Draft, ref: WaitRef, wait: Waiting, leaf: Leaf, error: SmithersError, was: WaitState
+    ) -> None:
+        task: Task[Any] = leaf.plan.payload
+        tries = int(wait.spec.get("tries", 0)) + 1
+        most = task.max_attempts if isinstance(task, HumanTask) else 1
+        if most is not None and tries >= most:
+            used = AnswersUsedUp(
+                f"{ref.key}: {tries} answers did not fit, the last: {error.message}",
+                hint=f"a resume asks again: `smithers up --resume {self._memory.name}`",
+                place=task.place,
+            )
+            self._fail(draft, ref, wait, leaf, used, was)
+            return
+        by = (wait.result or {}).get("by")
+        wait.spec = {**wait.spec, "tries": tries, "error": error.message}
+        wait.state, wait.result = WaitState.OPEN, None
+        draft.write.waits.append(WaitWrite(ref, wait.kind, wait.opened_ms, wait.due_ms, dump(wait.spec)))
+        data = {"kind": wait.kind.word, "title": wait.spec.get("title"), "error": error.message, "by": by}
+        draft.event(EventType.WAIT_OPENED, ref.key, 0, data)
+
+    # --- Signals --------------------------------------------------------------------------------
+
+    def _match_signals(self, draft: Draft) -> None:
+        """Give each signal that nobody has taken to all waits for it that are open now."""
+        memory = self._memory
+        for signal in memory.signals:
+            if signal.id in memory.consumed:
+                continue
+            for ref, wait in self._standing(WaitState.OPEN):
+                if self._waits_for(ref, wait, signal, draft):
+                    memory.consumed.add(signal.id)
+                    wait.result = {
+                        "signal": signal.id,
+                        "payload": signal.payload,
+                        "by": signal.by,
+                        "at": _iso(signal.at_ms),
+                    }
+                    self._settle(draft, ref, wait, was=WaitState.OPEN)
+
+    def _waits_for(self, ref: WaitRef, wait: Waiting, signal: SignalRow, draft: Draft) -> bool:
+        if wait.kind is not WaitKind.EVENT or wait.spec.get("event") != signal.name:
+            return False
+        if wait.spec.get("correlation") != signal.correlation:
+            return False
+        leaf = self._planning.schedule.leaf(ref.key)
+        assert leaf is not None  # it stands
+        task: Task[Any] = leaf.plan.payload
+        try:
+            encode_json(task, self._model(task), json.dumps(signal.payload, ensure_ascii=False))
+        except (SmithersError, AttributeError, TypeError) as error:
+            if (signal.id, ref) not in self._unfit:
+                self._unfit.add((signal.id, ref))
+                text = f"signal {signal.name} of {signal.by} does not fit: {error}; it waits on"
+                draft.event(EventType.RUN_WARNING, ref.key, 0, {"message": text})
+            return False
+        return True
+
+    # --- Deadlines ------------------------------------------------------------------------------
+
+    def next_due_ms(self, now_ms: int) -> int | None:
+        """When to look again, by the clock that frames are stamped by; None: no deadline stands."""
+        schedule = self._memory.schedule
+        if schedule is None:
+            return None
+        wall_ms, found = self._clock.now_ms(), []
+        for ref, wait in self._memory.waits.items():
+            if wait.state is not WaitState.OPEN or ref.number or not schedule.is_open(ref.key):
+                continue
+            if wait.due_ms is not None:
+                found.append(wait.due_ms + (now_ms - wall_ms if wait.follows_wall else 0))
+            if (reminder_ms := self._reminder_ms(ref, wait, now_ms)) is not None:
+                found.append(reminder_ms)
+        return min(found, default=None)
+
+    def deadlines(self) -> list[Wakeup]:
+        """Deadlines that stand, the earliest first: whoever resumes the run goes on by them."""
+        found = [
+            Wakeup(ref.key, "wait", wait.due_ms)
+            for ref, wait in self._memory.waits.items()
+            if wait.state is WaitState.OPEN and not ref.number and wait.due_ms is not None
+        ]
+        return sorted(found, key=lambda wakeup: wakeup.due_ms)
+
+    def _is_due(self, draft: Draft, wait: Waiting) -> bool:
+        if wait.due_ms is None:
+            return False
+        return wait.due_ms <= (self._clock.now_ms() if wait.follows_wall else draft.now_ms)
+
+    def _expire(self, draft: Draft, ref: WaitRef, wait: Waiting) -> None:
+        """Nobody has answered in time, or it is time."""
+        leaf = self._planning.schedule.leaf(ref.key)
+        assert leaf is not None  # it stands
+        task: Task[Any] = leaf.plan.payload
+        at = _iso(draft.now_ms)
+        if wait.kind is WaitKind.TIMER:
+            wait.result = {}
+            self._settle(draft, ref, wait, was=WaitState.OPEN)
+            return
+        then = task.on_expire if isinstance(task, Approval) else getattr(task, "on_timeout", "fail")
+        if then in ("deny", "approve"):
+            word = {"approved": then == "approve", "note": "nobody has decided in time"}
+            wait.result = {**by_rule(BY_CLOCK, wait.spec), **word, "at": at}
+            self._settle(draft, ref, wait, was=WaitState.OPEN)
+        elif then == "continue":
+            wait.result = {"by": BY_CLOCK, "at": at}
+            self._close(draft, ref, wait, WaitState.OPEN)
+            value = task.default if isinstance(task, WaitForEvent) else None
+            self._finish(draft, leaf, encode_output(task, self._model(task), value))
+        elif then == "skip":
+            wait.result = {"by": BY_CLOCK, "at": at}
+            self._close(draft, ref, wait, WaitState.OPEN)
+            self._skip(draft, ref.key, "timed out")
+        else:
+            error = WaitTimedOut(
+                f"{ref.key} has waited in vain: {_waited(wait)}",
+                hint=f"a resume waits again: `smithers up --resume {self._memory.name}`",
+                place=task.place,
+            )
+            wait.result = {"by": BY_CLOCK, "at": at}
+            self._fail(draft, ref, wait, leaf, error, WaitState.OPEN)
+
+    def _reminder_ms(self, ref: WaitRef, wait: Waiting, now_ms: int) -> int | None:
+        return self._reminded.get(ref) or wait.reminder_ms(now_ms)
+
+    def _arm_reminder(self, draft: Draft, ref: WaitRef, wait: Waiting) -> None:
+        at_ms = wait.reminder_ms(draft.now_ms)
+        if at_ms is not None:
+            self._reminded[ref] = at_ms
+            draft.write.wakeups.append(Wakeup(ref.key, "reminder", at_ms))
+
+    def _remind(self, draft: Draft, ref: WaitRef, wait: Waiting) -> None:
+        if "remind_ms" not in wait.spec:
+            return
+        at_ms = self._reminded.get(ref)
+        if at_ms is None:
+            self._arm_reminder(draft, ref, wait)
+        elif at_ms <= draft.now_ms:
+            draft.event(EventType.WAIT_REMINDED, ref.key, 0, {"title": wait.spec.get("title")})
+            self._arm_reminder(draft, ref, wait)
+
+    # --- Rows -----------------------------------------------------------------------------------
+
+    def _close(self, draft: Draft, ref: WaitRef, wait: Waiting, was: WaitState) -> None:
+        wait.state = WaitState.SETTLED
+        draft.end_wait(ref, WaitState.SETTLED, wait.result, was=was)
+        data = {"kind": wait.kind.word}
+        told = ("approved", "selected", "ranking", "by", "note", "signal", "skipped")
+        data |= {name: value for name in told if (value := (wait.result or {}).get(name)) is not None}
+        draft.event(EventType.WAIT_DECIDED, ref.key, 0, data)
+
+    def _finish(self, draft: Draft, leaf: Leaf, body: str) -> None:
+        task: Task[Any] = leaf.plan.payload
+        self._settling.finish_wait(draft, leaf, task, self._model(task), body)
+
+    def _skip(self, draft: Draft, key: NodeKey, reason: str) -> None:
+        self._planning.skip(draft, key, reason)
+        self._planning.settle(key, Settled.SKIPPED)
+
+    def _fail(
+        self,
+        draft: Draft,
+        ref: WaitRef,
+        wait: Waiting,
+        leaf: Leaf,
+        error: SmithersError,
+        was: WaitState,
+    ) -> None:
+        payload = error.payload()
+        wait.result = {**(wait.result or {}), "error": payload}
+        self._close(draft, ref, wait, was)
+        self._settling.fail_wait(draft, leaf, payload)
+
+    def _model(self, task: Task[Any]) -> type[Any] | None:
+        return model_of(task, self._definition.outputs)
+
+    def _wake_children(self, draft: Draft) -> None:
+        """A run that is what a node does can go on: so does the node."""
+        self._wakes = False
+        for key in list(self._memory.awaited):
+            if isinstance(self._memory.facts.nodes.get(key), Blocked | Due):
+                self._planning.settle(key, Due(draft.now_ms))
+            del self._memory.awaited[key]
+
+
+def _waited(wait: Waiting) -> str:
+    match wait.kind:
+        case WaitKind.EVENT:
+            return f"no signal {wait.spec.get('event')} has come in time"
+        case _:
+            return "nobody has answered in time"
+
+
+def _iso(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+

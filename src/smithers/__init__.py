@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from smithers.errors import Place as Place
     from smithers.errors import SmithersError as SmithersError
     from smithers.errors import TaskFailed as TaskFailed
+    from smithers.nodes import Approval as Approval
+    from smithers.nodes import ApprovalGate as ApprovalGate
+    from smithers.nodes import ApprovalOption as ApprovalOption
     from smithers.nodes import Branch as Branch
     from smithers.nodes import Budget as Budget
     from smithers.nodes import Cache as Cache
     from smithers.nodes import Caught as Caught
     from smithers.nodes import ContinueAsNew as ContinueAsNew
+    from smithers.nodes import HumanTask as HumanTask
     from smithers.nodes import Loop as Loop
     from smithers.nodes import Node as Node
     from smithers.nodes import Parallel as Parallel
@@ -38,16 +42,12 @@ if TYPE_CHECKING:
     from smithers.nodes import Saga as Saga
     from smithers.nodes import SagaStep as SagaStep
     from smithers.nodes import Sequence as Sequence
+    from smithers.nodes import Signal as Signal
     from smithers.nodes import SqlTable as SqlTable
     from smithers.nodes import Subflow as Subflow
     from smithers.nodes import Task as Task
-    from smithers.nodes import TryCatchFinally as TryCatchFinally
-    from smithers.nodes import Approval as Approval
-    from smithers.nodes import ApprovalGate as ApprovalGate
-    from smithers.nodes import ApprovalOption as ApprovalOption
-    from smithers.nodes import HumanTask as HumanTask
-    from smithers.nodes import Signal as Signal
     from smithers.nodes import Timer as Timer
+    from smithers.nodes import TryCatchFinally as TryCatchFinally
     from smithers.nodes import WaitForEvent as WaitForEvent
     from smithers.nodes import auto_approve as auto_approve
     from smithers.nodes.decision import ApprovalDecision as ApprovalDecision

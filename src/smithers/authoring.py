@@ -312,7 +312,17 @@ class Workflow(Generic[In, Out]):
     ) -> Handle:
         """Start a run on an open host and wait until its first frame is stored. For the rim."""
         handle = self._begin(
-            host, input, run_id, max_concurrency, rehearse, linger_ms, watch, strict, agent_tools, max_usd, stays
+            host,
+            input,
+            run_id,
+            max_concurrency,
+            rehearse,
+            linger_ms,
+            watch,
+            strict,
+            agent_tools,
+            max_usd,
+            stays,
         )
         try:
             _wait(handle.started)
@@ -351,7 +361,9 @@ class Workflow(Generic[In, Out]):
             config["max_usd"] = check_amount(max_usd, "max_usd")
         engine = host.engine
         handle = engine.handle(watch)
-        terms = replace(self._terms(host, limit, rehearse, linger_ms, strict=strict), config=config, stays=stays)
+        terms = replace(
+            self._terms(host, limit, rehearse, linger_ms, strict=strict), config=config, stays=stays
+        )
         engine.post(New(self.definition, run_id, text, config, terms, handle))
         return handle
 
@@ -539,7 +551,8 @@ class Workflow(Generic[In, Out]):
         memory = Memory("graph", text, self.definition.input_model)
         terms = Terms("", None, None, lambda task: ())
         player = ScriptPlayer()
-        wires = Wires(_no_job, _no_job, player.moved, SystemClock(), _no_job)
+        clock = SystemClock()
+        wires = Wires(_no_job, _no_job, player.moved, clock, clock, _no_job)
         return Drive(self.definition, memory, terms, Random(0), wires).preview(player)
 
     # --- Where ----------------------------------------------------------------------------------

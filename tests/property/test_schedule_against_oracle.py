@@ -235,7 +235,9 @@ def enter(run: Lockstep, events: Events, keys: tuple[NodeKey, ...], now_ms: int)
     """Answer for each: mostly it waits now, now and then there is nothing to wait for."""
     for key in keys:
         if events.happens(0.15):
-            run.settle(key, Settled.SKIPPED if events.happens(0.5) else Blocked(events.random.choice(run.ids)))
+            run.settle(
+                key, Settled.SKIPPED if events.happens(0.5) else Blocked(events.random.choice(run.ids))
+            )
             continue
         run.opened(key)
         if events.happens(0.15):

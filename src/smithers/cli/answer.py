@@ -27,9 +27,9 @@ def answer(
 ) -> int:
     """Answer what RUN asks; NODE is needed only where several questions are open.
 
-    The answer has to fit the question's model; plain text is JSON in quotes. What does not fit its JSON schema is
-    refused here, exit code 4, and nothing is changed; what only the model itself refuses is asked again, with the
-    error.
+    The answer has to fit the question's model; plain text is JSON in quotes. What does not fit its JSON
+    schema is refused here, exit code 4, and nothing is changed; what only the model itself refuses is asked
+    again, with the error.
     """
     from smithers.records import WaitKind
     from smithers.reply.find import find_wait

@@ -31,8 +31,8 @@ def approve(
 ) -> int:
     """Approve what RUN waits for; NODE is needed only where several decisions are open.
 
-    The run goes on: in the process that drives it, or else in one that is started in the background. A decision
-    is stored with who, when and note, and is never changed.
+    The run goes on: in the process that drives it, or else in one that is started in the background. A
+    decision is stored with who, when and note, and is never changed.
 
     Exit code 4: nothing waits for it, it is decided already, you may not, or the choice does not fit; nothing
     was changed.

@@ -32,8 +32,8 @@ class GoingOn:
     run: str
     """The run that goes on: the one that was answered, or the one that it belongs to."""
     how: str
-    """`driven`: by the process that drives it; `started`: by one that was started for it; `paused`: it is paused,
-    and goes on when it is resumed; `left`: nobody was to be started; `ended`: it has ended since."""
+    """`driven`: by the process that drives it; `started`: by one that was started for it; `paused`: it is
+    paused, and goes on when it is resumed; `left`: nobody was to be started; `ended`: it has ended since."""
     pid: int | None = None
     log: str | None = None
 
@@ -103,4 +103,3 @@ def _top(reader: Reader, run: RunRow) -> int:
     """The run that is resumed for a run: the one that it belongs to, however far up."""
     parent = run.kin.parent
     return run.id if parent is None else reader.newest(reader.run(parent.top).id).id
-

@@ -73,7 +73,13 @@ def open_desk(run: str, named: str | None) -> Iterator[Desk]:
 def cast(desk: Desk, view: WaitView, vote: Vote, said: str, *, resumes: bool, is_json: bool) -> int:
     """Store a vote, let the run go on, and say what happened."""
     voted = desk.outsider.vote(vote)
-    document = {"run": view.run, "node": view.node, "did": vote.word, "by": vote.by, "decided": voted.is_decided}
+    document = {
+        "run": view.run,
+        "node": view.node,
+        "did": vote.word,
+        "by": vote.by,
+        "decided": voted.is_decided,
+    }
     if not voted.is_decided:
         text = f"{said}; {voted.votes} of {voted.quorum} have said so"
         return _print(desk, text, {**document, "votes": voted.votes, "quorum": voted.quorum}, None, is_json)

@@ -31,8 +31,8 @@ def signal(
 ) -> int:
     """Send the signal NAME to RUN, and let the run go on.
 
-    All waits for it that are open take it. If nobody waits for it yet it is kept for the first who does. A payload
-    that does not fit an open wait is refused, exit code 4, and nothing is changed.
+    All waits for it that are open take it. If nobody waits for it yet it is kept for the first who does. A
+    payload that does not fit an open wait is refused, exit code 4, and nothing is changed.
     """
     from smithers.reply.send import send_signal
 

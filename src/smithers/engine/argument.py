@@ -9,7 +9,6 @@ from smithers.errors import MissingOutput
 from smithers.nodes import Task
 
 
-
 def arguments(task: Task[Any], view: View) -> tuple[Any, ...]:
     """What `deps` hands to a callable: outputs by position, or one object with named fields.
 

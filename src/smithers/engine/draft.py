@@ -57,7 +57,12 @@ class Draft:
         return seq
 
     def end_wait(
-        self, ref: WaitRef, state: WaitState, result: Mapping[str, Any] | None, *, was: WaitState = WaitState.OPEN
+        self,
+        ref: WaitRef,
+        state: WaitState,
+        result: Mapping[str, Any] | None,
+        *,
+        was: WaitState = WaitState.OPEN,
     ) -> None:
         """Append the end of a wait, and take its deadlines away; arguments as in `WaitEnd`."""
         self.write.wait_ends.append(WaitEnd(ref, state, None if result is None else dump(result), was))

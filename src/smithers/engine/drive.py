@@ -122,9 +122,7 @@ class Drive:
             self._planning.renderer.twice = Twice(definition, terms)
         self._settling = Settling(memory, self._planning, random)
         self._starting = Starting(definition, terms, wires, memory, self._planning, self._settling, self._ctx)
-        self._waits = Waits(
-            definition, memory, self._planning, self._settling, self._starting, wires.wall
-        )
+        self._waits = Waits(definition, memory, self._planning, self._settling, self._starting, wires.wall)
         self._cancelling = Cancelling(memory, self._planning)
         self._scripting = scripting
         self._rechecking: Rechecking | None = None
@@ -518,7 +516,9 @@ class Drive:
         facts = self.memory.facts.nodes.items()
         waits = [Wakeup(key, self._kind_of(key), fact.at_ms) for key, fact in facts if isinstance(fact, Due)]
         waits += self._waits.deadlines()
-        data: dict[str, Any] = {"tasks": len(waits)} if due_ms is None else {"due_ms": due_ms, "tasks": len(waits)}
+        data: dict[str, Any] = (
+            {"tasks": len(waits)} if due_ms is None else {"due_ms": due_ms, "tasks": len(waits)}
+        )
         self._end(draft, RunState.WAITING, data=data)
         self.ended = Ended(RunState.WAITING, None, None, tuple(sorted(waits, key=lambda one: one.due_ms)))
 

@@ -30,7 +30,6 @@ from .reopening import Reopening
 from .table import FindTable, Tables
 from .tree import MountedRows
 
-
 T = TypeVar("T")
 
 

@@ -183,14 +183,18 @@ class Settling:
             case _:
                 assert_never(verdict)
 
-    def finish_wait(self, draft: Draft, leaf: Leaf, task: Task[Any], model: type[Any] | None, body: str) -> None:
+    def finish_wait(
+        self, draft: Draft, leaf: Leaf, task: Task[Any], model: type[Any] | None, body: str
+    ) -> None:
         """What has waited has an output; there was no attempt."""
         key, name = leaf.key, task.model_name
         seq = draft.event(EventType.NODE_FINISHED, key)
         draft.settle_node(key, NodeState.FINISHED)
         generation = self._memory.generations.get(key, 0)
         draft.write.outputs.append(OutputRow(key, generation, seq, name, body))
-        self._shapes.tell(draft.write, self._memory.workflow, name, model, body, has_table=task.table is not None)
+        self._shapes.tell(
+            draft.write, self._memory.workflow, name, model, body, has_table=task.table is not None
+        )
         if task.table is not None:
             draft.write.user_rows.append(UserRow(name, key, len(leaf.loops()), body))
         self._memory.add_output(OutputText(key, seq, name, body), generation)

@@ -30,8 +30,8 @@ class Terms:
     agents: Callable[[Task[Any]], tuple[Agent, ...]]
     """The chain of a task; a rehearsal answers with one agent for all."""
     linger_ms: int | None = None
-    """How long the run is kept here while it only waits for a time; None: for ever, unless it waits for a person
-    or a message as well."""
+    """How long the run is kept here while it only waits for a time; None: for ever, unless it waits for a
+    person or a message as well."""
     find_table: FindTable | None = None
     """Looks for a table of the user's in the run's database; None: there is none to look at."""
     parked_until_ms: Callable[[str], int | None] = lambda account: None

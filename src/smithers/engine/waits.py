@@ -8,13 +8,15 @@ rebuilt from what was decided instead.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
+from smithers.agents.sampler import sample
 from smithers.clock import Clock
 from smithers.context import View, model_of
 from smithers.errors import (
+    AgentError,
     AnswersUsedUp,
     ApprovalDenied,
     InvalidNode,
@@ -167,8 +169,11 @@ class Waits:
         elif question.after_ms is not None:
             due_ms = now_ms + question.after_ms
         self._check_due(draft, due_ms, task)
-        wait = memory.waits[ref] = Waiting(question.kind, WaitState.OPEN, opened_ms, due_ms, question.spec)
-        draft.write.waits.append(WaitWrite(ref, question.kind, opened_ms, due_ms, dump(question.spec)))
+        spec = question.spec
+        if "schema" in spec:
+            spec = {**spec, "example": example_of(self._model(task))}
+        wait = memory.waits[ref] = Waiting(question.kind, WaitState.OPEN, opened_ms, due_ms, spec)
+        draft.write.waits.append(WaitWrite(ref, question.kind, opened_ms, due_ms, dump(spec)))
         data = {"kind": question.kind.word, "title": question.spec.get("title"), **question.facts}
         if due_ms is not None:
             data["due_ms"] = due_ms
@@ -219,7 +224,7 @@ class Waits:
         self._untold.clear()
 
     def withdraw(self, draft: Draft, *, has_ended: bool = False) -> None:
-        """End the waits that stand no longer: their nodes have left the tree, or what they stood in has ended.
+        """End the waits that stand no longer: their nodes have left the tree, or what is around has ended.
 
         Args:
             has_ended: of the whole run.
@@ -267,9 +272,7 @@ class Waits:
             case _:
                 assert_never(wait.kind)
 
-    def _settle_approval(
-        self, draft: Draft, ref: WaitRef, wait: Waiting, leaf: Leaf, was: WaitState
-    ) -> None:
+    def _settle_approval(self, draft: Draft, ref: WaitRef, wait: Waiting, leaf: Leaf, was: WaitState) -> None:
         task: Task[Any] = leaf.plan.payload
         result = wait.result or {}
         is_approved, by = bool(result.get("approved")), str(result.get("by"))
@@ -295,7 +298,7 @@ class Waits:
             self._fail(draft, ref, wait, leaf, error, was)
 
     def _settle_answer(self, draft: Draft, ref: WaitRef, wait: Waiting, leaf: Leaf, was: WaitState) -> None:
-        """An answer counts if it fits the model; otherwise the question is asked again, with what was wrong."""
+        """An answer counts if it fits the model; otherwise it is asked again, with what was wrong."""
         task: Task[Any] = leaf.plan.payload
         result = wait.result or {}
         text = json.dumps(result.get("value"), ensure_ascii=False)
@@ -492,6 +495,18 @@ class Waits:
             del self._memory.awaited[key]
 
 
+def example_of(model: type[Any] | None) -> Any:
+    """A value that fits a model, to be shown to whoever has to write one."""
+    if model is str:
+        return "…"
+    if model is None:
+        return {}
+    try:
+        return sample(model)
+    except AgentError:
+        return {}  # its validators refuse whatever is made up
+
+
 def _waited(wait: Waiting) -> str:
     match wait.kind:
         case WaitKind.EVENT:
@@ -502,5 +517,3 @@ def _waited(wait: Waiting) -> str:
 
 def _iso(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
-
-

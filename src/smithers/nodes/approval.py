@@ -17,6 +17,9 @@ from .span import Span
 from .wait import Question, Text, WaitNode, WaitOptions, check_text, check_word, said, wait_ms
 
 if TYPE_CHECKING:
+    pass
+
+if TYPE_CHECKING:
     from .decision import ApprovalDecision
 
 BY_RULE: Final = "smithers:auto"
@@ -66,8 +69,8 @@ class Approval(WaitNode["ApprovalDecision"]):
         request: the same as a mapping with `title` and `summary`, or a function that returns one.
         mode: `"approve"`: yes or no; `"select"` one of the `options`; `"rank"` all of them.
         options: what can be chosen; keys, `ApprovalOption`, or mappings with `key`, `label` and `summary`.
-        on_deny: `"fail"`; `"continue"` with a decision that is not approved; or `"skip"` it, and what needs its
-            output.
+        on_deny: `"fail"`; `"continue"` with a decision that is not approved; or `"skip"` it, and what needs
+            its output.
         allowed_users: who may decide; empty: everybody who can reach the store.
         allowed_scopes: which scopes a program's token must have to decide over the network.
         auto_approve: when nobody has to be asked; see `auto_approve`.
@@ -113,9 +116,9 @@ class Approval(WaitNode["ApprovalDecision"]):
         quorum: int = 1,
         **options_: Unpack[WaitOptions],
     ) -> None:
-        from .decision import ApprovalDecision
+        from . import decision  # pydantic is not imported before it is needed
 
-        super().__init__(id, ApprovalDecision, options_)
+        super().__init__(id, decision.ApprovalDecision, options_)
         place = self.place
         for name, text in (("title", title), ("summary", summary)):
             check_text(text, name, place)
@@ -145,7 +148,9 @@ class Approval(WaitNode["ApprovalDecision"]):
         self.auto = auto_approve
         if auto_approve is not None and not isinstance(auto_approve, AutoApprove):
             raise InvalidNode(
-                f"auto_approve={auto_approve!r}", hint="write auto_approve=auto_approve(condition=…)", place=place
+                f"auto_approve={auto_approve!r}",
+                hint="write auto_approve=auto_approve(condition=…)",
+                place=place,
             )
         self.after_ms = wait_ms(expires_in, "expires_in", place)
         self.remind_ms = wait_ms(remind_every, "remind_every", place)

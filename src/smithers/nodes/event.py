@@ -25,17 +25,18 @@ EVENT = "event"
 class WaitForEvent(WaitNode[M]):
     """Wait for a signal of a name; its payload is the output.
 
-    A signal that was sent before is kept, and taken; each wait takes one, and all that are open when one comes
-    take it.
+    A signal that was sent before is kept, and taken; each wait takes one, and all that are open when one
+    comes take it.
 
     Args:
         id: stable and unique, as of a task.
         output: what the payload must fit; left out: any JSON object.
         event: name of the signal; default: the id.
-        correlation: only signals with the same one are taken; a function of the `deps` is called when its turn
-            comes.
+        correlation: only signals with the same one are taken; a function of the `deps` is called when its
+            turn comes.
         timeout: how long, from the moment its turn comes.
-        on_timeout: `"fail"`; `"skip"` it, and what needs its output; or `"continue"` with `default` as its output.
+        on_timeout: `"fail"`; `"skip"` it, and what needs its output; or `"continue"` with `default` as its
+            output.
         default: see there.
         options: see `WaitOptions`.
     """
@@ -88,8 +89,8 @@ class Signal(WaitForEvent[M]):
     Args:
         id: name of the signal, and of the node.
         output: what the payload must fit.
-        then: a function of the payload that returns nodes; they stand behind the wait, and are made when it has
-            settled with an output.
+        then: a function of the payload that returns nodes; they stand behind the wait, and are made when it
+            has settled with an output.
         options: as of `WaitForEvent`, but for `event`.
     """
 
@@ -126,10 +127,12 @@ class Signal(WaitForEvent[M]):
             return wait
 
         def make() -> object:
-            payload = lowering.bodies.output(self)
+            payload: Any = lowering.bodies.output(self)
             return None if payload is None else then(payload)
 
-        hole = HolePlan(f"{self.id}:then", lambda key: lowering.expand(make, key, self.place), place=self.place)
+        hole = HolePlan(
+            f"{self.id}:then", lambda key: lowering.expand(make, key, self.place), place=self.place
+        )
         return SequencePlan((wait, hole), lowering.name("signal", self.id), place=self.place)
 
 

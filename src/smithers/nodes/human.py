@@ -25,8 +25,8 @@ class HumanTask(WaitNode[M]):
         id: stable and unique, as of a task.
         output: what the answer must fit; `str`: plain text.
         prompt: what is asked; a function of the `deps` is called when its turn comes.
-        max_attempts: how many answers that do not fit the model are taken before it fails; what does not even fit
-            its JSON schema is refused where it is given, and does not count.
+        max_attempts: how many answers that do not fit the model are taken before it fails; what does not even
+            fit its JSON schema is refused where it is given, and does not count.
         timeout: how long, from the moment its turn comes.
         on_timeout: `"fail"`, or `"skip"` it, and what needs its output.
         options: see `WaitOptions`.

@@ -28,8 +28,8 @@ class Timer(WaitNode[Any]):
     Args:
         id: stable and unique, as of a task.
         duration: how long, from the moment its turn comes.
-        until: when, by the wall clock; a function of the `deps` is called when its turn comes. Past by then: it
-            settles at once.
+        until: when, by the wall clock; a function of the `deps` is called when its turn comes. Past by then:
+            it settles at once.
         options: see `WaitOptions`.
     """
 
@@ -90,5 +90,3 @@ def _instant_ms(value: object, place: Place | None) -> int:
         return round(found.timestamp() * 1000)
     except (OverflowError, ValueError) as error:
         raise InvalidNode(f"until={value!r} is not a time that there is: {error}", place=place) from None
-
-

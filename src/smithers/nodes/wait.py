@@ -76,7 +76,8 @@ class WaitNode(Task[T_co]):
             word = type(self).__name__
             raise InvalidNode(f"{word} {id} does not take {', '.join(sorted(unknown))}", place=here())
         is_async = options.pop("async_", False)
-        super().__init__(id, output, value=None, **options)  # type: ignore[misc]
+        given: Any = options
+        super().__init__(id, output, value=None, **given)
         self.is_async = is_async
         self.mode = "wait"
 
@@ -97,7 +98,14 @@ def permission(task: Task[Any]) -> Question:
     """What a person is asked before a task begins."""
     asked = task.needs_approval if isinstance(task.needs_approval, str) else f"Run {task.label or task.id}?"
     prompt = task.prompt if isinstance(task.prompt, str) else None
-    spec = {"title": asked, "summary": prompt, "mode": "approve", "on_deny": "fail", "on_expire": "deny", "quorum": 1}
+    spec = {
+        "title": asked,
+        "summary": prompt,
+        "mode": "approve",
+        "on_deny": "fail",
+        "on_expire": "deny",
+        "quorum": 1,
+    }
     return Question(WaitKind.APPROVAL, spec)
 
 

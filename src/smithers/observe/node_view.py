@@ -158,9 +158,7 @@ class NodeViews:
         for row in snapshot.attempts:
             attempts[row.key].append(row)
         # They come in order: of a retry's and a reset's the later one is waited for.
-        dues = {
-            wakeup.key: wakeup for wakeup in snapshot.wakeups if wakeup.kind not in ("wait", "reminder")
-        }
+        dues = {wakeup.key: wakeup for wakeup in snapshot.wakeups if wakeup.kind not in ("wait", "reminder")}
         keys: dict[str, set[NodeKey]] = defaultdict(set)
         for key in (*finals, *attempts, *dues, *(row.key for row in snapshot.waits)):
             keys[key.node].add(key)

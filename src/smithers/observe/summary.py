@@ -35,6 +35,8 @@ _SEEN = frozenset({"orphaned", "stalled", quota.STATUS, *STATUSES.values()})
 _MOST_OPEN = 50
 """Unfinished runs a list shows unasked: a screen, and what can be read in the blink that a list may take."""
 
+_SHORT = 48
+"""Columns of a command that a list still shows."""
 _NAMED = 3
 """Running tasks named in a line; the rest are counted."""
 
@@ -162,7 +164,8 @@ def summarize(reader: Reader, run: RunRow, now_ms: int, spent: Spending = UNSPEN
     if snapshot.open_waits and not views.in_state(NodeState.RUNNING):
         first, more = snapshot.open_waits[0], len(snapshot.open_waits) - 1
         detail = first.text(now_ms) + (f"; and {more} more" if more else "")
-        command = first.commands()[0]
+        answer = first.commands()[0]
+        command = answer if len(answer) <= _SHORT and not more else next_step.why(run.name)
     elif status == quota.STATUS:
         detail = quota.limits_text(limits, now_ms)
     elif is_driven(run) and (words := _children_do(views, inside)):

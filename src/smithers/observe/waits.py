@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,7 +74,9 @@ class WaitView:
                 return f"for an answer: {self.ask or self.title}"
             case WaitKind.EVENT:
                 about = spec.get("correlation")
-                return f"for the signal {spec.get('event')}" + (f" about {about}" if about is not None else "")
+                return f"for the signal {spec.get('event')}" + (
+                    f" about {about}" if about is not None else ""
+                )
             case WaitKind.TIMER:
                 return "for its time to come"
 
@@ -106,11 +108,11 @@ class WaitView:
             case WaitKind.APPROVAL:
                 return [f"smithers approve {where}{self._choice()}", f"smithers deny {where}"]
             case WaitKind.HUMAN:
-                return [f"smithers answer {where} --value {_json(example(spec.get('schema')))}"]
+                return [f"smithers answer {where} --value {_json(spec.get('example', {}))}"]
             case WaitKind.EVENT:
                 about = spec.get("correlation")
                 given = f" --correlation {shlex.quote(str(about))}" if about is not None else ""
-                value = example(spec.get("schema"))
+                value = spec.get("example", {})
                 data = f" --data {_json(value)}" if value != {} else ""
                 return [f"smithers signal {self.run} {shlex.quote(str(spec.get('event')))}{data}{given}"]
             case WaitKind.TIMER:
@@ -188,19 +190,6 @@ def status_word(rows: Iterable[WaitRow]) -> str | None:
     """`waiting-approval` and the like; None: nothing waits."""
     kinds = {row.kind for row in rows if row.state is WaitState.OPEN}
     return STATUSES[min(kinds)] if kinds else None
-
-
-def example(schema: Mapping[str, Any] | None) -> Any:
-    """A value that fits a JSON schema, to show what one looks like; as well as it can be told."""
-    if not schema or schema == {"type": "object"}:
-        return {}
-    if schema.get("type") == "string":
-        return "…"
-    # Imported here: few commands need it.
-    from smithers.agents.sampler.maker import Maker
-
-    maker = Maker(dict(schema), "")
-    return maker.value(maker.root)
 
 
 def _json(value: Any) -> str:

@@ -11,8 +11,8 @@ from .budget import BudgetRow
 from .cache import CacheEntry, LookupRow
 from .call import CallRow
 from .shape import OutputShape, UserRow
-from .wait import WaitEnd, WaitWrite
 from .state import AttemptState, EventType, FailureClass, NodeState, RunState, Verdict
+from .wait import WaitEnd, WaitWrite
 
 if TYPE_CHECKING:
     from .kin import KeptChild

@@ -77,4 +77,6 @@ def check_size(text: str) -> None:
     """
     size = len(text.encode())
     if size > MAX_BYTES:
-        raise AnswerUnfit(f"{size} bytes; at most {MAX_BYTES} are taken", hint="send the name of a file instead")
+        raise AnswerUnfit(
+            f"{size} bytes; at most {MAX_BYTES} are taken", hint="send the name of a file instead"
+        )

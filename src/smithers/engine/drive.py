@@ -60,6 +60,7 @@ from .cancelling import Cancelling
 from .continuation import carried_by
 from .definition import Definition
 from .draft import Draft, brief, dump
+from .end_notice import tell_end
 from .failure import author_place
 from .fingerprint import fingerprint
 from .job import Job, Outcome
@@ -346,7 +347,7 @@ class Drive:
         Raises:
             SmithersError: the first frame is refused; nothing has changed.
         """
-        draft = Draft(self.memory, self.run, self.fence, now_ms)
+        draft = Draft(self.memory, self.run, self.fence, now_ms, self.terms.notices)
         try:
             self._begin(draft)
             for job, outcome in settled:
@@ -637,6 +638,8 @@ class Drive:
         draft.event(_ENDS[state], None, 0, brief(payload) if payload else data)
         output = self.own_output() if state in (RunState.FINISHED, RunState.PARTIAL) else None
         draft.write.run_change = RunChange(state, dump(payload) if payload else None, output, release=True)
+        if self.terms.notices:
+            tell_end(draft, self.memory.name, state, payload, is_child=self.terms.outer is not None)
         is_obeyed = state in (RunState.PAUSED, RunState.CANCELLED)
         self.ended = Ended(state, payload, self._mail.asked_by if is_obeyed else None)
 

@@ -291,6 +291,8 @@ class Fleet:
             for step in steps:
                 self._let_go(step.driven, as_error(error))
             raise
+        if any(step.frame.notices for step, refused in zip(steps, results, strict=True) if refused is None):
+            self._effects.deliver()
         stored: list[Drive] = []
         for step, refused in zip(steps, results, strict=True):
             if refused is None:

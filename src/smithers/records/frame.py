@@ -10,6 +10,7 @@ from smithers.ids import NodeKey
 from .budget import BudgetRow
 from .cache import CacheEntry, LookupRow
 from .call import CallRow
+from .notice import NoticeWrite
 from .shape import OutputShape, UserRow
 from .state import AttemptState, EventType, FailureClass, NodeState, RunState, Verdict
 
@@ -214,5 +215,7 @@ class FrameWrite:
     """What the attempts that end in it have asked of agents."""
     budgets: list[BudgetRow] = field(default_factory=list)
     """What has been spent, where that has changed; of several rows of one budget the last counts."""
+    notices: list[NoticeWrite] = field(default_factory=list)
+    """What somebody wants to be told of."""
     notes: list[str] = field(default_factory=list)
     """Filled in by the store: what a person should be told, and what stopped nothing."""

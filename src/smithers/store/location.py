@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from smithers.store.log import log_of
@@ -52,6 +53,21 @@ def project_root(store: Path) -> Path:
     """
     folder = store.absolute().parent
     return folder.parent if folder.name == FOLDER else folder
+
+
+def user_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where files of ours stand that belong to a user and to no project; it may not be there.
+
+    Args:
+        environment: default: this process'.
+    """
+    environment = os.environ if environment is None else environment
+    # Relative paths are invalid there, and to be ignored: XDG Base Directory Specification 0.8.
+    named = Path(environment.get("XDG_CONFIG_HOME", ""))
+    if named.is_absolute():
+        return named / "smithers"
+    base = "Library/Application Support" if sys.platform == "darwin" else ".config"
+    return Path.home() / base / "smithers"
 
 
 def _upwards(start: Path) -> Iterator[Path]:

@@ -53,7 +53,7 @@ class Command:
             if process.poll() is None:
                 _kill(process)
         if code is None:
-            why = "when there was no time left" if stop.is_set() else f"after {self.limit_s:.0f} s"
+            why = "as there was no time left" if stop.is_set() else f"after {self.limit_s:.0f} s"
             raise NotDelivered(f"the command did not end, and was killed {why}")
         if code:
             how = f"was ended by signal {-code}" if code < 0 else f"left with exit code {code}"

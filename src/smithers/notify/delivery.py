@@ -29,6 +29,8 @@ FIRST_DELAY_MS: Final = 1_000
 """How long after a first failure a notice is tried again; twice as long each time, up to `LONGEST_MS`."""
 LIFE_MS: Final = 86_400_000
 """A notice that fails at this age is given up."""
+_TOLD_AT: Final = 3
+"""After so many failures before, one more is worth a line; a process that leaves says it anyway."""
 _SLACK_MS: Final = 5_000
 """How much longer than its ways may take a notice is claimed."""
 
@@ -100,14 +102,14 @@ class Delivery:
         for way in self._ways:
             if way.name in taken:
                 continue
-            why = _try(way, letter, stop)
-            if why is not None and way.is_owed:
+            why = try_way(way, letter, stop)
+            if why is None:
+                taken.append(way.name)
+                self._outbox.note_taken(notice, taken)
+            elif way.is_owed:
                 failed.append(why)
-                continue
-            if why is not None:
+            else:
                 _log.debug("a notice of %s: %s", notice.run_name, why)
-            taken.append(way.name)
-            self._outbox.note_taken(notice, taken)
         return failed
 
     def _next_ms(self, notice: NoticeRow, now_ms: int) -> int | None:
@@ -117,17 +119,16 @@ class Delivery:
         return now_ms + min(LONGEST_MS, FIRST_DELAY_MS << min(notice.tries, 20))
 
     def _tell(self, notice: NoticeRow, next_ms: int | None, error: str) -> None:
-        what = f"the notice that {notice.run_name} is {notice.kind.value}"
-        if notice.key is not None:
-            what = f"the notice of the {notice.kind.value} {notice.key} of {notice.run_name}"
+        about = f"{notice.kind.value} {notice.key}" if notice.key is not None else notice.kind.value
+        what = f"the notice of {notice.run_name} ({about})"
         if next_ms is None:
             _log.warning("%s was given up after %s tries: %s", what, notice.tries + 1, error)
-        elif not self._has_warned:
-            self._has_warned = True  # what fails once will fail again, and is said again when we leave
-            _log.warning("%s was not delivered yet: %s; it is tried again", what, error)
+        elif notice.tries >= _TOLD_AT and not self._has_warned:
+            self._has_warned = True
+            _log.warning("%s is not delivered yet: %s; it is tried again", what, error)
 
 
-def _try(way: Way, letter: Letter, stop: Event) -> str | None:
+def try_way(way: Way, letter: Letter, stop: Event) -> str | None:
     """Why a way has failed; None: it has not."""
     try:
         way.send(letter, stop)

@@ -30,7 +30,7 @@ class Desktop:
 
     name = "desktop"
     is_owed = False
-    """Who was not at the screen is not told hours later."""
+    """It is an extra: nothing is tried again for its sake."""
     limit_s = LIMIT_S
 
     def __init__(self, platform: str = sys.platform) -> None:

@@ -32,18 +32,23 @@ def find_store(start: Path, explicit: str | None = None) -> Path | None:
 
 
 def place_store(workflow_file: Path | None, cwd: Path) -> Path:
-    """Where a new database file goes: at the git root, else beside the workflow, else in `cwd`.
+    """Where a new database file goes.
 
     Creates the `.smithers` folder around it, for its owner alone; the file itself is left to `open_store`.
     """
+    path = planned_store(workflow_file, cwd)
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise os_error(error, path.parent) from error
+    return path
+
+
+def planned_store(workflow_file: Path | None, cwd: Path) -> Path:
+    """Where `place_store` would put it: at the git root, else beside the workflow, else in `cwd`."""
     base = workflow_file.absolute().parent if workflow_file is not None else cwd.absolute()
     root = next((folder for folder in _upwards(base) if _is_git_root(folder)), base)
-    folder = root / FOLDER
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise os_error(error, folder) from error
-    return folder / FILE
+    return root / FOLDER / FILE
 
 
 def project_root(store: Path) -> Path:

@@ -97,6 +97,8 @@ class Webhook:
                 reason.strerror or type(reason).__name__ if isinstance(reason, OSError) else "no connection"
             )
             return f"could not be reached: {said}"
+        except TimeoutError:
+            return f"had not answered after {self.limit_s:.0f} s"
         except (OSError, HTTPException, ValueError) as error:
             # Not its text: the address may stand in it.
             return f"gave no answer: {type(error).__name__}"

@@ -81,7 +81,6 @@ class Host:
         self.spawner = spawner
         self.store: Store = store or open_store(path, durability=durability, clock=self.clock)
         self._begun = begun
-        self._notifies = notifies
         self.ends_process = ends_process
         """The process ends when its runs have left it."""
         self.project = project_root(self.store.path)
@@ -95,6 +94,8 @@ class Host:
         self._desk: Desk | None = None
         self._places: AgentPlaces | None = None
         self._courier: Courier | None = None
+        self._has_settings = notifies
+        """Whether anybody wants to be told of anything, as far as is known."""
 
     def _register(self) -> tuple[SqliteLeases, Owner]:
         with self._lock:
@@ -181,13 +182,14 @@ class Host:
         Raises:
             NotifyInvalid: what is configured cannot be meant.
         """
-        if not self._notifies:
-            return None
         with self._lock:
-            if self._courier is None and (settings := load_settings(self.store.path)) is not None:
-                from smithers.notify.courier import Courier
+            if self._courier is None and self._has_settings:
+                settings = load_settings(self.store.path)
+                self._has_settings = settings is not None
+                if settings is not None:
+                    from smithers.notify.courier import Courier
 
-                self._courier = Courier(settings, self.store.notices, self.store.path, self.clock)
+                    self._courier = Courier(settings, self.store.notices, self.store.path, self.clock)
             return self._courier
 
     @property

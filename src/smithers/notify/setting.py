@@ -149,23 +149,18 @@ def _address(table: Mapping[str, Any], file: Path, key: str) -> str | None:
         raise _wrong(file, key, "an address that begins with https:// or http://", found)
     try:
         parts = urlsplit(found)
-        is_fit = (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and (parts.port is None or parts.port > 0)
-        )
+        is_fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        is_fit = False
+        parts, is_fit = urlsplit(""), False
     if not is_fit or not found.isascii() or not found.isprintable() or " " in found:
-        raise NotifyInvalid(
-            f"{file}: notify.{key} is not an address that begins with https:// or http://",
-            file=str(file),
-            key=key,
-        )
-    if parts.username is not None or (key == "url" and (parts.query or parts.fragment)):
-        what = "a name or a password" if parts.username is not None else "anything behind `?` or `#`"
-        raise NotifyInvalid(f"{file}: notify.{key} cannot hold {what}", file=str(file), key=key)
-    return found
+        what = "is not an address that begins with https:// or http://"
+    elif parts.username is not None:
+        what = "cannot hold a name or a password"
+    elif key == "url" and (parts.query or parts.fragment):
+        what = "cannot hold anything behind `?` or `#`"
+    else:
+        return found
+    raise NotifyInvalid(f"{file}: notify.{key} {what}", file=str(file), key=key)
 
 
 def _secret(table: Mapping[str, Any], file: Path, environment: Mapping[str, str]) -> str | None:

@@ -286,10 +286,8 @@ def test_what_is_left_can_be_sent_by_hand(project: Project) -> None:
     project.write(FLOWS)
     configure(project, 'command = "exit 1"')
     project.run("up", "flow.py:flow", "-r", "r1")
-    run_out_of_time(project)
     failed = project.run("notify", "send", "--json")
     assert (failed.returncode, json.loads(failed.stdout)) == (1, {"status": "failed", "left": 1})
     configure(project, f'command = "{APPEND}"')
-    run_out_of_time(project)
     assert project.run("notify", "send").returncode == 0
     assert [one["run"] for one in told(project)] == ["r1"]

@@ -123,6 +123,26 @@ class NoticeContract:
         assert (given_up.state, given_up.error) == ("given-up", "no")
         assert (void.state, void.error) == ("void", None)
 
+    def test_what_is_put_off_can_be_hurried_and_what_is_claimed_cannot(self, world: World) -> None:
+        world.create().commit(notices=[FAILED, FAILED])
+        with closing(world.store.notices()) as outbox:
+            now_ms = world.clock.now_ms()
+            first = outbox.due(now_ms)
+            assert first is not None
+            assert outbox.claim(first, now_ms + 1000)
+            second = outbox.due(now_ms)
+            assert second is not None
+            assert outbox.claim(second, now_ms + 1000)
+            assert outbox.put_off(second, now_ms + 1000, now_ms + 5000, "no")
+            assert outbox.due(now_ms) is None
+            outbox.hurry()
+            found = outbox.due(now_ms)
+            assert found is not None
+            assert found.id == second.id
+            assert outbox.claim(found, now_ms + 2000)
+            outbox.hurry()
+            assert outbox.due(now_ms) is None
+
     def test_a_clock_that_is_set_back_holds_no_notice_up(self, world: World) -> None:
         world.create().commit(notices=[FAILED])
         with closing(world.store.notices()) as outbox:

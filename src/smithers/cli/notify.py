@@ -115,7 +115,7 @@ def _test_document(settings: Settings, found: Sequence[tuple[str, str | None]]) 
 @store_option
 @json_option
 def send(store: str | None, is_json: bool) -> int:
-    """Deliver what is due now, whoever has left it.
+    """Deliver all that is left now, whoever has left it, without waiting for its next try.
 
     Exit code 1: something is left.
     """
@@ -124,7 +124,7 @@ def send(store: str | None, is_json: bool) -> int:
     path = _store_path(store)
     _settings(path)
     with orderly_leaving():
-        left = deliver_due(path) if path.exists() else None
+        left = deliver_due(path, at_once=True) if path.exists() else None
     count = left.left if left is not None else 0
     if is_json:
         print(json.dumps({"status": "ok" if not count else "failed", "left": count}))

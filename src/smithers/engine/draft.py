@@ -24,6 +24,8 @@ from .memory import Memory
 
 _MESSAGE_LIMIT = 300
 """Characters of an error's message in an event; all of it stands with the attempt."""
+_SUMMARY_LIMIT = 4_000
+"""Characters of a notice's summary: chats and desktops take no more, and there are the commands."""
 
 
 class Draft:
@@ -105,7 +107,7 @@ class Draft:
         Args:
             key: the node that waits, in its newest generation; None: it is about the whole run.
             number: which wait of that generation.
-            title: one line.
+            title: one line; cut at 300 characters, the summary at 4,000.
             options: what a person may choose from.
             decisions: for which of the words that decide there is to be a link: `approve`, `deny`.
             due_ms: wall clock of the wait's end; its links are void from then on.
@@ -116,8 +118,8 @@ class Draft:
         if kind not in self._wanted:
             return
         found: dict[str, Any] = {
-            "title": title,
-            "summary": summary,
+            "title": _cut(" ".join(title.split()), _MESSAGE_LIMIT),
+            "summary": _cut(summary, _SUMMARY_LIMIT),
             "options": list(options),
             "decisions": list(decisions),
             "due_ms": due_ms,
@@ -132,10 +134,11 @@ class Draft:
 
 def brief(error: Mapping[str, Any]) -> dict[str, Any]:
     """What an event says of an error: enough to read a log by."""
-    message = str(error.get("message", ""))
-    if len(message) > _MESSAGE_LIMIT:
-        message = message[: _MESSAGE_LIMIT - 1] + "…"
-    return {"code": error.get("code"), "message": message}
+    return {"code": error.get("code"), "message": _cut(str(error.get("message", "")), _MESSAGE_LIMIT)}
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 # One encoder for all: `json.dumps` with options makes a new one each time, which costs more than its use.

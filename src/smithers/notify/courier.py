@@ -71,8 +71,13 @@ class Courier:
         """Begin with what earlier processes have left; once is enough."""
         with self._lock:
             if self._thread is None and self._until is None:
-                self._thread = threading.Thread(target=self._serve, name="smithers-courier", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._serve, name="smithers-courier", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # no room for one: the next notice tries again
+                    _log.debug("notices cannot be delivered now: %s", error)
+                    return
+                self._thread = thread
 
     def wake(self) -> None:
         """There is something to deliver, and it is stored."""

@@ -146,6 +146,7 @@ def deliver_due(
     environment: Mapping[str, str] | None = None,
     still_stands: StillStands | None = None,
     stop: Event | None = None,
+    at_once: bool = False,
 ) -> Backlog | None:
     """Deliver what is due in a store, whoever has written it; what is left afterwards.
 
@@ -156,6 +157,7 @@ def deliver_due(
         environment: where `secret_env` is looked up; default: this process'.
         still_stands: as for `Delivery`.
         stop: ends it before its time.
+        at_once: what has failed and is put off is due, too.
     Returns:
         None: nobody wants notices.
     Raises:
@@ -168,5 +170,7 @@ def deliver_due(
     clock = clock or SystemClock()
     opened = open_store(store, clock=clock, create=False)
     with closing(opened.notices()) as outbox:
+        if at_once:
+            outbox.hurry()
         Delivery(settings, outbox, store, clock, still_stands=still_stands).deliver_due(stop or Event())
         return outbox.backlog()

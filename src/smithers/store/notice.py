@@ -110,6 +110,14 @@ class SqliteNotices:
         values = {"id": notice.id, "claimed_ms": claimed_ms, "next_ms": next_ms, "error": error}
         return self._change("put_off", values)
 
+    def hurry(self) -> None:
+        """Let all that is put off be due now; what somebody is delivering stays his.
+
+        Raises:
+            StoreError: the file cannot be written, or was busy for 10 s.
+        """
+        self._change("hurry", {})
+
     def still_stands(self, notice: NoticeRow) -> bool:
         """Whether what a notice asks for is still open: a wait that was answered meanwhile is not told of."""
         return True

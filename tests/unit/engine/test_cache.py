@@ -808,6 +808,7 @@ def test_a_store_from_before_the_cache_is_read_as_it_is_and_resumes(play: Play) 
             "budgets",
             "places",
             "pools",
+            "notices",
         ):
             plain.execute(f"DROP TABLE smithers_{table}")
         plain.execute("PRAGMA user_version = 4")

@@ -147,7 +147,8 @@ def test_a_notice_of_a_wait_says_which_and_leaves_out_what_is_not_there() -> Non
         NoticeKind.APPROVAL,
         key,
         number=1,
-        title="Ship?",
+        title="Ship\n  it?",
+        summary="s" * 5000,
         options=("a", "b"),
         decisions=("approve", "deny"),
         due_ms=5,
@@ -158,4 +159,5 @@ def test_a_notice_of_a_wait_says_which_and_leaves_out_what_is_not_there() -> Non
     assert found == NoticeWrite(NoticeKind.APPROVAL, found.data, key, 4, 1)
     data = json.loads(found.data)
     assert len(data.pop("error")["message"]) == 300
-    assert data == {"title": "Ship?", "options": ["a", "b"], "decisions": ["approve", "deny"], "due_ms": 5}
+    assert len(data.pop("summary")) == 4000
+    assert data == {"title": "Ship it?", "options": ["a", "b"], "decisions": ["approve", "deny"], "due_ms": 5}

@@ -175,3 +175,19 @@ def test_a_wait_that_no_longer_stands_is_left_out(post: Post) -> None:
     courier.start()
     assert courier.close() is None
     assert (post.states(), post.lines()) == (["void"], 0)
+
+
+def test_a_machine_without_room_for_a_thread_holds_up_no_run(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    post.cause()
+    courier = post.courier("echo >> told")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        courier.wake()
+    courier.wake()
+    assert courier.close() is None
+    assert post.lines() == 1

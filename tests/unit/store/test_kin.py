@@ -24,7 +24,7 @@ def test_a_store_from_before_is_looked_at_as_it_is_and_brought_up_to_date_by_the
     Workflow(flow).run_sync(run_id="r1", store=path)
     close_hosts()
     with closing(sqlite3.connect(path)) as connection:
-        newer = ("children", "lineages", "calls", "accounts", "budgets", "places", "pools")
+        newer = ("children", "lineages", "calls", "accounts", "budgets", "places", "pools", "notices")
         connection.executescript("".join(f"DROP TABLE smithers_{table};" for table in newer))
         connection.execute("PRAGMA user_version = 5")
 
@@ -35,6 +35,7 @@ def test_a_store_from_before_is_looked_at_as_it_is_and_brought_up_to_date_by_the
         assert reader.children(run.id) == []
         assert reader.newest(run.id).name == "r1"
         assert reader.carried(run.id) is None
+        assert reader.notices(None, 10) == []
 
     opened = open_store(path, clock=SystemClock(), create=False)
     with closing(opened.reader()) as reader:

@@ -39,7 +39,7 @@ WHERE next_ms IS NOT NULL;
 
 -- name: claim
 -- Compare and set: of two who have seen the same row, one moves it ahead.
-UPDATE smithers_notices SET next_ms = :until_ms
+UPDATE smithers_notices SET next_ms = :until_ms, claimed = 1
 WHERE id = :id AND next_ms = :seen_ms AND tries = :tries AND taken = :taken;
 
 -- name: taken
@@ -50,8 +50,11 @@ UPDATE smithers_notices SET next_ms = NULL, sent_ms = :now_ms, error = NULL WHER
 
 -- name: put_off
 -- Not if somebody else has it by now: whoever took longer than his claim has lost it. NULL: given up.
-UPDATE smithers_notices SET tries = tries + 1, next_ms = :next_ms, error = :error
+UPDATE smithers_notices SET tries = tries + 1, next_ms = :next_ms, claimed = 0, error = :error
 WHERE id = :id AND next_ms = :claimed_ms;
+
+-- name: hurry
+UPDATE smithers_notices SET next_ms = 0 WHERE next_ms IS NOT NULL AND claimed = 0;
 
 -- name: void
 UPDATE smithers_notices SET next_ms = NULL, error = NULL WHERE id = :id AND next_ms IS NOT NULL;

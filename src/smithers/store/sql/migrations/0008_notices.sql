@@ -22,6 +22,8 @@ CREATE TABLE smithers_notices (
     taken TEXT NOT NULL DEFAULT '',
     -- When it is due; NULL: it is done with. Who delivers it moves it ahead first, so that nobody else does.
     next_ms INTEGER,
+    -- Whether `next_ms` is the end of a claim, and not of a delay.
+    claimed INTEGER NOT NULL DEFAULT 0,
     sent_ms INTEGER,
     -- Why the last try failed.
     error TEXT

@@ -121,7 +121,8 @@ def test_killed_before_it_is_delivered_the_next_process_delivers_it(project: Pro
     assert [row["state"] for row in notices(project)] == ["waiting"]
 
     configure(project, f'command = "{APPEND}"')
-    project.run("up", "flow.py:flow", "-r", "r2")
+    assert "not delivered" not in project.run("up", "flow.py:flow", "-r", "r2").stderr
+    assert "1 in the hands of another process; if that has died" in project.run("notify", "send").stdout
     # Its claim stands for as long as the command might have taken; here it is made to run out.
     assert [one["run"] for one in told(project)] == ["r2"]
     run_out_of_time(project)
@@ -287,7 +288,10 @@ def test_what_is_left_can_be_sent_by_hand(project: Project) -> None:
     configure(project, 'command = "exit 1"')
     project.run("up", "flow.py:flow", "-r", "r1")
     failed = project.run("notify", "send", "--json")
-    assert (failed.returncode, json.loads(failed.stdout)) == (1, {"status": "failed", "left": 1})
+    assert (failed.returncode, json.loads(failed.stdout)) == (
+        1,
+        {"status": "failed", "left": 1, "claimed": 0},
+    )
     configure(project, f'command = "{APPEND}"')
     assert project.run("notify", "send").returncode == 0
     assert [one["run"] for one in told(project)] == ["r1"]

@@ -86,10 +86,12 @@ class NoticeContract:
             seen = outbox.due(now_ms)
             assert seen is not None
             assert outbox.claim(seen, now_ms + 1000)
+            assert outbox.backlog(now_ms) == (0, 1, now_ms + 1000, None)
+            assert outbox.backlog(now_ms + 1000) == (1, 0, now_ms + 1000, None)
             assert outbox.put_off(seen, now_ms + 1000, now_ms + 500, "no")
             assert not outbox.put_off(seen, now_ms + 1000, None, "late")  # it is not ours any more
             assert outbox.due(now_ms) is None
-            assert outbox.backlog() == (1, now_ms + 500, "no")
+            assert outbox.backlog(now_ms) == (1, 0, now_ms + 500, "no")
 
             again = outbox.due(now_ms + 500)
             assert again is not None
@@ -103,7 +105,7 @@ class NoticeContract:
                 None,
                 ("webhook",),
             )
-            assert outbox.backlog() == (0, None, None)
+            assert outbox.backlog(now_ms) == (0, 0, None, None)
 
     def test_a_notice_that_is_given_up_keeps_its_error_and_one_that_is_void_has_none(
         self, world: World

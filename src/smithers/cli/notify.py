@@ -21,10 +21,11 @@ from smithers.observe import lookup, moment
 from smithers.observe.notice import notice_document, title_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from smithers.notify.setting import Settings
     from smithers.records import NoticeRow
+    from smithers.store.notice import Backlog
 
 _COLOURS = {"sent": "green", "waiting": "cyan", "given-up": "red", "void": "bright_black"}
 
@@ -120,18 +121,27 @@ def send(store: str | None, is_json: bool) -> int:
     Exit code 1: something is left.
     """
     from smithers.notify.delivery import deliver_due
+    from smithers.store.notice import Backlog
 
     path = _store_path(store)
     _settings(path)
     with orderly_leaving():
         left = deliver_due(path, at_once=True) if path.exists() else None
-    count = left.left if left is not None else 0
+    left = left or Backlog(0, 0, None, None)
     if is_json:
-        print(json.dumps({"status": "ok" if not count else "failed", "left": count}))
+        status = "failed" if left.left else "ok"
+        print(json.dumps({"status": status, "left": left.left, "claimed": left.claimed}))
     else:
-        why = f": {left.error}" if left is not None and left.error else ""
-        print(f"{count} left{why}" if count else "nothing is left to deliver")
-    return ExitCode.FAILED if count else ExitCode.FINISHED
+        print("\n".join(_left_lines(left)) or "nothing is left to deliver")
+    return ExitCode.FAILED if left.left else ExitCode.FINISHED
+
+
+def _left_lines(left: Backlog) -> Iterator[str]:
+    if left.left:
+        yield f"{left.left} left" + (f": {left.error}" if left.error else "")
+    if left.claimed and left.next_ms is not None:
+        when = moment.due(left.next_ms, SystemClock().now_ms())
+        yield f"{left.claimed} in the hands of another process; if that has died, due again {when}"
 
 
 def _store_path(named: str | None) -> Path:

@@ -173,4 +173,4 @@ def deliver_due(
         if at_once:
             outbox.hurry()
         Delivery(settings, outbox, store, clock, still_stands=still_stands).deliver_due(stop or Event())
-        return outbox.backlog()
+        return outbox.backlog(clock.now_ms())

@@ -25,9 +25,11 @@ class Backlog(NamedTuple):
     """What is left to deliver."""
 
     left: int
-    """How many."""
+    """How many that nobody delivers right now."""
+    claimed: int
+    """How many somebody delivers right now, or did when he died."""
     next_ms: int | None
-    """Wall clock at which the first of it is due; None: there is nothing."""
+    """Wall clock at which the first of all is due; None: there is nothing."""
     error: str | None
     """What was wrong with the newest that has failed."""
 
@@ -130,14 +132,16 @@ class SqliteNotices:
         """
         self._change("void", {"id": notice.id})
 
-    def backlog(self) -> Backlog:
+    def backlog(self, now_ms: int) -> Backlog:
         """What is left to deliver.
 
+        Args:
+            now_ms: wall clock.
         Raises:
             StoreError: the file cannot be read.
         """
         with self._patient.looking() as connection:
-            return Backlog(*connection.execute(self._sql["open"]).fetchone())
+            return Backlog(*connection.execute(self._sql["open"], {"now_ms": now_ms}).fetchone())
 
     def close(self) -> None:
         """Close the connection."""

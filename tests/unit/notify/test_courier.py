@@ -191,3 +191,19 @@ def test_a_machine_without_room_for_a_thread_holds_up_no_run(
     courier.wake()
     assert courier.close() is None
     assert post.lines() == 1
+
+
+def test_one_that_cannot_be_broken_off_is_left_and_said(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smithers.notify.courier._BREAK_OFF_S", 0.05)
+    post.cause()
+    go = threading.Event()
+
+    def wait(row: object) -> bool:
+        return go.wait(20)
+
+    courier = post.courier("echo >> told", still_stands=wait)
+    courier.start()
+    left = courier.close(0.05)
+    assert left == (1, 0, None, "it takes too long")
+    go.set()
+    until(lambda: "smithers-courier" not in [thread.name for thread in threading.enumerate()])

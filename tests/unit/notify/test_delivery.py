@@ -250,7 +250,7 @@ def test_a_process_that_drives_nothing_delivers_what_is_due(post: Post) -> None:
     store, config = post.folder / "smithers.db", post.folder / "config.toml"
     assert deliver_due(store, environment=nowhere) is None
     config.write_text('[notify]\ncommand = "cat >> told"')
-    assert deliver_due(store, environment=nowhere) == (0, None, None)
+    assert deliver_due(store, environment=nowhere) == (0, 0, None, None)
     assert '"r1 failed"' in (post.folder / "told").read_text()
     config.write_text("[notify]\ncommand = 3")
     with pytest.raises(NotifyInvalid):

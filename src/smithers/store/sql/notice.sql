@@ -30,8 +30,11 @@ ORDER BY n.id DESC
 LIMIT :limit;
 
 -- name: open
--- How many are left, when the first of them is due, and what was wrong with the last that failed.
-SELECT count(*), min(next_ms),
+-- How many are left, how many somebody delivers right now, when the first of all is due, and what was wrong with the
+-- newest that failed.
+SELECT count(*) FILTER (WHERE claimed = 0 OR next_ms <= :now_ms),
+       count(*) FILTER (WHERE claimed = 1 AND next_ms > :now_ms),
+       min(next_ms),
        (SELECT error FROM smithers_notices
         WHERE next_ms IS NOT NULL AND error IS NOT NULL ORDER BY id DESC LIMIT 1)
 FROM smithers_notices

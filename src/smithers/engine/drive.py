@@ -107,6 +107,8 @@ class Drive:
         self.to_cancel: list[Job] = []
         self.ended: Ended | None = None
         """Set by the frame that gives the run up."""
+        self._stored_as = RunState.RUNNING
+        """How the run stands by the rows that this was rebuilt from: people have been told of that."""
         self.wants_more = False
         """There is more to decide, once what has been decided is stored."""
         self.doubts = 0
@@ -285,6 +287,7 @@ class Drive:
     def _hand_over(self, fresh: Drive, stored: StoredRun, in_flight: Iterable[Job]) -> None:
         """Give what no row holds to a drive of the same run, and the rows."""
         fresh._stop = self._stop
+        fresh._stored_as = stored.run.state
         fresh._is_draining, fresh._idle_ms = self._is_draining, self._idle_ms
         fresh._planning.is_cancelled = self._planning.is_cancelled
         fresh.is_stopped_now = self.is_stopped_now
@@ -638,7 +641,7 @@ class Drive:
         draft.event(_ENDS[state], None, 0, brief(payload) if payload else data)
         output = self.own_output() if state in (RunState.FINISHED, RunState.PARTIAL) else None
         draft.write.run_change = RunChange(state, dump(payload) if payload else None, output, release=True)
-        if self.terms.notices:
+        if self.terms.notices and state is not self._stored_as:
             tell_end(draft, self.memory.name, state, payload, is_child=self.terms.outer is not None)
         is_obeyed = state in (RunState.PAUSED, RunState.CANCELLED)
         self.ended = Ended(state, payload, self._mail.asked_by if is_obeyed else None)

@@ -229,7 +229,7 @@ class Host:
             with self._lock:
                 courier, self._courier = self._courier, None
             if courier is not None and (left := courier.close()) is not None:
-                _log.warning("%s", told(left))
+                _log.warning("%s", _left_line(left))
 
     def _leave(self) -> None:
         """End the engine, forget the owner."""
@@ -261,7 +261,7 @@ def _nobody() -> None:
     """Nobody wants to be told of anything."""
 
 
-def told(left: Backlog) -> str:
+def _left_line(left: Backlog) -> str:
     """What is said of notices that could not be delivered yet."""
     what = "1 notice is" if left.left == 1 else f"{left.left} notices are"
     why = f": {left.error}" if left.error else ""

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from smithers import Budget, Context, ContinueAsNew, Node, Parallel, Subflow, Task, workflow
+from smithers.engine.definition import Definition
 from smithers.engine.draft import Draft
 from smithers.engine.hosts import close_hosts
 from smithers.engine.memory import Memory
+from smithers.engine.message import New
 from smithers.errors import NotifyInvalid
 from smithers.ids import NodeKey
-from smithers.records import NoticeKind, NoticeRow, NoticeWrite
+from smithers.records import NoticeKind, NoticeRow, NoticeWrite, RunState
+from smithers.testing.simulator.fault import Kind, StoreFault
 from tests.unit.engine.play import Number, Play, Word
 from tests.unit.engine.test_budgets import Spender
+from tests.unit.engine.test_fleet import TERMS, Stage, value, word
 
 
 def configure(play: Play, on: str | None = None) -> None:
@@ -161,3 +169,33 @@ def test_a_notice_of_a_wait_says_which_and_leaves_out_what_is_not_there() -> Non
     assert len(data.pop("error")["message"]) == 300
     assert len(data.pop("summary")) == 4000
     assert data == {"title": "Ship it?", "options": ["a", "b"], "decisions": ["approve", "deny"], "due_ms": 5}
+
+
+@pytest.mark.parametrize("tree", [value("a"), Task("a", str, run=word)])
+@pytest.mark.parametrize("kind", [Kind.UNKNOWN, Kind.IOERR])
+def test_a_commit_in_doubt_tells_of_the_end_once_and_wakes_who_delivers(kind: Kind, tree: Node) -> None:
+    logger = logging.getLogger("smithers")
+    logger.disabled = True
+    terms = replace(TERMS, notices=frozenset({NoticeKind.FINISHED}))
+    doubts = 0
+    try:
+        for operation in range(60):
+            with closing(Stage()) as stage:
+                handle = stage.process.engine.handle()
+                woken: list[int] = []
+                effects = stage.process.engine._effects
+                object.__setattr__(effects, "deliver", partial(woken.append, 1))
+                definition = Definition("flow", lambda ctx: tree, None, None, None)
+                stage.process.engine.post(New(definition, "r", "{}", {}, terms, handle))
+                stage.sites._faults = (StoreFault(kind, stage.sites.count + operation),)
+                stage.go()
+                with closing(stage.store.connect()) as look:
+                    notices = look.execute("SELECT kind FROM smithers_notices").fetchall()
+                    states = look.execute("SELECT state FROM smithers_runs").fetchall()
+                has_ended = states == [(RunState.FINISHED,)]
+                assert notices == ([("finished",)] if has_ended else []), (operation, stage.sites.met)
+                assert bool(woken) or not has_ended
+                doubts += bool(stage.sites.met and "COMMIT" in stage.sites.met[0])
+    finally:
+        logger.disabled = False
+    assert doubts

@@ -505,6 +505,7 @@ class Workflow(Generic[In, Out]):
             places=host.places,
             cache=None if rehearse else host.cache,
             is_leaving=host.ends_process,
+            notices=host.notices,
         )
 
     def result(self, end: RunEnd, cost: Spending = UNSPENT) -> RunResult[Out]:

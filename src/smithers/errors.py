@@ -9,6 +9,7 @@
     ├── AgentError         the same, on an agent's side of the port
     ├── StoreError         the database cannot be used; the run continues when the cause is gone
     ├── LastPartsOwed      a cancelled run owes last parts that nobody can run; it stays open (exit 1)
+    ├── NotDelivered       a notice did not reach anybody; it is tried again, and no run is touched
     ├── LeaseLost          a newer owner drives the run; stop quietly
     ├── MessagesWaiting    a message came while a run was about to leave; it decides again
     └── BugError           ours; please report
@@ -359,6 +360,34 @@ class ProcessStuck(RefusedError):
     default_hint = "end them yourself (`ps -fp PID`), then run the same command again"
 
 
+class NotifyInvalid(RefusedError):
+    """What a configuration says of notices cannot be meant."""
+
+    code = "NOTIFY_INVALID"
+    default_hint = "see docs/notify.md for the keys of [notify]; then try them with `smithers notify test`"
+
+
+class LinkInvalid(RefusedError):
+    """A link that decides was not made here, or was changed on its way."""
+
+    code = "LINK_INVALID"
+    default_hint = "open the link as it was sent, or decide with `smithers`"
+
+
+class LinkExpired(RefusedError):
+    code = "LINK_EXPIRED"
+    default_hint = "decide with `smithers`: what waits is shown by `smithers ps`"
+
+
+class LinkKeyRefused(RefusedError):
+    """The key that signs links is not safe to use."""
+
+    code = "LINK_KEY"
+    default_hint = (
+        "`chmod 600` it if nobody else has read it; else remove it: links that were sent are void then"
+    )
+
+
 # --- TaskError: one attempt failed --------------------------------------------------------------
 
 
@@ -670,6 +699,11 @@ class LastPartsOwed(SmithersError):
         "mend the workflow and run `smithers cancel RUN` again, or end it without them: "
         "`smithers cancel RUN --now`"
     )
+
+
+class NotDelivered(SmithersError):
+    code = "NOT_DELIVERED"
+    default_hint = "try the ways with `smithers notify test`; what is left is shown by `smithers notify list`"
 
 
 class LeaseLost(SmithersError):

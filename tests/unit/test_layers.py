@@ -28,14 +28,16 @@ LADDER = [
     "scheduler",
     "store",
 ]
-LADDER += ["process", "agents", "engine", "authoring", "observe", "reply", "testing", "cli", "__main__"]
+LADDER += ["notify", "process", "agents", "engine", "authoring", "observe", "reply", "testing", "cli"]
+LADDER += ["__main__"]
 # These see less than their rank allows.
 ONLY = {"scheduler": {"errors", "ids", "records", "plan"}, "store": set(LEAVES), "observe": set(LEAVES)}
+ONLY["notify"] = {*LEAVES, "store"}
 
 PURE = ["plan", "context", "nodes", "scheduler"]
 EFFECTS = {"asyncio", "sqlite3", "subprocess", "threading", "time"}
 
-WITHOUT_PYDANTIC = [*LEAVES, "store", "process", "observe", "reply", "cli"]
+WITHOUT_PYDANTIC = [*LEAVES, "store", "notify", "process", "observe", "reply", "cli"]
 
 
 def room_of(path: Path) -> str:

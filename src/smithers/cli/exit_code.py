@@ -32,8 +32,8 @@ MEANINGS: Final[Mapping[ExitCode, tuple[str, str]]] = {
     ExitCode.FAILED: (
         "failed",
         """the run has failed, the store cannot be used, `doctor` has found something wrong, `agents doctor`
-        nothing that can be used, an agent that `agents test` asked has not answered, or what `pause`, `down`
-        or `cancel` asked for is not done yet""",
+        nothing that can be used, an agent that `agents test` asked has not answered, `notify test` or
+        `notify send` could not deliver, or what `pause`, `down` or `cancel` asked for is not done yet""",
     ),
     ExitCode.CANCELLED: ("cancelled", "somebody ended the run"),
     ExitCode.PARKED: (

@@ -55,6 +55,9 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "Care": {
         "agents": Entry("smithers.cli.agents:agents", "List the agents, find what keeps one from working."),
         "doctor": Entry("smithers.cli.doctor:doctor", "Find what is wrong, and say what to do."),
+        "notify": Entry(
+            "smithers.cli.notify:notify", "List what people were told of, or try how they are told."
+        ),
         "cache": Entry("smithers.cli.cache:cache", "List or clear what tasks with a cache have stored."),
     },
 }

@@ -18,6 +18,7 @@ from smithers.cli.wanted import Wanted, check_words, resume_word
 from smithers.cli.watched import follow, hot_for, watched
 from smithers.errors import RunExists, RunNotFound
 from smithers.ids import check_run_id
+from smithers.notify.setting import load_settings
 
 
 @click.command(epilog=in_short())
@@ -125,6 +126,7 @@ def up(
     path = _store_path(target, wanted)
     if is_plan:
         return show_plan(target, path, wanted)
+    load_settings(path)  # refused now if it cannot be meant, and not when the run has something to tell
     if detach:
         return _detach(target, path, wanted)
     return resume_run(target, path, wanted) if wanted.resume is not None else _start(target, path, wanted)
@@ -184,7 +186,7 @@ def _start(target: Target, path: Path, wanted: Wanted) -> int:
 
     with stdout_kept():
         workflow = load(target)
-        host = Host(path, durability=workflow.definition.durability, ends_process=True)
+        host = Host(path, durability=workflow.definition.durability, ends_process=True, notifies=True)
         hot = hot_for(target, workflow, host, wanted)
         try:
             handle, frames, interrupt = watched(

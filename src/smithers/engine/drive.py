@@ -61,6 +61,7 @@ from .cancelling import Cancelling
 from .continuation import carried_by
 from .definition import Definition
 from .draft import Draft, brief, dump
+from .end_notice import tell_end
 from .failure import author_place
 from .fingerprint import fingerprint
 from .job import Job, Outcome
@@ -110,6 +111,8 @@ class Drive:
         self.to_cancel: list[Job] = []
         self.ended: Ended | None = None
         """Set by the frame that gives the run up."""
+        self._stored_as = RunState.RUNNING
+        """How the run stands by the rows that this was rebuilt from: people have been told of that."""
         self.wants_more = False
         """There is more to decide, once what has been decided is stored."""
         self.doubts = 0
@@ -296,6 +299,7 @@ class Drive:
     def _hand_over(self, fresh: Drive, stored: StoredRun, in_flight: Iterable[Job]) -> None:
         """Give what no row holds to a drive of the same run, and the rows."""
         fresh._stop = self._stop
+        fresh._stored_as = stored.run.state
         fresh._is_draining, fresh._idle_ms = self._is_draining, self._idle_ms
         fresh._planning.is_cancelled = self._planning.is_cancelled
         fresh.is_stopped_now = self.is_stopped_now
@@ -362,7 +366,7 @@ class Drive:
         Raises:
             SmithersError: the first frame is refused; nothing has changed.
         """
-        draft = Draft(self.memory, self.run, self.fence, now_ms)
+        draft = Draft(self.memory, self.run, self.fence, now_ms, self.terms.notices)
         try:
             self._begin(draft)
             for job, outcome in settled:
@@ -676,6 +680,8 @@ class Drive:
         draft.event(_ENDS[state], None, 0, brief(payload) if payload else data)
         output = self.own_output() if state in (RunState.FINISHED, RunState.PARTIAL) else None
         draft.write.run_change = RunChange(state, dump(payload) if payload else None, output, release=True)
+        if self.terms.notices and state is not self._stored_as:
+            tell_end(draft, self.memory.name, state, payload, is_child=self.terms.outer is not None)
         is_obeyed = state in (RunState.PAUSED, RunState.CANCELLED)
         self.ended = Ended(state, payload, self._mail.asked_by if is_obeyed else None)
 

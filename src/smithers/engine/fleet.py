@@ -281,9 +281,12 @@ class Fleet:
             )  # fmt: skip
 
     def _commit(self, steps: Sequence[Step]) -> None:
+        has_notices = any(step.frame.notices for step in steps)
         try:
             results = self._effects.writer.commit([step.frame for step in steps])
         except CommitUnknown as error:
+            if has_notices:
+                self._effects.deliver()  # they may be stored
             for step in steps:
                 self._doubt(step, error)
             return
@@ -291,6 +294,8 @@ class Fleet:
             for step in steps:
                 self._let_go(step.driven, as_error(error))
             raise
+        if has_notices:
+            self._effects.deliver()
         stored: list[Drive] = []
         for step, refused in zip(steps, results, strict=True):
             if refused is None:

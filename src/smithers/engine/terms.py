@@ -10,7 +10,7 @@ from typing import Any
 from smithers.clock import Clock
 from smithers.nodes import Task
 from smithers.ports import Agent
-from smithers.records import RunState, Wakeup
+from smithers.records import NoticeKind, RunState, Wakeup
 
 from .budgets import Outer
 from .cache_reader import CacheReader
@@ -50,6 +50,8 @@ class Terms:
     """Of the runs that it is a child of: they have a word in it, too."""
     outer: Outer | None = None
     """Where it stands as a child run."""
+    notices: frozenset[NoticeKind] = frozenset()
+    """What somebody wants to be told of."""
     ancestors: tuple[str, ...] = ()
     """Workflows of the runs that it is a child of, outermost first."""
     stays: bool = False

@@ -17,10 +17,7 @@ from .span import Span
 from .wait import Question, Text, WaitNode, WaitOptions, check_text, check_word, said, wait_ms
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
-    from .decision import ApprovalDecision
+    from .decision import ApprovalDecision  # noqa: F401 - in the text of the base class
 
 BY_RULE: Final = "smithers:auto"
 """Who decides by a rule of the workflow."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         InboxRow,
         MountRow,
         NodeRow,
+        NoticeRow,
         OutputRow,
         Owner,
         OwnerHealth,
@@ -348,6 +349,10 @@ class Reader(Protocol):
 
     def accounts(self) -> list[ParkedAccount]:
         """Accounts of agents that have met a limit, those whose time has passed too."""
+        ...
+
+    def notices(self, run: int | None, limit: int) -> list[NoticeRow]:
+        """Notices of one run, or of all, the newest first."""
         ...
 
     def newest(self, run: int) -> RunRow:

@@ -32,6 +32,10 @@ from .kin import KeptChild as KeptChild
 from .kin import Kin as Kin
 from .kin import NewChild as NewChild
 from .kin import ParentRef as ParentRef
+from .notice import WANTED as WANTED
+from .notice import NoticeKind as NoticeKind
+from .notice import NoticeRow as NoticeRow
+from .notice import NoticeWrite as NoticeWrite
 from .place import PlaceRow as PlaceRow
 from .place import PlaceWanted as PlaceWanted
 from .process import ProcessRow as ProcessRow
@@ -93,6 +97,7 @@ __all__ = [
     "SUSPECT",
     "TOLERATED",
     "UNSPENT",
+    "WANTED",
     "WHOLE_RUN",
     "AttemptEnd",
     "AttemptRow",
@@ -129,6 +134,9 @@ __all__ = [
     "NodeEnd",
     "NodeRow",
     "NodeState",
+    "NoticeKind",
+    "NoticeRow",
+    "NoticeWrite",
     "OutputRef",
     "OutputRow",
     "OutputShape",

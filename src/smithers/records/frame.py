@@ -10,6 +10,7 @@ from smithers.ids import NodeKey
 from .budget import BudgetRow
 from .cache import CacheEntry, LookupRow
 from .call import CallRow
+from .notice import NoticeWrite
 from .shape import OutputShape, UserRow
 from .state import AttemptState, EventType, FailureClass, NodeState, RunState, Verdict
 from .wait import WaitEnd, WaitWrite
@@ -219,5 +220,7 @@ class FrameWrite:
     waits: list[WaitWrite] = field(default_factory=list)
     """Waits that are opened, or opened again."""
     wait_ends: list[WaitEnd] = field(default_factory=list)
+    notices: list[NoticeWrite] = field(default_factory=list)
+    """What somebody wants to be told of."""
     notes: list[str] = field(default_factory=list)
     """Filled in by the store: what a person should be told, and what stopped nothing."""

@@ -378,6 +378,8 @@ class FrameStatements:
             self._open_waits(frame, frame.waits)
         if frame.wait_ends:
             self._end_waits(frame, frame.wait_ends)
+        if frame.notices:
+            self._notify(frame)
         if frame.inbox_taken:
             self._store(self._sql["take_message"], [(number, run, message) for message in frame.inbox_taken])
 
@@ -404,6 +406,16 @@ class FrameStatements:
             }
             if self._connection.execute(self._wait_sql["end_wait"], values).rowcount != 1:
                 raise MessagesWaiting(f"{end.ref.key} was decided meanwhile", run=frame.run)
+
+    def _notify(self, frame: FrameWrite) -> None:
+        run, name = frame.run, self._names.id
+        rows: list[Row] = []
+        for kind, data, key, generation, number in frame.notices:
+            wait: Row = (None,) * 5
+            if key is not None:
+                wait = (name(key.node), name(key.scope), key.iteration, generation, number)
+            rows.append((run, kind.value, *wait, data, frame.at_ms))
+        self._store(statements("notice")["add"], rows)
 
     def _mount(self, frame: FrameWrite) -> None:
         run, number, name, spec = frame.run, frame.frame, self._names.id, self._specs.id

@@ -23,6 +23,7 @@ from smithers.records import (
     InboxRow,
     MountRow,
     NodeRow,
+    NoticeRow,
     OutputRow,
     OwnerHealth,
     ParkedAccount,
@@ -44,6 +45,7 @@ from smithers.store.connection import roll_back
 from smithers.store.fact import StoredFacts
 from smithers.store.inbox import open_messages
 from smithers.store.names import Names, Specs
+from smithers.store.notice import notice_rows
 from smithers.store.place import live_places
 from smithers.store.process import open_rows, process_row
 from smithers.store.queries import statements
@@ -229,6 +231,11 @@ class SqliteReader:
         """Accounts of agents that have met a limit, those whose time has passed too."""
         with self._moment():
             return account_rows(self._connection) if self._has("smithers_accounts") else []
+
+    def notices(self, run: int | None, limit: int) -> list[NoticeRow]:
+        """Notices of one run, or of all, the newest first."""
+        with self._moment():
+            return notice_rows(self._connection, run, limit) if self._has("smithers_notices") else []
 
     def processes(self, run: int) -> list[ProcessRow]:
         """Programs that were started for attempts of a run, oldest first."""

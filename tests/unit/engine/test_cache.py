@@ -810,6 +810,7 @@ def test_a_store_from_before_the_cache_is_read_as_it_is_and_resumes(play: Play) 
             "pools",
             "waits",
             "votes",
+            "notices",
         ):
             plain.execute(f"DROP TABLE smithers_{table}")
         plain.execute("DROP INDEX smithers_inbox_signals")

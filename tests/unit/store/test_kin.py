@@ -25,6 +25,7 @@ def test_a_store_from_before_is_looked_at_as_it_is_and_brought_up_to_date_by_the
     close_hosts()
     with closing(sqlite3.connect(path)) as connection:
         newer = ("children", "lineages", "calls", "accounts", "budgets", "places", "pools", "waits", "votes")
+        newer += ("notices",)
         connection.executescript("".join(f"DROP TABLE smithers_{table};" for table in newer))
         connection.execute("DROP INDEX smithers_inbox_signals")
         connection.execute("PRAGMA user_version = 5")
@@ -36,6 +37,7 @@ def test_a_store_from_before_is_looked_at_as_it_is_and_brought_up_to_date_by_the
         assert reader.children(run.id) == []
         assert reader.newest(run.id).name == "r1"
         assert reader.carried(run.id) is None
+        assert reader.notices(None, 10) == []
 
     opened = open_store(path, clock=SystemClock(), create=False)
     with closing(opened.reader()) as reader:

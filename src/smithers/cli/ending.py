@@ -15,7 +15,7 @@ from smithers.cli.table import one_line
 from smithers.clock import SystemClock
 from smithers.observe import moment
 from smithers.observe.spending import spending_document, spent_text
-from smithers.records import RunState
+from smithers.records import RunState, WaitKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +45,8 @@ def told(last: Parting, signal: int | None, wanted: Wanted) -> int:
     end = last.end
     for line in _lines(last, wanted):
         terminal.note(line)
+    if any(wait.row.kind in (WaitKind.APPROVAL, WaitKind.HUMAN) for wait in last.open_waits):
+        terminal.bell()
     print_result(last, is_json=wanted.is_json)
     if signal is not None and end.state is RunState.PAUSED:
         return 128 + signal

@@ -31,6 +31,7 @@ from smithers.records import (
     EventType,
     InboxKind,
     InboxRow,
+    NoticeKind,
     SignalRow,
     WaitKind,
     WaitRef,
@@ -38,6 +39,7 @@ from smithers.records import (
     WaitWrite,
     Wakeup,
 )
+from smithers.records.wait_command import wait_commands
 from smithers.scheduler import Blocked, Due, Open, Settled
 from smithers.scheduler.vertex import Leaf
 
@@ -55,6 +57,11 @@ if TYPE_CHECKING:
 
 LAST_MS = 253_402_300_799_999
 """The end of the year 9999, which is as far as times go."""
+_NOTICES: Mapping[WaitKind, NoticeKind] = {
+    WaitKind.APPROVAL: NoticeKind.APPROVAL,
+    WaitKind.HUMAN: NoticeKind.QUESTION,
+    WaitKind.EVENT: NoticeKind.EVENT,
+}
 BY_CLOCK = "smithers:expired"
 """Who decides when nobody has in time."""
 
@@ -180,7 +187,32 @@ class Waits:
             draft.write.wakeups.append(Wakeup(ref.key, "wait", due_ms))
         draft.event(EventType.WAIT_OPENED, ref.key, 0, data)
         self._arm_reminder(draft, ref, wait)
+        if question.decided is None:
+            self._notify(draft, ref, wait)
+        elif question.facts.get("audit"):
+            by = question.decided["by"]
+            draft.event(
+                EventType.RUN_LOG, None, 0, {"message": f"{ref.key} was approved by {by}: {title_of(wait)}"}
+            )
         return wait
+
+    def _notify(self, draft: Draft, ref: WaitRef, wait: Waiting) -> None:
+        """Tell people, if anybody wants to know, that they are waited for."""
+        kind, spec = _NOTICES.get(wait.kind), wait.spec
+        if kind is None:
+            return
+        is_yes_or_no = kind is NoticeKind.APPROVAL and spec.get("mode") == "approve"
+        draft.notice(
+            kind,
+            ref.key,
+            number=ref.number,
+            title=title_of(wait),
+            summary=str(spec.get("prompt") or spec.get("summary") or ""),
+            options=[str(option["key"]) for option in spec.get("options", ())],
+            decisions=("approve", "deny") if is_yes_or_no else (),
+            due_ms=wait.due_ms,
+            commands=wait_commands(self._memory.name, str(ref.key), wait.kind, spec),
+        )
 
     def _check_due(self, draft: Draft, due_ms: int | None, task: Task[Any]) -> None:
         """Refuse a deadline that is a mistake in the file, as long as nothing of the run is stored."""
@@ -330,6 +362,7 @@ class Waits:
         draft.write.waits.append(WaitWrite(ref, wait.kind, wait.opened_ms, wait.due_ms, dump(wait.spec)))
         data = {"kind": wait.kind.word, "title": wait.spec.get("title"), "error": error.message, "by": by}
         draft.event(EventType.WAIT_OPENED, ref.key, 0, data)
+        self._notify(draft, ref, wait)
 
     # --- Signals --------------------------------------------------------------------------------
 
@@ -449,6 +482,7 @@ class Waits:
             self._arm_reminder(draft, ref, wait)
         elif at_ms <= draft.now_ms:
             draft.event(EventType.WAIT_REMINDED, ref.key, 0, {"title": wait.spec.get("title")})
+            self._notify(draft, ref, wait)
             self._arm_reminder(draft, ref, wait)
 
     # --- Rows -----------------------------------------------------------------------------------
@@ -493,6 +527,11 @@ class Waits:
             if isinstance(self._memory.facts.nodes.get(key), Blocked | Due):
                 self._planning.settle(key, Due(draft.now_ms))
             del self._memory.awaited[key]
+
+
+def title_of(wait: Waiting) -> str:
+    """What is asked, in a line."""
+    return str(wait.spec.get("title") or "")
 
 
 def example_of(model: type[Any] | None) -> Any:

@@ -51,7 +51,7 @@ def auto_approve(*, condition: bool | Callable[..., bool] = True, audit: bool = 
 
     Args:
         condition: when; a function of the `deps` is called when its turn comes.
-        audit: people are told of it, as of any other decision; the decision is stored either way.
+        audit: the run's log says so, in a line for people; the decision is stored either way.
     """
     return AutoApprove(condition, audit)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from smithers.observe import moment
 from smithers.records import WaitKind, WaitRow, WaitState
+from smithers.records.wait_command import wait_commands
 
 if TYPE_CHECKING:
     from smithers.ports import Reader
@@ -103,31 +102,7 @@ class WaitView:
 
     def commands(self) -> list[str]:
         """What to type, the most useful first. Each can be run as it stands."""
-        spec, where = self.row.spec, f"{self.run} {shlex.quote(self.node)}"
-        match self.row.kind:
-            case WaitKind.APPROVAL:
-                return [f"smithers approve {where}{self._choice()}", f"smithers deny {where}"]
-            case WaitKind.HUMAN:
-                return [f"smithers answer {where} --value {_json(spec.get('example', {}))}"]
-            case WaitKind.EVENT:
-                about = spec.get("correlation")
-                given = f" --correlation {shlex.quote(str(about))}" if about is not None else ""
-                value = spec.get("example", {})
-                data = f" --data {_json(value)}" if value != {} else ""
-                return [f"smithers signal {self.run} {shlex.quote(str(spec.get('event')))}{data}{given}"]
-            case WaitKind.TIMER:
-                return [f"smithers timer skip {where}"]
-
-    def _choice(self) -> str:
-        keys = [str(option["key"]) for option in self.row.spec.get("options", ())]
-        match self.row.spec.get("mode"):
-            case "select":
-                return f" --select {shlex.quote(keys[0])}"
-            case "rank":
-                return f" --rank {shlex.quote(','.join(keys))}"
-            case _:
-                users = self.row.spec.get("allowed_users")
-                return f" --by {shlex.quote(str(users[0]))}" if users else ""
+        return wait_commands(self.run, self.node, self.row.kind, self.row.spec)
 
     def document(self) -> dict[str, Any]:
         """The wait as JSON."""
@@ -190,7 +165,3 @@ def status_word(rows: Iterable[WaitRow]) -> str | None:
     """`waiting-approval` and the like; None: nothing waits."""
     kinds = {row.kind for row in rows if row.state is WaitState.OPEN}
     return STATUSES[min(kinds)] if kinds else None
-
-
-def _json(value: Any) -> str:
-    return shlex.quote(json.dumps(value, ensure_ascii=False))

@@ -121,8 +121,21 @@ class SqliteNotices:
         self._change("hurry", {})
 
     def still_stands(self, notice: NoticeRow) -> bool:
-        """Whether what a notice asks for is still open: a wait that was answered meanwhile is not told of."""
-        return True
+        """Whether what a notice asks for is still open: a wait that was answered meanwhile is not told of.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        if notice.key is None:
+            return True
+        values = {
+            **notice.key._asdict(),
+            "run": notice.run,
+            "generation": notice.generation,
+            "number": notice.number,
+        }
+        with self._patient.looking() as connection:
+            return connection.execute(self._sql["stands"], values).fetchone() is not None
 
     def void(self, notice: NoticeRow) -> None:
         """What the notice asks for has happened: it is not delivered any more.

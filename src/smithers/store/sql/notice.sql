@@ -61,3 +61,10 @@ UPDATE smithers_notices SET next_ms = 0 WHERE next_ms IS NOT NULL AND claimed = 
 
 -- name: void
 UPDATE smithers_notices SET next_ms = NULL, error = NULL WHERE id = :id AND next_ms IS NOT NULL;
+
+-- name: stands
+-- Whether the wait that a notice is about is open.
+SELECT 1 FROM smithers_waits w
+WHERE w.run = :run AND w.node = (SELECT id FROM smithers_names WHERE text = :node)
+  AND w.scope = (SELECT id FROM smithers_names WHERE text = :scope)
+  AND w.iteration = :iteration AND w.generation = :generation AND w.number = :number AND w.state = 1;

@@ -44,7 +44,11 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "deny": Entry("smithers.cli.decide:deny", "Deny what a run waits for; it goes on as it says."),
         "answer": Entry("smithers.cli.answer:answer", "Answer a run's question; it goes on."),
         "signal": Entry("smithers.cli.signal:signal", "Send a run a message by name."),
+        "ask-human": Entry(
+            "smithers.cli.ask_human:ask_human", "Called by an agent in its task: ask a person, and wait."
+        ),
         "timer": Entry("smithers.cli.timer:timer", "Let a timer of a run be over."),
+        "link": Entry("smithers.cli.link:link", "Do what a one-time link in a notice says."),
     },
     "Control": {
         "pause": Entry("smithers.cli.pause:pause", "Pause a run; a resume goes on at once."),

@@ -380,8 +380,7 @@ class Drive:
             self._fail_with(error)
         if self._is_stopping and not self.jobs and self.ended is None:
             self._end(draft, self._stop or RunState.FAILED, None if self._stop else self._failure)
-        if self.ended is None or self.ended.state.has_ended:
-            self._waits.withdraw(draft, has_ended=self.ended is not None)
+        self._waits.withdraw(draft, has_ended=self.ended is not None and self.ended.state.has_ended)
         if self.ended is not None:
             self._waits.tell(draft)
             self._mail.close(draft, has_ended=self.ended.state.has_ended)

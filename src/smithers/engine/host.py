@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger("smithers")
 
 
+STORE_VARIABLE = "SMITHERS_STORE"
+"""Names the database to programs of attempts: `smithers ask-human` finds its run by it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A stored run that this process may drive."""
@@ -112,7 +116,11 @@ class Host:
         """What attempts of this process start programs with."""
         with self._lock:
             if self._processes is None:
-                self._processes = Processes(self.spawner or ProcessSpawner(), self.store.ledger)
+                self._processes = Processes(
+                    self.spawner or ProcessSpawner(),
+                    self.store.ledger,
+                    {STORE_VARIABLE: str(self.store.path.absolute())},
+                )
             return self._processes
 
     @property

@@ -177,6 +177,8 @@ class Job:
     """An attempt before has failed for its answer."""
     is_rerun: bool = False
     """Somebody has asked to execute it again: it begins anew, whatever was there."""
+    asks: int = 0
+    """Questions of its agent that a person has not answered yet."""
     asked: int = 0
     """How many agents it has asked; written from the author's side."""
     calls: list[CallRow] = field(default_factory=list)

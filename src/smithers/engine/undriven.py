@@ -24,6 +24,9 @@ from smithers.records import (
     RunRow,
     RunState,
     StoredRun,
+    WaitEnd,
+    WaitState,
+    Wakeup,
 )
 
 from .draft import dump
@@ -132,12 +135,22 @@ class LastFrame:
         for attempt in self.stored.attempts:
             if attempt.state is AttemptState.RUNNING:
                 self._end(frame, attempt, is_lost=is_lost)
+        if self.order.state.has_ended:
+            self._withdraw(frame)
         self._tell(frame, self.order.done)
         for message in self.stored.inbox:
             stands = self.keeps_cancel and self.order.kind is InboxKind.PAUSE and unwinds(message)
             (frame.inbox_kept if stands else frame.inbox_taken).append(message.id)
         frame.run_change = RunChange(self.order.state, release=True)
         return frame
+
+    def _withdraw(self, frame: FrameWrite) -> None:
+        """Nobody is waited for any more."""
+        for wait in self.stored.waits:
+            if wait.is_open:
+                frame.wait_ends.append(WaitEnd(wait.ref, WaitState.WITHDRAWN, None))
+                frame.woken += (Wakeup(wait.key, "wait", 0), Wakeup(wait.key, "reminder", 0))
+                self._tell(frame, EventType.WAIT_WITHDRAWN, wait.key)
 
     def _end(self, frame: FrameWrite, row: AttemptRow, *, is_lost: bool) -> None:
         if is_lost and self.order.state is RunState.PAUSED:

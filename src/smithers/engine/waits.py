@@ -19,6 +19,7 @@ from smithers.errors import (
     AgentError,
     AnswersUsedUp,
     ApprovalDenied,
+    BugError,
     InvalidNode,
     MissingOutput,
     SmithersError,
@@ -93,6 +94,8 @@ class Waits:
         self._seen: set[int] = set()
         self._taken: list[int] = []
         """Messages that the next frame marks as read."""
+        self._asks: list[InboxRow] = []
+        """What agents at work ask people, to be opened by the next frame."""
         self._unfit: set[tuple[int, WaitRef]] = set()
         """Signals that do not fit a wait, and of which that was said."""
         self._reminded: dict[WaitRef, int] = {}
@@ -115,8 +118,10 @@ class Waits:
                 self._take_decision(message)
             case InboxKind.WAKE:
                 self._wakes = True
-            case InboxKind.ASK | InboxKind.CANCEL | InboxKind.PAUSE:
-                pass
+            case InboxKind.ASK:
+                self._asks.append(message)
+            case InboxKind.CANCEL | InboxKind.PAUSE:
+                raise BugError(f"{message.kind.name} is about the whole run")
 
     def _take_signal(self, message: InboxRow) -> None:
         found = json.loads(message.data or "{}")
@@ -211,7 +216,7 @@ class Waits:
             options=[str(option["key"]) for option in spec.get("options", ())],
             decisions=("approve", "deny") if is_yes_or_no else (),
             due_ms=wait.due_ms,
-            commands=wait_commands(self._memory.name, str(ref.key), wait.kind, spec),
+            commands=wait_commands(self._memory.name, str(ref), wait.kind, spec),
         )
 
     def _check_due(self, draft: Draft, due_ms: int | None, task: Task[Any]) -> None:
@@ -244,6 +249,7 @@ class Waits:
                 self._expire(draft, ref, wait)
             else:
                 self._remind(draft, ref, wait)
+        self._look_at_asks(draft)
 
     def tell(self, draft: Draft) -> None:
         """Write that messages were read, and which signals have come."""
@@ -263,9 +269,13 @@ class Waits:
         """
         memory, schedule = self._memory, self._memory.schedule
         for ref, wait in list(memory.waits.items()):
-            if wait.state is not WaitState.OPEN or ref.number:
+            if wait.state is not WaitState.OPEN:
                 continue
             key = ref.key
+            if ref.number:
+                if key not in self._settling.jobs:
+                    self._end_ask(draft, ref, wait, WaitState.WITHDRAWN)
+                continue
             if not has_ended and (schedule is None or schedule.is_open(key)):
                 continue
             wait.state = WaitState.WITHDRAWN
@@ -401,6 +411,63 @@ class Waits:
             return False
         return True
 
+    # --- What agents ask while they work --------------------------------------------------------
+
+    def _look_at_asks(self, draft: Draft) -> None:
+        """Open what agents ask; go on by what people have answered."""
+        asks, self._asks = self._asks, []
+        for message in asks:
+            self._open_ask(draft, message)
+        for ref, wait in list(self._memory.waits.items()):
+            if not ref.number:
+                continue
+            if wait.state is WaitState.DECIDED:
+                self._end_ask(draft, ref, wait, WaitState.SETTLED, was=WaitState.DECIDED)
+            elif wait.state is WaitState.OPEN and self._is_due(draft, wait):
+                wait.result = {"by": BY_CLOCK, "at": _iso(draft.now_ms)}
+                self._end_ask(draft, ref, wait, WaitState.SETTLED)
+
+    def _open_ask(self, draft: Draft, message: InboxRow) -> None:
+        """An agent asks; nothing, if its attempt has ended meanwhile."""
+        found = json.loads(message.data or "{}")
+        key = NodeKey(*found["key"])
+        job = self._settling.jobs.get(key)
+        if job is None or (job.generation, job.attempt) != (found["generation"], found["attempt"]):
+            return
+        memory = self._memory
+        number = 1 + max(
+            (ref.number for ref in memory.waits if (ref.key, ref.generation) == (key, job.generation)),
+            default=0,
+        )
+        ref, spec, timeout_ms = WaitRef(key, job.generation, number), found["spec"], found.get("timeout_ms")
+        due_ms = None if timeout_ms is None else draft.now_ms + int(timeout_ms)
+        wait = memory.waits[ref] = Waiting(WaitKind.HUMAN, WaitState.OPEN, draft.now_ms, due_ms, spec)
+        draft.write.waits.append(WaitWrite(ref, wait.kind, wait.opened_ms, due_ms, dump(spec)))
+        data = {"kind": wait.kind.word, "title": spec.get("title"), "number": number, "by": "agent"}
+        draft.event(EventType.WAIT_OPENED, key, job.attempt, data)
+        job.asks += 1
+        self._notify(draft, ref, wait)
+
+    def _end_ask(
+        self,
+        draft: Draft,
+        ref: WaitRef,
+        wait: Waiting,
+        state: WaitState,
+        *,
+        was: WaitState = WaitState.OPEN,
+    ) -> None:
+        wait.state = state
+        draft.end_wait(ref, state, wait.result, was=was)
+        is_answered = state is WaitState.SETTLED
+        kind = EventType.WAIT_DECIDED if is_answered else EventType.WAIT_WITHDRAWN
+        by = (wait.result or {}).get("by")
+        draft.event(kind, ref.key, 0, {"kind": wait.kind.word, "number": ref.number, "by": by})
+        job = self._settling.jobs.get(ref.key)
+        if job is not None and job.asks:
+            job.asks -= 1
+            job.beat(job, None)
+
     # --- Deadlines ------------------------------------------------------------------------------
 
     def next_due_ms(self, now_ms: int) -> int | None:
@@ -410,7 +477,7 @@ class Waits:
             return None
         wall_ms, found = self._clock.now_ms(), []
         for ref, wait in self._memory.waits.items():
-            if wait.state is not WaitState.OPEN or ref.number or not schedule.is_open(ref.key):
+            if wait.state is not WaitState.OPEN or not (ref.number or schedule.is_open(ref.key)):
                 continue
             if wait.due_ms is not None:
                 found.append(wait.due_ms + (now_ms - wall_ms if wait.follows_wall else 0))

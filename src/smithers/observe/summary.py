@@ -166,6 +166,9 @@ def summarize(reader: Reader, run: RunRow, now_ms: int, spent: Spending = UNSPEN
         detail = first.text(now_ms) + (f"; and {more} more" if more else "")
         answer = first.commands()[0]
         command = answer if len(answer) <= _SHORT and not more else next_step.why(run.name)
+    elif snapshot.open_waits:
+        first = snapshot.open_waits[0]
+        detail = f"{first.text(now_ms)}; {detail}" if detail else first.text(now_ms)
     elif status == quota.STATUS:
         detail = quota.limits_text(limits, now_ms)
     elif is_driven(run) and (words := _children_do(views, inside)):

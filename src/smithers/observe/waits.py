@@ -32,7 +32,7 @@ class WaitView:
     @property
     def node(self) -> str:
         """What to type for the node: its name, with the pass where that is not the first."""
-        return self.shown or str(self.row.key)
+        return self.shown or str(self.row.ref)
 
     @property
     def title(self) -> str:
@@ -144,7 +144,7 @@ def views_of(reader: Reader, run: str, rows: Iterable[WaitRow]) -> list[WaitView
         return []
     votes = reader.votes(open_[0].run)
     return [
-        WaitView(run, row, [vote for vote in votes if vote.ref == row.ref], str(row.key)) for row in open_
+        WaitView(run, row, [vote for vote in votes if vote.ref == row.ref], str(row.ref)) for row in open_
     ]
 
 
@@ -157,7 +157,7 @@ def all_open(reader: Reader) -> list[WaitView]:
         if row.run not in names:
             names[row.run], votes[row.run] = reader.run_at(row.run).name, reader.votes(row.run)
         own = [vote for vote in votes[row.run] if vote.ref == row.ref]
-        found.append(WaitView(names[row.run], row, own, str(row.key)))
+        found.append(WaitView(names[row.run], row, own, str(row.ref)))
     return found
 
 

@@ -294,6 +294,10 @@ class Reader(Protocol):
         """Numbers of the runs that belong to a run, however far down."""
         ...
 
+    def attempt_marked(self, mark: str) -> ProcessRow | None:
+        """The program of an attempt that this mark is in the environment of; None: there is none."""
+        ...
+
     def run_at(self, number: int) -> RunRow:
         """A run by its number. Raises `RunNotFound`."""
         ...

@@ -50,6 +50,9 @@ class WaitRef(NamedTuple):
     number: int = 0
     """0: the node's own; from 1 on: what its agent has asked while it worked."""
 
+    def __str__(self) -> str:
+        return f"{self.key}#{self.number}" if self.number else str(self.key)
+
 
 class WaitWrite(NamedTuple):
     """A wait that is opened in this frame; or again, or with another deadline or question."""

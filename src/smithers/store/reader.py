@@ -250,6 +250,14 @@ class SqliteReader:
         with self._moment():
             return open_rows(self._connection, self._clock) if self._has("smithers_processes") else []
 
+    def attempt_marked(self, mark: str) -> ProcessRow | None:
+        """The program of an attempt that this mark is in the environment of; None: there is none."""
+        with self._moment():
+            if not self._has("smithers_processes"):
+                return None
+            row = self._connection.execute(statements("process")["marked"], (mark,)).fetchone()
+            return None if row is None else process_row(row)
+
     def waits(self, run: int) -> list[WaitRow]:
         """Waits of a run, those that are over too, the oldest first."""
         with self._moment():

@@ -237,7 +237,7 @@ class CliAgent(ABC):
 
     async def _converse(self, request: AgentRequest) -> AgentReply:
         fold = self.fold(request)
-        talk = Conversation(fold, self.clocks, request.emit)
+        talk = Conversation(fold, self.clocks, request.emit, is_asking=request.is_asking)
         reply = fold.finish(await on_thread(_workers, partial(self._hear, request, talk), talk.stop))
         if request.schema is None and reply.output is None and not reply.text.strip():
             raise AgentError(f"{self.name} answered nothing")

@@ -38,8 +38,8 @@ MEANINGS: Final[Mapping[ExitCode, tuple[str, str]]] = {
     ExitCode.CANCELLED: ("cancelled", "somebody ended the run"),
     ExitCode.PARKED: (
         "paused or waiting",
-        """the run was paused, or waits for a time that is further away than `--linger` allows; a resume
-        continues it""",
+        """the run was paused, or waits for a person, a message, or a time that is further away than `--linger`
+        allows; an answer or a resume continues it""",
     ),
     ExitCode.REFUSED: (
         "refused (nothing was changed)",

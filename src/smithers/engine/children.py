@@ -259,8 +259,22 @@ class Children:
 
     def ended(self, job: Job, end: RunEnd) -> None:
         """A child has left the engine."""
-        self._of.pop(job, None)
-        self.wiring.settled(job, outcome_of_end(job, end))
+        child = self._of.pop(job, None)
+        outcome = outcome_of_end(job, end)
+        if isinstance(outcome, Parked) and outcome.is_waiting and self._was_answered(child):
+            # Its parent was told of that before it knew that it has to wait: it goes on at once.
+            outcome = replace(outcome, due_ms=self.wiring.clock.now_ms())
+        self.wiring.settled(job, outcome)
+
+    def _was_answered(self, child: Child | None) -> bool:
+        """Whether somebody has said something to a child since it has parked."""
+        if child is None or child.drive is None:
+            return False
+        run = child.drive.run
+        try:
+            return bool(self.effects.writer.inbox([run]))
+        except SmithersError:
+            return True  # looked at once more, by whoever drives it next
 
     def leave_none(self, drive: Drive) -> None:
         """A run has ended: what it has left of children, whose nodes an edit has taken out, ends with it."""

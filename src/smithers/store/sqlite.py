@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from smithers.store.lease import SqliteLeases
     from smithers.store.place import SqlitePlaces
     from smithers.store.process import SqliteLedger
+    from smithers.store.revival import SqliteRevivals
     from smithers.store.writer import SqliteWriter
 
 
@@ -106,6 +107,12 @@ class Store:
             factory=self._factory,
         )
         return SqlitePlaces(connection, self.path, self.clock, here=here)
+
+    def revivals(self) -> SqliteRevivals:
+        """What finds the runs that nobody drives."""
+        from smithers.store.revival import SqliteRevivals
+
+        return SqliteRevivals(open_readable(self.path, self.clock), self.path, self.clock)
 
     def outsider(self) -> SqliteOutsider:
         """What a process that does not own a run may do to it."""

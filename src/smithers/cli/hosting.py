@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from smithers.cli import terminal
 from smithers.cli.library import Library
+from smithers.engine.control import Control
 from smithers.engine.fleet import as_error
 from smithers.engine.host import Host
-from smithers.errors import RunNotFound, RunOwned, SmithersError, StoreError
+from smithers.engine.order import Order
+from smithers.engine.undriven import check_owed
+from smithers.errors import LastPartsOwed, RunNotFound, RunOwned, SmithersError, StoreError
 from smithers.observe import moment
-from smithers.records import RunState
+from smithers.records import InboxKind, OwnerHealth, RunState
 from smithers.supervise.choice import count_loss
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 IDLE_S: Final = 5.0
 """Without a run to drive, and nothing more to read, the process leaves after this: 80 MB for nobody."""
 LINGER_MS: Final = 10_000
-"""How long a run stays that only waits for a time. To park it and to wake it again costs some 20 ms of CPU and
+"""How long a run stays that only waits for a time. To park it and to wake it costs some 20 ms of CPU and
 a second of delay at most: less than to keep its tree and its script in memory for an hour, and more than the
 first steps of a back-off are worth."""
 LOOK_S: Final = 0.25
@@ -109,7 +112,7 @@ class Hosting:
     def _take(self, name: str, fence: int | None) -> None:
         """Take a run over and drive it; who is faster has it."""
         try:
-            claim = self._claim(name, fence)
+            claim = None if self._is_cancelled(name, fence) else self._claim(name, fence)
         except SmithersError as error:
             if not isinstance(error, (RunOwned, RunNotFound)):
                 say(f"{name} is not taken over: [{error.code}] {error.message}")
@@ -130,6 +133,26 @@ class Hosting:
             return
         self._driven[name] = handle
         say(f"{name} is taken over")
+
+    def _is_cancelled(self, name: str, fence: int | None) -> bool:
+        """Carry out a cancel that nobody has read, if no workflow is needed for it.
+
+        A resume by hand sets it aside: somebody wants the run to go on. Nobody has said so here.
+        """
+        store = self._host.store
+        with closing(store.reader()) as reader:
+            row = reader.run(name)
+            cancels = [one for one in reader.inbox(row.id) if one.kind is InboxKind.CANCEL]
+        if not cancels or row.health is OwnerHealth.ALIVE or fence not in (None, row.fence):
+            return False
+        order = Order.of(cancels[-1])
+        try:
+            check_owed(store, row, order)
+        except LastPartsOwed:
+            return False  # an owner runs them first
+        Control(store, order, tell=lambda _: None).apply([row])
+        say(f"{name} is cancelled")
+        return True
 
     def _claim(self, name: str, fence: int | None) -> Claim | None:
         """Take a run over as it was when it was chosen; None: it has moved since."""

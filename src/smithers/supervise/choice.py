@@ -100,10 +100,11 @@ def count_loss(
         settled: tasks that have settled by now.
         why: it could not be resumed.
     """
-    if before is not None and before.fence == fence:
+    if before is None or before.settled != settled:
+        return Revival(fence, 1, now_ms, settled, why)
+    if before.fence == fence:
         return before._replace(why=why)  # the same, told in more detail
-    deaths = before.deaths + 1 if before is not None and before.settled == settled else 1
-    return Revival(fence, deaths, now_ms, settled, why)
+    return Revival(fence, before.deaths + 1, now_ms, settled, why)
 
 
 def held_until_ms(lost: Revival | None, now_ms: int) -> int | None:

@@ -24,8 +24,9 @@ def test_a_store_from_before_is_looked_at_as_it_is_and_brought_up_to_date_by_the
     Workflow(flow).run_sync(run_id="r1", store=path)
     close_hosts()
     with closing(sqlite3.connect(path)) as connection:
-        newer = ("children", "lineages", "calls", "accounts", "budgets", "places", "pools")
+        newer = ("children", "lineages", "calls", "accounts", "budgets", "places", "pools", "revivals")
         connection.executescript("".join(f"DROP TABLE smithers_{table};" for table in newer))
+        connection.execute("DROP INDEX smithers_runs_left")
         connection.execute("PRAGMA user_version = 5")
 
     with closing(Store(path, durability="full", clock=SystemClock()).reader()) as reader:

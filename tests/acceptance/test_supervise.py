@@ -293,6 +293,80 @@ def test_a_workflow_that_is_gone_is_named(project: Project) -> None:
     assert planned(project)[0]["error"].startswith("[WORKFLOW_NOT_FOUND] r0 is a run of flow.py")
 
 
+INNOCENT = """
+def first():
+    note("first")
+    time.sleep(1)
+    return Text(text="first")
+
+@workflow
+def flow(ctx):
+    return Task("first", Text, run=first)
+
+def kill():
+    note("kill")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@workflow
+def killer(ctx):
+    return Task("kill", Text, run=kill)
+"""
+
+
+def test_a_run_that_kills_its_process_does_not_take_others_with_it_for_ever(project: Project) -> None:
+    park(project, 4)
+    project.write(FLOW.replace("def flow", "def killer"), "killer.py")
+    assert project.run("up", "killer.py", "-r", "k", "--linger", "0").returncode == 3
+    project.write(INNOCENT)
+    project.write(INNOCENT.replace("def flow", "def unused"), "killer.py")
+    set_due(project)
+    supervisor = project.start("supervise")
+    names = [f"r{number}" for number in range(4)]
+    wait_until(lambda: all(is_in(project, RunState.FINISHED, name) for name in names), "the others to finish")
+    wait_until(lambda: any(row["held_until"] for row in planned(project)), "it to be left alone")
+    (row,) = planned(project)
+    assert (row["run"], row["deaths"]) == ("k", 3)
+    assert "k is left alone until" in said(supervisor)
+
+
+def test_a_deadline_that_means_nothing_keeps_nobody_busy(project: Project) -> None:
+    park(project)
+    with closing(sqlite3.connect(project.store)) as connection, connection:
+        connection.execute("INSERT INTO smithers_wakeups SELECT id, 1, 1, 7, 'retry', 1 FROM smithers_runs")
+    supervisor = project.start("supervise")
+    wait_until(lambda: resumes(project)["r0"] > 1, "it to be resumed in vain")
+    time.sleep(6)
+    assert resumes(project)["r0"] <= 4
+    said(supervisor)
+
+
+def test_down_pauses_what_a_host_drives_and_it_stays_so(project: Project) -> None:
+    project.die_in_build()
+    project.start("supervise")
+    wait_until(lambda: project.executed().count("build") == 2, "the run to be taken over")
+    done = project.run("down", "--now")
+    assert done.returncode == 0, done.stderr
+    time.sleep(2)
+    assert is_in(project, RunState.PAUSED)
+    wait_until(lambda: not hosts(project), "the host to leave")
+
+
+def test_while_a_host_is_stuck_in_an_import_another_one_goes_on(project: Project) -> None:
+    park(project, 1)
+    project.write(FLOW, "slow.py")
+    assert project.run("up", "slow.py", "-r", "s1", "--linger", "0").returncode == 3
+    project.write('wait_for("never")\n' + FLOW, "slow.py")
+    project.touch("up")
+    supervisor = project.start("supervise")
+    set_due(project, run="s1")
+    wait_until(lambda: "s1" in resumes(project) and bool(hosts(project)), "a host")
+    time.sleep(1)
+    set_due(project, run="r0")
+    wait_until(lambda: is_in(project, RunState.FINISHED, "r0"), "the other to finish")
+    assert len(hosts(project)) == 2
+    assert "has taken nothing over for 15 s; another gets what comes" in said(supervisor)
+
+
 # --- Several of them ------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from smithers.errors import SmithersError
 from smithers.observe import quota
 from smithers.records import UNSPENT, Spending
+from smithers.supervise.turn import active
 
 if TYPE_CHECKING:
     from smithers.engine.handle import RunEnd
@@ -27,6 +28,8 @@ class Parting:
     """What it has cost in all; of what cannot be read, nothing."""
     limits: Mapping[NodeKey, quota.Limit] = field(default_factory=dict)
     """The accounts that its tasks wait for, or the runs that these are."""
+    supervisor: int | None = None
+    """The process that wakes it when it is due; None: nobody does."""
 
 
 def parting(end: RunEnd, store: Store) -> Parting:
@@ -34,7 +37,8 @@ def parting(end: RunEnd, store: Store) -> Parting:
     with suppress(SmithersError), closing(store.reader()) as reader:
         spent = sum(_spent(reader, end.run_id), UNSPENT)
         waits_beyond = any(wait.kind != "retry" for wait in end.waits)
-        return Parting(end, spent, _limits(reader, end.run_id) if waits_beyond else {})
+        limits = _limits(reader, end.run_id) if waits_beyond else {}
+        return Parting(end, spent, limits, active(store.path) if end.waits else None)
     return Parting(end)
 
 

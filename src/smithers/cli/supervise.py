@@ -159,6 +159,8 @@ def _once(supervisor: Supervisor, *, is_json: bool) -> int:
             print(f"Nothing to do: process {supervisor.holder} supervises this store.")
         return ExitCode.FINISHED
     choices, left = supervisor.once(TAKEN_S)
+    if choices:
+        supervisor.tell_left()
     given = [choice for choice in choices if choice.held_until_ms is None]
     if is_json:
         not_taken = {choice.standing.run for choice in left}

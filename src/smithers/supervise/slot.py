@@ -63,9 +63,7 @@ class Slot:
         before = self.pid
         if self._child is not None and self._child.poll() is not None:
             self._child = None
-        if self._turn.take():
-            # Nobody holds it: there is no host, or it is gone.
-            self._turn.drop()
+        if self._turn.is_free:
             self._forget()
         elif before is None:
             self._adopt()

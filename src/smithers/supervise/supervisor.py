@@ -5,9 +5,12 @@ It stays small: nothing here imports the engine, pydantic or a line of an author
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 from smithers.errors import StoreError, StoreNotFound
@@ -17,7 +20,7 @@ from smithers.store import health
 from .choice import Choice, choose
 from .event import Event, given, left_alone, unfit
 from .slot import SLOTS, Slot
-from .turn import Turn, folder_of
+from .turn import LOCK, Turn, folder_of
 
 if TYPE_CHECKING:
     from smithers.store import Store
@@ -28,8 +31,10 @@ PATIENCE_S: Final = 15.0
 """A host that takes nothing over for so long is stuck, most likely in the import of a workflow."""
 SUSPECT: Final = 2
 """A run that was lost so often in a row may have taken its process with it."""
-ASIDE_S: Final = 3.0
-"""So long after one suspect the next one is tried: of several, one is to blame."""
+ASIDE_S: Final = (3.0, 60.0)
+"""So long, at least and at most, one suspect is alone before the next is tried: one of them is to blame."""
+ASIDE_ALL_S: Final = 300.0
+"""In about so long all suspects have had their turn."""
 LONGEST_S: Final = 300.0
 """Between two resumes of a run that nothing comes of."""
 
@@ -43,6 +48,16 @@ class _Try:
     """In a row that nothing has settled after."""
     next_s: float
     """Not before then again, by the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A suspect that goes on alone."""
+
+    run: int
+    settled: int
+    until_s: float
+    """By the monotonic clock."""
 
 
 class Supervisor:
@@ -60,14 +75,15 @@ class Supervisor:
         self._clock = store.clock
         self._revivals = store.revivals()
         self._file = store.path.stat().st_ino
-        self._turn = Turn(folder_of(store.path) / "lock")
+        self._turn = Turn(folder_of(store.path) / LOCK)
         self._slots = [Slot(store.path, number) for number in range(1, SLOTS + 1)]
         self._alive: list[Owner] = []
         self._next_due_ms: int | None = None
         self._next_try_s: float | None = None
         self._looked_s: float | None = None
         self._tries: dict[int, _Try] = {}
-        self._suspect_s = -ASIDE_S
+        self._trial: _Trial | None = None
+        self._random = Random()
         self._told: dict[object, object] = {}
         """What has been said of a run, or of the store: it is not said again."""
         self._stands_by = False
@@ -86,6 +102,7 @@ class Supervisor:
                 text = f"process {pid} supervises {self._store.path} already; standing by"
                 self._tell(Event("standing-by", text, {"active": pid}))
             return False
+        self._turn.sign(os.getpid())
         self._stands_by = False
         self._looked_s = None
         for slot in self._slots:
@@ -165,7 +182,12 @@ class Supervisor:
             raise StoreNotFound(f"{self._store.path} was removed", path=str(self._store.path)) from None
         if self._only is None:
             return False
-        standing = self._revivals.standing(self._only)
+        try:
+            with closing(self._store.reader()) as reader:
+                self._only = reader.newest(self._only).id  # it may have gone on as a new run
+            standing = self._revivals.standing(self._only)
+        except StoreError:
+            return False  # the look tells of it
         if standing is None or standing.state.has_ended:
             return True
         return standing.state is RunState.PAUSED and standing.cancel_ms is None
@@ -193,6 +215,7 @@ class Supervisor:
             or (self._next_try_s is not None and now_s >= self._next_try_s)
             or any(health(owner, self._clock) is not OwnerHealth.ALIVE for owner in self._alive)
             or any(slot.given for slot in self._slots)
+            or self._trial is not None
         )
 
     def _patience_s(self) -> float:
@@ -217,6 +240,8 @@ class Supervisor:
         ends_s += [one.next_s for one in self._tries.values() if one.next_s > now_s]
         self._next_try_s = min(ends_s, default=None)
         self._forget(now_s)
+        if self._trial is not None and not self._is_on_trial(now_s):
+            self._trial = None
         self._give([one for one in ready if self._may_try(one, now_s)], now_s)
         return choices
 
@@ -260,12 +285,23 @@ class Supervisor:
         others = [one for one in ready if one not in suspects]
         if others:
             self._give_to(self._slots, others, now_s)
-        if suspects and now_s - self._suspect_s >= ASIDE_S:
-            # Apart from the rest, one by one: it must not take those down again that are not to blame.
-            self._suspect_s = now_s
-            self._give_to(self._slots[::-1], suspects[:1], now_s)
-        if len(suspects) > 1 or now_s - self._suspect_s < ASIDE_S:
-            self._next_try_s = min(self._next_try_s or now_s + ASIDE_S, now_s + ASIDE_S)
+        if suspects and self._trial is None:
+            # Apart from the rest, one by one: it must not take those down again that are not to blame. Who is
+            # to blame nobody knows, and the same order each time would be unjust to those that stand before.
+            one = self._random.choice(suspects)
+            longest_s = min(max(ASIDE_ALL_S / len(suspects), ASIDE_S[0]), ASIDE_S[1])
+            self._trial = _Trial(one.standing.run, one.standing.settled, now_s + longest_s)
+            self._give_to(self._slots[::-1], [one], now_s)
+
+    def _is_on_trial(self, now_s: float) -> bool:
+        """Whether a suspect goes on alone, and has neither settled anything nor left yet."""
+        trial = self._trial
+        if trial is None or now_s >= trial.until_s:
+            return False
+        if any(trial.run in slot.given for slot in self._slots):
+            return True
+        now = self._revivals.standing(trial.run)
+        return now is not None and now.health is OwnerHealth.ALIVE and now.settled == trial.settled
 
     def _give_to(self, slots: Sequence[Slot], choices: Sequence[Choice], now_s: float) -> None:
         slot = self._host(slots)
@@ -287,16 +323,20 @@ class Supervisor:
             for slot in slots:  # nothing is lost by asking them again
                 slot.is_retired = False
             usable = list(slots)
-        slot = usable[0]
-        if slot.pid is None and slot.start():
-            text = f"host {slot.pid} started; its log: {slot.log}"
-            self._tell(Event("host-started", text, {"pid": slot.pid, "log": str(slot.log)}))
-        return slot if slot.pid is not None else None
+        for slot in usable:
+            if slot.pid is None:
+                slot.look()
+            if slot.pid is None and slot.start():
+                text = f"host {slot.pid} started; its log: {slot.log}"
+                self._tell(Event("host-started", text, {"pid": slot.pid, "log": str(slot.log)}))
+            if slot.pid is not None:
+                return slot
+        return None
 
     def _see_hosts(self) -> None:
         for slot in self._slots:
             before = slot.pid
-            if slot.look():
+            if before is not None and slot.look():
                 self._looked_s = None  # what it had not taken over is for somebody else
                 self._tell(Event("host-left", f"host {before} has left", {"pid": before}))
             if slot.pid is not None and not slot.is_retired and slot.is_stuck(PATIENCE_S):

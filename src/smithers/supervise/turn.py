@@ -9,6 +9,18 @@ from pathlib import Path
 
 from smithers.store.refusal import os_error
 
+LOCK = "lock"
+"""Name of the active supervisor's."""
+
+
+def active(store: Path) -> int | None:
+    """The process that supervises a store right now; None: nobody does."""
+    path = store.with_name(f"{store.name}.supervise") / LOCK
+    if not path.exists():
+        return None
+    turn = Turn(path)
+    return None if turn.is_free else turn.holder
+
 
 def folder_of(store: Path) -> Path:
     """Where supervisors of a store keep their locks, and how their hosts are reached: beside it.
@@ -48,11 +60,18 @@ class Turn:
             os.close(file)
             return False
         self._file = file
-        self.sign(os.getpid())
+        return True
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody holds it."""
+        if self._file is not None or not self.take():
+            return False
+        self.drop()
         return True
 
     def sign(self, pid: int) -> None:
-        """Write down who holds it, for people."""
+        """Write down who holds it, for people: the lock itself says only that somebody does."""
         if self._file is not None:
             with suppress(OSError):
                 os.ftruncate(self._file, 0)

@@ -15,6 +15,8 @@ def test_one_at_a_time_and_the_holder_is_known(tmp_path: Path) -> None:
     assert first.take()
     assert first.take()
     assert not second.take()
+    assert not second.is_free
+    first.sign(os.getpid())
     assert second.holder == os.getpid()
     first.drop()
     assert second.take()
@@ -24,8 +26,9 @@ def test_one_at_a_time_and_the_holder_is_known(tmp_path: Path) -> None:
 
 def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from smithers.supervise.turn import Turn\n"
-        "turn = Turn(Path(sys.argv[1])); turn.take(); print(flush=True); sys.stdin.read()"
+        "import os, sys; from pathlib import Path; from smithers.supervise.turn import Turn\n"
+        "turn = Turn(Path(sys.argv[1])); turn.take(); turn.sign(os.getpid())\n"
+        "print(flush=True); sys.stdin.read()"
     )
     words = [sys.executable, "-c", program, str(tmp_path / "lock")]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

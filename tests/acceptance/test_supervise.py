@@ -351,6 +351,7 @@ def test_down_pauses_what_a_host_drives_and_it_stays_so(project: Project) -> Non
     wait_until(lambda: not hosts(project), "the host to leave")
 
 
+@pytest.mark.slow
 def test_while_a_host_is_stuck_in_an_import_another_one_goes_on(project: Project) -> None:
     park(project, 1)
     project.write(FLOW, "slow.py")
@@ -365,6 +366,48 @@ def test_while_a_host_is_stuck_in_an_import_another_one_goes_on(project: Project
     wait_until(lambda: is_in(project, RunState.FINISHED, "r0"), "the other to finish")
     assert len(hosts(project)) == 2
     assert "has taken nothing over for 15 s; another gets what comes" in said(supervisor)
+
+
+QUEUE = """
+class Slow:
+    name = "slow-agent"
+    pool = "slow"
+    async def call(self, request):
+        from smithers import AgentReply
+        note(request.task.node)
+        while not (HERE / "go").exists():
+            await asyncio.sleep(0.02)
+        return AgentReply(output={"text": "x"})
+
+@workflow
+def flow(ctx):
+    return Task("ask", Text, agent=Slow(), prompt="Go.")
+"""
+
+
+def test_a_run_that_waits_for_a_place_of_its_agent_is_not_parked(project: Project) -> None:
+    project.write(QUEUE)
+    assert project.run("agents", "pool", "slow", "1").returncode == 0
+    processes = [project.start("up", "flow.py", "-r", f"q{n}", "--linger", "0") for n in range(2)]
+    project.await_executed("ask")
+    time.sleep(2)
+    assert [process.poll() for process in processes] == [None, None]
+    project.touch("go")
+    assert [process.wait(30) for process in processes] == [0, 0]
+
+
+@pytest.mark.slow
+def test_a_run_of_an_owner_that_was_stopped_is_taken_over_when_its_lease_has_ended(project: Project) -> None:
+    owner = project.reach_build()
+    owner.send_signal(signal.SIGSTOP)
+    project.start("supervise")
+    time.sleep(5)
+    assert project.executed().count("build") == 1
+    wait_until(lambda: project.executed().count("build") == 2, "the run to be taken over")
+    owner.send_signal(signal.SIGCONT)
+    project.touch("go")
+    wait_until(lambda: is_in(project, RunState.FINISHED), "the run to finish")
+    assert resumes(project) == {"r1": 1}
 
 
 # --- Several of them ------------------------------------------------------------------------------

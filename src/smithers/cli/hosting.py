@@ -19,7 +19,7 @@ from smithers.engine.fleet import as_error
 from smithers.engine.host import Host
 from smithers.engine.order import Order
 from smithers.engine.undriven import check_owed
-from smithers.errors import LastPartsOwed, RunNotFound, RunOwned, SmithersError, StoreError
+from smithers.errors import LastPartsOwed, LeaseLost, RunNotFound, RunOwned, SmithersError, StoreError
 from smithers.observe import moment
 from smithers.records import InboxKind, OwnerHealth, RunState
 from smithers.supervise.choice import count_loss
@@ -55,7 +55,7 @@ class Hosting:
         self._rest = b""
         self._wanted: dict[str, int | None] = {}
         """Runs to take over, and the fence that each had when it was chosen."""
-        self._driven: dict[str, Handle] = {}
+        self._driven: dict[str, tuple[Handle, Claim]] = {}
         self._quiet_s = time.monotonic()
         """Since when there is nothing to do."""
         self._number: int | None = None
@@ -131,7 +131,7 @@ class Hosting:
         except Exception as error:  # noqa: BLE001 - the author's or ours: it concerns this run only, and is noted
             self._note(claim, as_error(error))
             return
-        self._driven[name] = handle
+        self._driven[name] = (handle, claim)
         say(f"{name} is taken over")
 
     def _is_cancelled(self, name: str, fence: int | None) -> bool:
@@ -173,7 +173,7 @@ class Hosting:
         """A run that could not be resumed: whoever supervises leaves it alone, if that goes on."""
         place = f" ({error.place})" if error.place is not None else ""
         why = f"[{error.code}] {error.message}{place}"
-        say(f"{claim.row.name} is not resumed: {why}")
+        say(f"{claim.row.name} does not go on: {why}")
         if isinstance(error, StoreError):
             return  # not its own fault; and nothing could be written
         with suppress(SmithersError), closing(self._host.store.revivals()) as revivals:
@@ -186,16 +186,17 @@ class Hosting:
     # --- Letting go -------------------------------------------------------------------------------
 
     def _see_ended(self) -> None:
-        for name, handle in list(self._driven.items()):
+        for name, (handle, claim) in list(self._driven.items()):
             if not handle.ended.done():
                 continue
             del self._driven[name]
             error = handle.ended.exception()
             if error is None:
                 say(f"{name} is {handle.ended.result().state.word}")
+            elif isinstance(error, LeaseLost):
+                say(f"{name} is let go: {error.message}")
             else:
-                code = error.code if isinstance(error, SmithersError) else type(error).__name__
-                say(f"{name} is let go: [{code}] {error}")
+                self._note(claim, as_error(error))
 
     def _leave(self) -> None:
         """End what runs; its runs stay resumable, and go on with whoever finds them."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from smithers.records import Standing
 from smithers.store import project_root
+from smithers.store.refusal import os_error
 
 from .turn import Turn, folder_of
 
@@ -70,22 +71,32 @@ class Slot:
         return before is not None and self.pid is None
 
     def start(self) -> bool:
-        """Start a host; False: somebody else has done so."""
+        """Start a host; False: somebody else has done so.
+
+        Raises:
+            StoreError: it cannot be started: no space, no process, no descriptor left.
+        """
         if not self._turn.take():
             return False
+        try:
+            self._spawn(self._turn.file)
+        except OSError as error:
+            raise os_error(error, self._pipe, "start a host at") from error
+        finally:
+            self._turn.drop()
+        return True
+
+    def _spawn(self, lock: int) -> None:
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._pipe.unlink(missing_ok=True)  # what was written to the last host is of no use to this one
         os.mkfifo(self._pipe, 0o600)
         # Read and write: as long as the host itself could write to it, it never meets its end.
         read = os.open(self._pipe, os.O_RDWR)
-        lock = self._turn.file
+        words = ["host", "--store", str(self._store), "--lock", str(lock)]
         try:
             with self.log.open("ab") as output:
                 self._child = subprocess.Popen(
-                    [
-                        *(sys.executable, "-m", "smithers", "host"),
-                        *("--store", str(self._store), "--lock", str(lock)),
-                    ],
+                    [sys.executable, "-m", "smithers", *words],
                     stdin=read,
                     stdout=output,
                     stderr=output,
@@ -100,8 +111,6 @@ class Slot:
             self._adopt()
         finally:
             os.close(read)
-            self._turn.drop()
-        return True
 
     def give(self, runs: Iterable[Standing]) -> list[Standing]:
         """Hand runs to the host; returns those that it has room for."""

@@ -8,8 +8,8 @@ SELECT id FROM smithers_runs WHERE owner = ? AND state <= 3;
 SELECT id FROM smithers_runs WHERE state = 1 AND owner IS NULL;
 
 -- name: due
--- Parked runs with a deadline that has come.
-SELECT DISTINCT w.run FROM smithers_wakeups w JOIN smithers_runs r ON r.id = w.run
+-- Parked runs with a deadline that has come, once for each: DISTINCT would have SQLite read all deadlines, by run.
+SELECT w.run FROM smithers_wakeups w JOIN smithers_runs r ON r.id = w.run
 WHERE w.due_ms <= ? AND r.state = 2 AND r.owner IS NULL;
 
 -- name: next_due

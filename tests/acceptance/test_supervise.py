@@ -273,7 +273,7 @@ def test_a_run_whose_owner_dies_three_times_is_left_alone_for_a_while(project: P
     told = said(supervisor)
     assert "r1 is left alone until" in told
     assert "lost its owner 3 times in a row, and nothing settled in between" in told
-    assert told.count("by hand: smithers up --resume r1") == 1
+    assert told.count("(by hand: smithers up --resume r1)") == 1
     # Another one knows it too.
     assert "is left alone until" in project.run("supervise", "--dry-run").stdout
     assert project.run("supervise", "--once").returncode == 0
@@ -548,6 +548,58 @@ def test_without_a_store_there_is_nothing_to_supervise(project: Project) -> None
 
 def test_ways_that_exclude_each_other_are_refused(project: Project) -> None:
     assert project.run("supervise", "--once", "--dry-run").returncode == 4
+
+
+def test_a_host_survives_the_end_of_its_input_and_leaves_when_its_runs_have(project: Project) -> None:
+    park(project, 3)
+    project.touch("up")
+    set_due(project)
+    done = project.run("host", given="r0\nr2 1\nr1 99\nnobody\n\n")
+    assert done.returncode == 0, done.stderr
+    # One without a fence, one under the fence that it has; one has moved since it was chosen.
+    states = {run.name: run.state for run in project.runs()}
+    assert states == {"r0": RunState.FINISHED, "r1": RunState.WAITING, "r2": RunState.FINISHED}
+
+
+def test_commands_name_the_store_that_was_named(project: Project) -> None:
+    project.die_in_build()
+    (row,) = project.document("supervise", "--dry-run", "--store", ".smithers/smithers.db")["runs"]
+    assert row["command"] == "smithers up --resume r1 --store .smithers/smithers.db"
+
+
+# --- As a service ---------------------------------------------------------------------------------
+
+
+def test_it_is_installed_as_a_service_and_removed(project: Project) -> None:
+    park(project)
+    programs = project.folder / "programs"
+    programs.mkdir()
+    systemctl = programs / "systemctl"
+    systemctl.write_text('#!/bin/sh\necho "$*" >> "$HOME/calls"\n')
+    systemctl.chmod(0o755)
+    home = {"HOME": str(project.folder / "home"), "PATH": f"{programs}:/usr/bin:/bin", "XDG_CONFIG_HOME": ""}
+    (project.folder / "home").mkdir()
+    done = project.run("supervise", "--install", "--system", "systemd", **home)
+    assert done.returncode == 0, done.stderr
+    (unit,) = (project.folder / "home").glob(".config/systemd/user/*.service")
+    assert f'"--store" "{project.store}"' in unit.read_text()
+    assert f"enable {unit.name}" in (project.folder / "home" / "calls").read_text()
+    assert "remove: smithers supervise --uninstall" in done.stdout
+    done = project.run("supervise", "--uninstall", "--system", "systemd", **home)
+    assert done.returncode == 0, done.stderr
+    assert not unit.exists()
+
+
+def test_without_a_service_manager_that_is_refused_and_the_unit_can_be_printed(project: Project) -> None:
+    park(project)
+    where = {"HOME": str(project.folder), "PATH": "/nowhere"}
+    refused = project.run("supervise", "--install", **where)
+    assert (refused.returncode, "[SERVICE_UNAVAILABLE]" in refused.stderr) == (4, True)
+    assert "smithers supervise --print-unit" in refused.stderr
+    printed = project.run("supervise", "--print-unit", "--system", "systemd")
+    assert (printed.returncode, "KillMode=process" in printed.stdout) == (0, True)
+    printed = project.run("supervise", "--print-unit", "--system", "launchd")
+    assert "<key>AbandonProcessGroup</key>" in printed.stdout
 
 
 # --- Workflows in one process ---------------------------------------------------------------------

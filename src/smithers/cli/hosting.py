@@ -51,6 +51,7 @@ class Hosting:
         # Not as `normal` as a run may have been started: what is stored of one must not be lost for another.
         self._host = Host(store)
         self._library = Library(self._host.project)
+        os.set_blocking(source, False)
         self._source: int | None = source
         self._rest = b""
         self._wanted: dict[str, int | None] = {}
@@ -63,7 +64,6 @@ class Hosting:
 
     def serve(self) -> int:
         """Drive runs until there are none, or a signal comes; returns the exit code."""
-        os.set_blocking(self._source or 0, False)
         self._catch_signals()
         say(f"host {os.getpid()} drives runs of {self._host.store.path}")
         try:

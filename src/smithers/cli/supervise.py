@@ -82,19 +82,19 @@ def supervise(
     path = find_store(Path.cwd(), store)
     if path is None:
         if dry_run:
-            _show([], is_json=is_json)
+            _show([], store, is_json=is_json)
             return ExitCode.FINISHED
         raise RunNotFound(
             "there are no runs here yet", hint=f"start one with `{next_step.START}`, or name the --store"
         )
     opened = open_store(path, clock=SystemClock(), create=False)
     only = None if run_id is None else _checked(opened, run_id).id
-    supervisor = Supervisor(opened, _Teller(is_json=is_json and not once), only=only)
+    supervisor = Supervisor(opened, _Teller(is_json=is_json and not once), only=only, named=store)
     try:
         if dry_run:
-            _show(supervisor.chosen(), is_json=is_json)
+            _show(supervisor.chosen(), store, is_json=is_json)
             return ExitCode.FINISHED
-        return _once(supervisor, is_json=is_json) if once else _serve(supervisor)
+        return _once(supervisor, store, is_json=is_json) if once else _serve(supervisor)
     finally:
         supervisor.close()
 
@@ -151,7 +151,7 @@ def _serve(supervisor: Supervisor) -> int:
     return ExitCode.FINISHED
 
 
-def _once(supervisor: Supervisor, *, is_json: bool) -> int:
+def _once(supervisor: Supervisor, named: str | None, *, is_json: bool) -> int:
     if not supervisor.take_turn():
         if is_json:
             print(json.dumps({"status": "ok", "active": supervisor.holder, "runs": []}))
@@ -164,7 +164,7 @@ def _once(supervisor: Supervisor, *, is_json: bool) -> int:
     given = [choice for choice in choices if choice.held_until_ms is None]
     if is_json:
         not_taken = {choice.standing.run for choice in left}
-        runs = [{**document(one), "taken": one.standing.run not in not_taken} for one in choices]
+        runs = [{**document(one, named), "taken": one.standing.run not in not_taken} for one in choices]
         print(json.dumps({"status": "ok", "active": None, "runs": runs}, ensure_ascii=False))
     elif not given:
         print("Nothing to go on with.")
@@ -174,9 +174,9 @@ def _once(supervisor: Supervisor, *, is_json: bool) -> int:
     return ExitCode.FAILED if late else ExitCode.FINISHED
 
 
-def _show(choices: list[Choice], *, is_json: bool) -> None:
+def _show(choices: list[Choice], named: str | None, *, is_json: bool) -> None:
     if is_json:
-        runs = [document(choice) for choice in choices]
+        runs = [document(choice, named) for choice in choices]
         print(json.dumps({"status": "ok", "runs": runs}, ensure_ascii=False))
         return
     if not choices:
@@ -195,7 +195,7 @@ def _show(choices: list[Choice], *, is_json: bool) -> None:
     )
     for choice in choices:
         one = choice.standing
-        what = f"{reason(choice)}: would go on" if choice.held_until_ms is None else alone_text(choice)
+        what = f"{reason(choice)}: would go on" if choice.held_until_ms is None else alone_text(choice, named)
         table.add(one.name, one.workflow, one.state.word, moment.ago(choice.since_ms, now_ms), note=what)
     print("\n".join(table.lines(terminal.width())))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import Any, Final
 
 from smithers.observe import moment, next_step
@@ -67,29 +68,40 @@ def unfit(choice: Choice) -> Event:
     return Event("unfit", f"{one.name} could not be resumed: {why}", data)
 
 
-def left_alone(choices: Sequence[Choice]) -> Event:
-    """Runs were lost too often; several have one reason."""
+def left_alone(choices: Sequence[Choice], named: str | None) -> Event:
+    """Runs were lost too often; several have one reason.
+
+    Args:
+        named: what `--store` said.
+    """
     first = choices[0]
     more = f"; so are {len(choices) - 1} more runs of {first.standing.source}" if len(choices) > 1 else ""
-    data = {"runs": [document(choice) for choice in choices]}
-    return Event("left-alone", f"{first.standing.name} {alone_text(first)}{more}", data)
+    data = {"runs": [document(choice, named) for choice in choices]}
+    return Event("left-alone", f"{first.standing.name} {alone_text(first, named)}{more}", data)
 
 
-def alone_text(choice: Choice) -> str:
-    """Until when a run is left alone, why, and what a person can do."""
+def alone_text(choice: Choice, named: str | None) -> str:
+    """Until when a run is left alone, what a person can do, and why it is."""
     lost = choice.lost
-    assert lost is not None
+    assert lost is not None  # nothing else is left alone
     assert choice.held_until_ms is not None
     until = moment.local(choice.held_until_ms)[11:]
-    what = (
+    why = (
         f"it could not be resumed: {lost.why}"
         if lost.why
-        else f"lost its owner {lost.deaths} times in a row, and nothing settled in between"
+        else f"it lost its owner {lost.deaths} times in a row, and nothing settled in between"
     )
-    return f"is left alone until {until}: {what}; by hand: {next_step.resume(choice.standing.name)}"
+    # The command first: a narrow screen cuts what stands last.
+    return f"is left alone until {until} (by hand: {command(choice, named)}): {why}"
 
 
-def document(choice: Choice) -> dict[str, Any]:
+def command(choice: Choice, named: str | None) -> str:
+    """What a person types to resume a run."""
+    resume = next_step.resume(choice.standing.name)
+    return f"{resume} --store {quote(named)}" if named else resume
+
+
+def document(choice: Choice, named: str | None) -> dict[str, Any]:
     """A run that should go on, as JSON."""
     one, lost = choice.standing, choice.lost
     return {
@@ -104,5 +116,5 @@ def document(choice: Choice) -> dict[str, Any]:
         "deaths": 0 if lost is None else lost.deaths,
         "error": None if lost is None else lost.why,
         "held_until": moment.iso(choice.held_until_ms),
-        "command": next_step.resume(one.name),
+        "command": command(choice, named),
     }

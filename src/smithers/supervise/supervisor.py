@@ -66,10 +66,19 @@ class Supervisor:
     Args:
         only: number of the one run that is seen to; None: of all.
         tell: is told what happens.
+        named: what `--store` said: commands for people repeat it.
     """
 
-    def __init__(self, store: Store, tell: Callable[[Event], None], *, only: int | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tell: Callable[[Event], None],
+        *,
+        only: int | None = None,
+        named: str | None = None,
+    ) -> None:
         self._store = store
+        self._named = named
         self._tell = tell
         self._only = only
         self._clock = store.clock
@@ -357,7 +366,7 @@ class Supervisor:
             groups.setdefault((one.source, lost.why) if lost and lost.why else one.run, []).append(choice)
         for subject, choices in groups.items():
             deaths = max(choice.lost.deaths for choice in choices if choice.lost is not None)
-            self._say(subject, deaths, left_alone(choices))
+            self._say(subject, deaths, left_alone(choices, self._named))
         for choice in ready:
             if choice.lost is not None and choice.lost.why is not None:
                 self._say(choice.standing.source, choice.lost.why, unfit(choice))

@@ -329,6 +329,17 @@ def test_a_run_that_kills_its_process_does_not_take_others_with_it_for_ever(proj
     assert "k is left alone until" in said(supervisor)
 
 
+def test_a_task_that_fails_again_and_again_is_tried_as_often_as_it_asks_for(project: Project) -> None:
+    (project.folder / "delay").write_text("11s")  # longer than a host lets it linger
+    park(project)
+    project.start("supervise")
+    for number in range(2, 6):
+        # As if the time had passed: each is another deadline than the one before.
+        set_due(project)
+        wait_until(lambda number=number: project.executed().count("fetch") == number, f"try {number}")
+        wait_until(lambda: is_in(project, RunState.WAITING, "r0"), "it to be parked again")
+
+
 def test_a_deadline_that_means_nothing_keeps_nobody_busy(project: Project) -> None:
     park(project)
     with closing(sqlite3.connect(project.store)) as connection, connection:
@@ -353,19 +364,44 @@ def test_down_pauses_what_a_host_drives_and_it_stays_so(project: Project) -> Non
 
 @pytest.mark.slow
 def test_while_a_host_is_stuck_in_an_import_another_one_goes_on(project: Project) -> None:
-    park(project, 1)
+    park(project, 2)
     project.write(FLOW, "slow.py")
     assert project.run("up", "slow.py", "-r", "s1", "--linger", "0").returncode == 3
     project.write('wait_for("never")\n' + FLOW, "slow.py")
     project.touch("up")
     supervisor = project.start("supervise")
     set_due(project, run="s1")
-    wait_until(lambda: "s1" in resumes(project) and bool(hosts(project)), "a host")
-    time.sleep(1)
+    wait_until(lambda: run_row(project, "s1").owner is not None, "the import to begin")
+    begun = time.monotonic()
     set_due(project, run="r0")
     wait_until(lambda: is_in(project, RunState.FINISHED, "r0"), "the other to finish")
     assert len(hosts(project)) == 2
+    # Longer than a lease lasts: who is stuck is not silent, and what it imports is not given to the next.
+    time.sleep(max(0.0, 20 - (time.monotonic() - begun)))
+    set_due(project, run="r1")
+    wait_until(lambda: is_in(project, RunState.FINISHED, "r1"), "what came later")
     assert "has taken nothing over for 15 s; another gets what comes" in said(supervisor)
+
+
+IMPATIENT = """
+import sys
+from pathlib import Path
+from smithers.cli import hosting
+hosting.IMPORT_S = 1.0
+sys.exit(hosting.Hosting(Path(sys.argv[1]), 0).serve())
+"""
+
+
+def test_an_import_that_takes_too_long_is_given_up_with_its_process(project: Project) -> None:
+    park(project, 1)
+    project.write('wait_for("never")\n' + FLOW)
+    set_due(project)
+    words = [sys.executable, "-c", IMPATIENT, str(project.store)]
+    done = subprocess.run(words, cwd=project.folder, input="r0\n", text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    (row,) = planned(project)
+    assert (row["deaths"], row["owner"], row["state"]) == (1, None, "waiting")
+    assert "the import of flow.py:flow takes longer than 1 s" in row["error"]
 
 
 QUEUE = """

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from smithers.cli import terminal
 from smithers.cli.library import Library
@@ -19,12 +20,21 @@ from smithers.engine.fleet import as_error
 from smithers.engine.host import Host
 from smithers.engine.order import Order
 from smithers.engine.undriven import check_owed
-from smithers.errors import LastPartsOwed, LeaseLost, RunNotFound, RunOwned, SmithersError, StoreError
+from smithers.errors import (
+    LastPartsOwed,
+    LeaseLost,
+    RunNotFound,
+    RunOwned,
+    SmithersError,
+    StoreError,
+    WorkflowLoadFailed,
+)
 from smithers.observe import moment
 from smithers.records import InboxKind, OwnerHealth, RunState
 from smithers.supervise.choice import count_loss
 
 if TYPE_CHECKING:
+    from smithers.authoring import Workflow
     from smithers.engine.handle import Handle
     from smithers.engine.host import Claim
     from smithers.records import RunRow
@@ -36,6 +46,8 @@ LINGER_MS: Final = 10_000
 a second of delay at most: less than to keep its tree and its script in memory for an hour, and more than the
 first steps of a back-off are worth."""
 LOOK_S: Final = 0.25
+IMPORT_S: Final = 60.0
+"""A file whose import takes longer is given up, and so is this process once its runs have left."""
 _OPEN: Final = (RunState.RUNNING, RunState.WAITING, RunState.PAUSED)
 
 
@@ -65,6 +77,8 @@ class Hosting:
     def serve(self) -> int:
         """Drive runs until there are none, or a signal comes; returns the exit code."""
         self._catch_signals()
+        # Before any import, which may take longer than a lease lasts: from now on it is renewed.
+        assert self._host.engine is not None
         say(f"host {os.getpid()} drives runs of {self._host.store.path}")
         try:
             while self._number is None and not self._is_idle():
@@ -119,11 +133,8 @@ class Hosting:
             return
         if claim is None:
             return
-        try:
-            workflow = self._library.find(claim.row)
-        except SmithersError as error:
-            self._host.release(claim)
-            self._note(claim, error)
+        workflow = self._find(claim)
+        if workflow is None:
             return
         try:
             # It gives the run back by itself.
@@ -133,6 +144,42 @@ class Hosting:
             return
         self._driven[name] = (handle, claim)
         say(f"{name} is taken over")
+
+    def _find(self, claim: Claim) -> Workflow[Any, Any] | None:
+        """Import the workflow of a run; None: it cannot be had, and the run was given back."""
+        verdict = threading.Lock()  # of the two threads one decides: who takes it first
+
+        def give_up(error: SmithersError) -> None:
+            self._host.release(claim)
+            self._note(claim, error)
+
+        def lose_patience() -> None:
+            if verdict.acquire(blocking=False):
+                text = f"the import of {claim.row.source} takes longer than {IMPORT_S:.0f} s"
+                give_up(WorkflowLoadFailed(text))
+                self._leave_stuck(is_over)
+
+        is_over = threading.Event()
+        timer = threading.Timer(IMPORT_S, lose_patience)
+        timer.daemon = True
+        timer.start()
+        try:
+            found = self._library.find(claim.row)
+        except SmithersError as error:
+            if verdict.acquire(blocking=False):
+                give_up(error)
+            return None
+        finally:
+            timer.cancel()
+            is_over.set()
+        return found if verdict.acquire(blocking=False) else None
+
+    def _leave_stuck(self, is_over: threading.Event) -> None:
+        """Leave as soon as the runs have left that go on meanwhile; unless the import comes to an end."""
+        while not is_over.wait(1.0):
+            if all(handle.ended.done() for handle, _ in self._driven.values()):
+                self._leave()
+                os._exit(1)
 
     def _is_cancelled(self, name: str, fence: int | None) -> bool:
         """Carry out a cancel that nobody has read, if no workflow is needed for it.

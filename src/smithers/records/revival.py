@@ -36,6 +36,8 @@ class Standing(NamedTuple):
     """When its last frame was stored."""
     due_ms: int | None
     """Its earliest deadline."""
+    came_ms: int | None
+    """The latest of its deadlines that have come."""
     message_ms: int | None
     """Since when a message for it, or for a run within it, was not taken."""
     cancel_ms: int | None

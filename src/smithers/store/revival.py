@@ -53,12 +53,12 @@ class SqliteRevivals:
             runs.update(run for (run,) in execute(self._sql["left"]))
             runs.update(run for (run,) in execute(self._sql["due"], (now_ms,)))
             written = self._written_to()
-            return self._standings(runs | written.keys(), written)
+            return self._standings(runs | written.keys(), written, now_ms)
 
     def standing(self, run: int) -> Standing | None:
         """How one run stands; None: it belongs to another one, or there is no such run."""
         with self._moment():
-            found = self._standings([run], self._written_to())
+            found = self._standings([run], self._written_to(), self._clock.now_ms())
             return found[0] if found else None
 
     def next_due_ms(self, now_ms: int) -> int | None:
@@ -98,18 +98,20 @@ class SqliteRevivals:
         rows = self._connection.execute(self._sql["written_to"]).fetchall()
         return {run: (at_ms, cancel_ms) for run, at_ms, cancel_ms in rows}
 
-    def _standings(self, runs: Iterable[int], written: dict[int, tuple[int, int | None]]) -> list[Standing]:
+    def _standings(
+        self, runs: Iterable[int], written: dict[int, tuple[int, int | None]], now_ms: int
+    ) -> list[Standing]:
         wanted = json.dumps(sorted(runs))
-        rows = self._connection.execute(self._sql["standings"], (wanted,)).fetchall()
+        rows = self._connection.execute(self._sql["standings"], {"runs": wanted, "now_ms": now_ms}).fetchall()
         return [self._of(row, *written.get(row[0], (None, None))) for row in rows]
 
     def _of(self, row: tuple[object, ...], message_ms: int | None, cancel_ms: int | None) -> Standing:
-        run, name, workflow, source, state, fence, moved_ms, due_ms, *rest = row
+        run, name, workflow, source, state, fence, moved_ms, due_ms, came_ms, *rest = row
         owner = Owner(*rest[5:]) if rest[5] is not None else None  # type: ignore[arg-type]
         (settled,) = self._connection.execute(self._sql["settled"], (run,)).fetchone()
         return Standing(
             run, name, workflow, source, RunState(state), fence, moved_ms, due_ms,  # type: ignore[arg-type]
-            message_ms, cancel_ms, settled, owner,
+            came_ms, message_ms, cancel_ms, settled, owner,  # type: ignore[arg-type]
             OwnerHealth.NONE if owner is None else health(owner, self._clock),
             Revival(*rest[:5]) if rest[0] is not None else None,  # type: ignore[arg-type]
         )  # fmt: skip

@@ -43,9 +43,10 @@ LONGEST_S: Final = 300.0
 class _Try:
     """What a run was given to a host for."""
 
-    settled: int
+    cause: object
+    """Why, and what had settled by then."""
     number: int
-    """In a row that nothing has settled after."""
+    """In a row for the same cause."""
     next_s: float
     """Not before then again, by the monotonic clock."""
 
@@ -287,11 +288,11 @@ class Supervisor:
         if any(one.run in slot.given and not slot.is_retired for slot in self._slots):
             return False
         before = self._tries.get(one.run)
-        return before is None or before.settled != one.settled or now_s >= before.next_s
+        return before is None or before.cause != cause_of(choice) or now_s >= before.next_s
 
     def _give(self, ready: Sequence[Choice], now_s: float) -> None:
-        suspects = [one for one in ready if one.lost is not None and one.lost.deaths >= SUSPECT]
-        others = [one for one in ready if one not in suspects]
+        suspects = [one for one in ready if is_suspect(one)]
+        others = [one for one in ready if not is_suspect(one)]
         if others:
             self._give_to(self._slots, others, now_s)
         if suspects and self._trial is None:
@@ -320,8 +321,9 @@ class Supervisor:
         taken = slot.give(choice.standing for choice in choices)
         for one in taken:
             before = self._tries.get(one.run)
-            number = before.number + 1 if before is not None and before.settled == one.settled else 0
-            self._tries[one.run] = _Try(one.settled, number, now_s + min(2.0 ** min(number, 10), LONGEST_S))
+            cause = cause_of(runs[one.run])
+            number = before.number + 1 if before is not None and before.cause == cause else 0
+            self._tries[one.run] = _Try(cause, number, now_s + min(2.0 ** min(number, 10), LONGEST_S))
         if taken:
             self._tell(given([runs[one.run] for one in taken], slot.pid))
 
@@ -382,3 +384,17 @@ class Supervisor:
         for run in old:
             del self._tries[run]
             self._told.pop(run, None)
+
+
+def is_suspect(choice: Choice) -> bool:
+    """Whether a run may have taken its process with it."""
+    return choice.lost is not None and choice.lost.deaths >= SUSPECT
+
+
+def cause_of(choice: Choice) -> object:
+    """What a run is resumed for: if it is so again, the resume has not changed anything.
+
+    Not the earliest deadline: one that means nothing any more would stand for all that come after it.
+    """
+    one = choice.standing
+    return choice.why, one.came_ms, one.message_ms, one.settled

@@ -44,6 +44,7 @@ def standings(draw: st.DrawFn) -> Standing:
         fence=draw(st.integers(1, 3)),
         moved_ms=NOW - 9,
         due_ms=draw(times),
+        came_ms=None,
         message_ms=draw(times),
         cancel_ms=draw(times),
         settled=draw(st.integers(0, 2)),
@@ -126,7 +127,7 @@ def test_what_could_not_be_resumed_is_told_in_place_of_a_lost_owner() -> None:
 
 def test_a_reason_says_since_when() -> None:
     base = Standing(
-        1, "r", "flow", "f", RunState.WAITING, 1, 5, NOW - 2, None, None, 0, None, OwnerHealth.NONE
+        1, "r", "flow", "f", RunState.WAITING, 1, 5, NOW - 2, None, None, None, 0, None, OwnerHealth.NONE
     )
     (due,) = choose([base], NOW)
     assert (due.why, due.since_ms) == (Why.DUE, NOW - 2)

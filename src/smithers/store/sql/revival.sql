@@ -38,13 +38,14 @@ WHERE r.state <= 3
 GROUP BY r.id;
 
 -- name: standings
--- How these runs (a JSON array of ids) stand, but those that belong to another run.
+-- How these runs (a JSON array of ids) stand at a time, but those that belong to another run.
 SELECT r.id, r.name, r.workflow, i.source, r.state, r.fence,
        r.created_ms + coalesce((SELECT f.at_ms FROM smithers_frames f WHERE f.run = r.id AND f.frame = r.frame), 0),
        (SELECT min(w.due_ms) FROM smithers_wakeups w WHERE w.run = r.id),
+       (SELECT max(w.due_ms) FROM smithers_wakeups w WHERE w.run = r.id AND w.due_ms <= :now_ms),
        v.fence, v.deaths, v.at_ms, v.settled, v.why,
        o.id, o.host, o.boot, o.namespace, o.pid, o.ticks, o.started_ms, o.expires_wall_ms, o.expires_monotonic_ms
-FROM json_each(?) x
+FROM json_each(:runs) x
 JOIN smithers_runs r ON r.id = x.value
 JOIN smithers_inputs i ON i.run = r.id
 LEFT JOIN smithers_owners o ON o.id = r.owner

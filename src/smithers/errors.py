@@ -283,6 +283,16 @@ class RunNotResumable(RefusedError):
     default_hint = "start a new run with `smithers up`"
 
 
+class ServiceUnavailable(RefusedError):
+    """Nothing here runs services: neither systemd's user manager nor launchd answers."""
+
+    code = "SERVICE_UNAVAILABLE"
+    default_hint = (
+        "print the unit with `smithers supervise --print-unit` and install it by hand, "
+        "or keep `smithers supervise` running by other means"
+    )
+
+
 class HijackRefused(RefusedError):
     """There is no conversation that could be taken into a terminal."""
 

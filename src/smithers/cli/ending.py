@@ -88,6 +88,8 @@ def _lines(last: Parting, wanted: Wanted) -> Iterator[str]:
         yield from _open_lines(last.open_waits, wanted)
     elif due:
         yield from _wait_lines(due, last.limits)
+    if end.waits:
+        yield _waker(last.supervisor)
     if last.spent.is_known:
         yield f"  spent:  {spent_text(last.spent)}"
     if end.state in _RESUMED_BY_HAND and not last.open_waits:
@@ -118,12 +120,10 @@ def _open_lines(waits: Sequence[WaitView], wanted: Wanted) -> Iterator[str]:
             yield f"          {with_store(command, wanted.store)}"
     if len(waits) > _SHOWN_WAITS:
         yield f"  and {len(waits) - _SHOWN_WAITS} more: {with_store('smithers inbox --all', wanted.store)}"
-    if any(wait.row.due_ms is not None for wait in waits):
-        yield "  `smithers supervise` goes on at the deadlines; an answer does so at once"
 
 
 def _wait_lines(waits: tuple[Wakeup, ...], limits: Mapping[NodeKey, Limit]) -> Iterator[str]:
-    """What a parked run waits for, until when, and who wakes it."""
+    """What a parked run waits for, and until when."""
     first, now_ms = waits[0], SystemClock().now_ms()
     when = f"{moment.local(first.due_ms)}, {moment.due(first.due_ms, now_ms)}"
     limit = limits.get(first.key)
@@ -141,7 +141,15 @@ def _wait_lines(waits: tuple[Wakeup, ...], limits: Mapping[NodeKey, Limit]) -> I
     yield f"  waits:  {what} {when}{more}"
     if limit is not None:
         yield f"  reason: its limit is used up{f': {one_line(limit.reason)}' if limit.reason else ''}"
-    yield "  nothing wakes it by itself: resume it then, or at any time with a longer --linger"
+
+
+def _waker(supervisor: int | None) -> str:
+    if supervisor is not None:
+        return f"  process {supervisor} (`smithers supervise`) wakes it then"
+    return (
+        "  nothing wakes it by itself: resume it then, or let `smithers supervise` do it; "
+        "or resume it at any time with a longer --linger"
+    )
 
 
 def _wait_document(wait: Wakeup, limit: Limit | None) -> dict[str, Any]:

@@ -55,6 +55,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "down": Entry("smithers.cli.down:down", "Pause every run of the project."),
         "hijack": Entry("smithers.cli.hijack:hijack", "Go on with an agent's conversation by hand."),
         "cancel": Entry("smithers.cli.cancel:cancel", "End a run."),
+        "supervise": Entry("smithers.cli.supervise:supervise", "Go on with runs that nobody drives."),
     },
     "Care": {
         "agents": Entry("smithers.cli.agents:agents", "List the agents, find what keeps one from working."),
@@ -70,6 +71,11 @@ COMMANDS: Mapping[str, Entry] = {
     name: entry for section in SECTIONS.values() for name, entry in section.items()
 }
 
+HIDDEN: Mapping[str, Entry] = {
+    "host": Entry("smithers.cli.host:host", "Drive the runs that standard input names."),
+}
+"""What only commands call."""
+
 OTHER_WORDS: Mapping[str, str] = {
     "run": "up",
     "start": "up",
@@ -81,6 +87,7 @@ OTHER_WORDS: Mapping[str, str] = {
     "halt": "down",
     "shutdown": "down",
     "kill": "cancel",
+    "daemon": "supervise",
 }
 """What people type who know other tools, and the command that does it here."""
 
@@ -92,7 +99,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = COMMANDS.get(cmd_name)
+        entry = COMMANDS.get(cmd_name) or HIDDEN.get(cmd_name)
         if entry is None:
             return None
         module, _, name = entry.path.partition(":")
@@ -105,7 +112,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             from difflib import get_close_matches
 
             word = OTHER_WORDS.get(args[0])

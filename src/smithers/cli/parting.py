@@ -11,6 +11,7 @@ from smithers.errors import SmithersError
 from smithers.observe import quota
 from smithers.observe.waits import open_below
 from smithers.records import UNSPENT, RunState, Spending
+from smithers.supervise.turn import active
 
 if TYPE_CHECKING:
     from smithers.engine.handle import RunEnd
@@ -31,6 +32,8 @@ class Parting:
     """The accounts that its tasks wait for, or the runs that these are."""
     open_waits: Sequence[WaitView] = ()
     """People, messages and times that it waits for."""
+    supervisor: int | None = None
+    """The process that wakes it when it is due; None: nobody does."""
 
 
 def parting(end: RunEnd, store: Store) -> Parting:
@@ -39,7 +42,8 @@ def parting(end: RunEnd, store: Store) -> Parting:
         spent = sum(_spent(reader, end.run_id), UNSPENT)
         open_waits = open_below(reader, reader.run(end.run_id)) if end.state is RunState.WAITING else []
         waits_beyond = any(wait.kind != "retry" for wait in end.waits)
-        return Parting(end, spent, _limits(reader, end.run_id) if waits_beyond else {}, open_waits)
+        limits = _limits(reader, end.run_id) if waits_beyond else {}
+        return Parting(end, spent, limits, open_waits, active(store.path) if end.waits else None)
     return Parting(end)
 
 

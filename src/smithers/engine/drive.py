@@ -502,6 +502,10 @@ class Drive:
         if self._is_draining:
             self._end(draft, RunState.PAUSED)
             return
+        if self._starting.waits_for_place(due_ms, draft.now_ms):
+            # That is no wait for a time: it ends when another run gives a place back, which wakes nobody.
+            self._idle_ms = None
+            return
         if self._idle_ms is None:
             self._idle_ms = draft.now_ms
         if (self._scripting is not None and self._scripting.is_live) or self.terms.stays:

@@ -234,6 +234,14 @@ class Starting:
             if isinstance(self._memory.facts.nodes.get(key), Due):
                 self._planning.settle(key, Due(draft.now_ms))
 
+    def waits_for_place(self, due_ms: int | None, now_ms: int) -> bool:
+        """Whether what comes first is another try to get a place for an agent.
+
+        Args:
+            due_ms: when the next thing is due.
+        """
+        return bool(self._held) and due_ms is not None and due_ms - now_ms <= 2 * TRY_EVERY_MS
+
     def _take_place(self, key: NodeKey, task: Task[Any]) -> Place | int | None:
         """A place for the agent that will be asked first; None: it needs none; a number: none for so many
         ms."""

@@ -40,6 +40,8 @@ from .place import PlaceRow as PlaceRow
 from .place import PlaceWanted as PlaceWanted
 from .process import ProcessRow as ProcessRow
 from .process import ProcessStart as ProcessStart
+from .revival import Revival as Revival
+from .revival import Standing as Standing
 from .row import AttemptRow as AttemptRow
 from .row import BlockRow as BlockRow
 from .row import FrameRow as FrameRow
@@ -150,12 +152,14 @@ __all__ = [
     "PlaceWanted",
     "ProcessRow",
     "ProcessStart",
+    "Revival",
     "RunChange",
     "RunFilter",
     "RunRow",
     "RunState",
     "SignalRow",
     "Spending",
+    "Standing",
     "StoredRun",
     "Usage",
     "UserColumn",

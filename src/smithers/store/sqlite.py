@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from smithers.store.notice import SqliteNotices
     from smithers.store.place import SqlitePlaces
     from smithers.store.process import SqliteLedger
+    from smithers.store.revival import SqliteRevivals
     from smithers.store.writer import SqliteWriter
 
 
@@ -121,6 +122,12 @@ class Store:
             factory=self._factory,
         )
         return SqliteNotices(connection, self.path, self.clock)
+
+    def revivals(self) -> SqliteRevivals:
+        """What finds the runs that nobody drives."""
+        from smithers.store.revival import SqliteRevivals
+
+        return SqliteRevivals(open_readable(self.path, self.clock), self.path, self.clock)
 
     def outsider(self) -> SqliteOutsider:
         """What a process that does not own a run may do to it."""

@@ -25,9 +25,9 @@ def test_a_store_from_before_is_looked_at_as_it_is_and_brought_up_to_date_by_the
     close_hosts()
     with closing(sqlite3.connect(path)) as connection:
         newer = ("children", "lineages", "calls", "accounts", "budgets", "places", "pools", "waits", "votes")
-        newer += ("notices",)
+        newer += ("notices", "revivals")
         connection.executescript("".join(f"DROP TABLE smithers_{table};" for table in newer))
-        connection.execute("DROP INDEX smithers_inbox_signals")
+        connection.executescript("DROP INDEX smithers_inbox_signals; DROP INDEX smithers_runs_left;")
         connection.execute("PRAGMA user_version = 5")
 
     with closing(Store(path, durability="full", clock=SystemClock()).reader()) as reader:

@@ -125,7 +125,15 @@ class Drive:
             self._planning.renderer.twice = Twice(definition, terms)
         self._settling = Settling(memory, self._planning, random)
         self._starting = Starting(definition, terms, wires, memory, self._planning, self._settling, self._ctx)
-        self._waits = Waits(definition, memory, self._planning, self._settling, self._starting, wires.wall)
+        self._waits = Waits(
+            definition,
+            memory,
+            self._planning,
+            self._settling,
+            self._starting,
+            wires.wall,
+            is_rehearsal=bool(terms.config.get("rehearse")),
+        )
         self._cancelling = Cancelling(memory, self._planning)
         self._scripting = scripting
         self._rechecking: Rechecking | None = None

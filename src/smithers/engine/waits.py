@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -63,6 +64,8 @@ _NOTICES: Mapping[WaitKind, NoticeKind] = {
     WaitKind.HUMAN: NoticeKind.QUESTION,
     WaitKind.EVENT: NoticeKind.EVENT,
 }
+BY_REHEARSAL = "smithers:rehearsal"
+"""Who answers where every agent is played, too."""
 BY_CLOCK = "smithers:expired"
 """Who decides when nobody has in time."""
 
@@ -72,6 +75,7 @@ class Waits:
 
     Args:
         clock: the machine's own, for deadlines that are times of the day.
+        is_rehearsal: people are played too: nobody is asked, and no time is waited for.
     """
 
     def __init__(
@@ -82,7 +86,10 @@ class Waits:
         settling: Settling,
         starting: Starting,
         clock: Clock,
+        *,
+        is_rehearsal: bool = False,
     ) -> None:
+        self._is_rehearsal = is_rehearsal
         self._definition = definition
         self._memory = memory
         self._planning = planning
@@ -163,6 +170,8 @@ class Waits:
             draft.event(EventType.NODE_BLOCKED, key, 0, {"waits_for": target})
             self._planning.settle(key, Blocked(target))
             return
+        if self._is_rehearsal:
+            question = replace(question, decided=self._rehearsed(question, task))
         ref = WaitRef(key, memory.generations.get(key, 0))
         wait = self._open(draft, ref, question, task)
         schedule.opened(key)
@@ -171,6 +180,18 @@ class Waits:
         if question.decided is not None:
             wait.state, wait.result = WaitState.DECIDED, {**question.decided, "at": _iso(draft.now_ms)}
             self._settle(draft, ref, wait, was=WaitState.OPEN)
+
+    def _rehearsed(self, question: Question, task: Task[Any]) -> Mapping[str, Any]:
+        """What people, messages and clocks say in a rehearsal: what lets the run go on."""
+        match question.kind:
+            case WaitKind.APPROVAL:
+                return by_rule(BY_REHEARSAL, question.spec)
+            case WaitKind.HUMAN:
+                return {"value": example_of(self._model(task)), "by": BY_REHEARSAL}
+            case WaitKind.EVENT:
+                return {"payload": example_of(self._model(task)), "by": BY_REHEARSAL}
+            case WaitKind.TIMER:
+                return {"by": BY_REHEARSAL}
 
     def _open(self, draft: Draft, ref: WaitRef, question: Question, task: Task[Any]) -> Waiting:
         memory, now_ms = self._memory, draft.now_ms

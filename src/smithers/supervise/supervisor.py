@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from smithers.errors import StoreError, StoreNotFound
+from smithers.errors import SmithersError, StoreError, StoreNotFound
 from smithers.records import Owner, OwnerHealth, RunState
 from smithers.store import health
 
 from .choice import Choice, choose
 from .event import Event, given, left_alone, unfit
+from .post import Post
 from .slot import SLOTS, Slot
 from .turn import LOCK, Turn, folder_of
 
@@ -97,6 +98,7 @@ class Supervisor:
         self._told: dict[object, object] = {}
         """What has been said of a run, or of the store: it is not said again."""
         self._stands_by = False
+        self._post = Post(store.path, self._tell_undelivered)
 
     # --- Whose turn it is -------------------------------------------------------------------------
 
@@ -179,6 +181,7 @@ class Supervisor:
 
     def close(self) -> None:
         """Leave; hosts go on."""
+        self._post.close()
         for slot in self._slots:
             slot.close()
         self._turn.drop()
@@ -205,6 +208,7 @@ class Supervisor:
     def _tick(self) -> None:
         try:
             self._see_hosts()
+            self._post.look()
             if self._is_time():
                 self._look()
         except StoreError as error:
@@ -377,6 +381,9 @@ class Supervisor:
         if self._told.get(subject) != what:
             self._told[subject] = what
             self._tell(event)
+
+    def _tell_undelivered(self, error: SmithersError) -> None:
+        self._say("post", error.message, Event("post", f"[{error.code}] {error.message}"))
 
     def _forget(self, now_s: float) -> None:
         """Runs that have not been tried for long begin anew."""

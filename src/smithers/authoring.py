@@ -673,7 +673,7 @@ def _plan(host: Host, row: RunRow, definition: Definition, terms: Terms, wish: W
 
 
 def _looked_up(host: Host, end: RunEnd) -> tuple[Spending, tuple[WaitRow, ...]]:
-    """What a run has cost, and what it waits for; of what cannot be read, nothing: no result is lost for it."""
+    """What a run has cost, and what it waits for; of what cannot be read, nothing: no result is lost."""
     with suppress(SmithersError), closing(host.store.reader()) as reader:
         run = reader.run(end.run_id).id
         if end.state is not RunState.WAITING:

@@ -23,19 +23,11 @@ from smithers.records import EventType
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_S = 120.0
 FLOW = """
-from pathlib import Path
-from smithers import Context, Node, RetryPolicy, Task, workflow
-
-HERE = Path(__file__).parent
-
-def fetch() -> str:
-    if (HERE / "up").exists():
-        return "fetched"
-    raise ConnectionError("down")
+from smithers import Context, Node, Sequence, Task, Timer, workflow
 
 @workflow
 def flow(ctx: Context) -> Node:
-    return Task("fetch", run=fetch, retry_policy=RetryPolicy(initial_delay="1d", max_delay="2d"))
+    return Sequence(Timer("nap", duration="1d"), Task("after", str, value="awake"))
 """
 PARK = """
 import sys
@@ -64,6 +56,7 @@ def set_due(store: Path, at_ms: int) -> None:
     """Have everything come due at one moment."""
     with closing(sqlite3.connect(store, timeout=10)) as connection, connection:
         connection.execute("UPDATE smithers_wakeups SET due_ms = ?", (at_ms,))
+        connection.execute("UPDATE smithers_waits SET due_ms = ?", (at_ms,))
 
 
 def resumed(store: Path) -> tuple[int, int, int]:
@@ -104,7 +97,6 @@ def end(processes: list[subprocess.Popen[bytes]]) -> None:
 def wake(folder: Path, runs: int, supervisors: int) -> bool:
     """Time from the moment when all are due until all have been resumed, and have ended."""
     store = park(folder, runs)
-    (folder / "up").touch()
     processes = [start(store) for _ in range(supervisors)]
     time.sleep(1.5)
     due_s = time.time() + 1.0

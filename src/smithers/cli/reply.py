@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +82,8 @@ def cast(desk: Desk, view: WaitView, vote: Vote, said: str, *, resumes: bool, is
     }
     if not voted.is_decided:
         text = f"{said}; {voted.votes} of {voted.quorum} have said so"
-        return _print(desk, text, {**document, "votes": voted.votes, "quorum": voted.quorum}, None, is_json)
+        counted = {**document, "votes": voted.votes, "quorum": voted.quorum}
+        return tell(desk, text, counted, is_json=is_json)
     return after(desk, said, document, desk.reader.run_at(view.row.run), resumes=resumes, is_json=is_json)
 
 
@@ -92,10 +93,13 @@ def after(
     """Let a run go on by what was said, and say so."""
     going = go_on(desk.store, run, resumes=resumes)
     document["goes_on"] = going.document()
-    return _print(desk, said, document, going.text(desk.named), is_json)
+    return tell(desk, said, document, going.text(desk.named), is_json=is_json)
 
 
-def _print(desk: Desk, said: str, document: dict[str, Any], more: str | None, is_json: bool) -> int:
+def tell(
+    desk: Desk, said: str, document: Mapping[str, Any], more: str | None = None, *, is_json: bool
+) -> int:
+    """Say what was done, as a line or as JSON."""
     if is_json:
         row = desk.reader.run_at(desk.run.id)
         print(json.dumps({"status": row.state.word, **document}, ensure_ascii=False))

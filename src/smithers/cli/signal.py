@@ -44,15 +44,9 @@ def signal(
         )
         nodes = [f"{view.node} of {view.run}" for view in sent.taken_by]
         document = {"run": desk.run.name, "signal": name, "id": sent.id, "taken_by": nodes, "by": sender}
+        said = f"{name} was sent to {', '.join(nodes) or desk.run.name}"
         if not nodes:
-            return after(
-                desk,
-                f"{name} was sent to {desk.run.name}, and is kept: nobody waits for it yet",
-                document,
-                desk.run,
-                resumes=False,
-                is_json=is_json,
-            )
-        said = f"{name} was sent to {', '.join(nodes)}"
-        run = desk.reader.run_at(sent.taken_by[0].row.run)
+            # The run goes on all the same: its workflow may read signals that it does not wait for.
+            said += ", and is kept: nobody waits for it yet"
+        run = desk.reader.run_at(sent.taken_by[0].row.run) if nodes else desk.run
         return after(desk, said, document, run, resumes=not no_resume, is_json=is_json)

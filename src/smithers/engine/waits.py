@@ -255,11 +255,12 @@ class Waits:
             self._planning.renderer.moved(("signal", signal.name))
         self._untold.clear()
 
-    def withdraw(self, draft: Draft, *, has_ended: bool = False) -> None:
+    def withdraw(self, draft: Draft, *, has_ended: bool = False, may_grow: bool = False) -> None:
         """End the waits that stand no longer: their nodes have left the tree, or what is around has ended.
 
         Args:
             has_ended: of the whole run.
+            may_grow: a script goes on by itself, and may come to what is not mounted yet: that stands.
         """
         memory, schedule = self._memory, self._memory.schedule
         for ref, wait in list(memory.waits.items()):
@@ -267,6 +268,8 @@ class Waits:
                 continue
             key = ref.key
             if not has_ended and (schedule is None or schedule.is_open(key)):
+                continue
+            if not has_ended and may_grow and schedule is not None and schedule.leaf(key) is None:
                 continue
             wait.state = WaitState.WITHDRAWN
             draft.end_wait(ref, WaitState.WITHDRAWN, None)

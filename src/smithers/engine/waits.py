@@ -235,7 +235,8 @@ class Waits:
         if self._wakes:
             self._wake_children(draft)
         if self._has_news:
-            self._has_news = False
+            # A script comes to its waits one by one: what was said to one is still news when it stands again.
+            self._has_news = self._has_more_to_come()
             for ref, wait in self._standing(WaitState.DECIDED):
                 self._settle(draft, ref, wait, was=WaitState.DECIDED)
             self._match_signals(draft)
@@ -277,6 +278,13 @@ class Waits:
             if isinstance(memory.facts.nodes.get(key), Open):
                 memory.facts.entered.discard(key)
                 self._planning.settle(key, None)
+
+    def _has_more_to_come(self) -> bool:
+        """Whether there are waits whose nodes are not mounted, or not yet."""
+        schedule = self._planning.schedule
+        unsettled = (WaitState.OPEN, WaitState.DECIDED)
+        waits = self._memory.waits.items()
+        return any(wait.state in unsettled and schedule.leaf(ref.key) is None for ref, wait in waits)
 
     def _standing(self, state: WaitState) -> Iterator[tuple[WaitRef, Waiting]]:
         """Waits of a state whose nodes wait where they stand; what moves meanwhile is left out."""

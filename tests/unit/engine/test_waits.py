@@ -620,10 +620,11 @@ def test_a_time_that_has_passed_when_its_turn_comes_is_over_at_once(play: Play) 
 
 
 def test_timers_of_a_loop_are_counted_from_each_pass(play: Play, voice: Voice) -> None:
+    def flow(ctx: Context[Any]) -> Node:
+        return Loop(Timer("nap", duration=0.1), id="l", max_iterations=3)
+
     began = time.time()
-    assert (
-        play.run(lambda ctx: Loop(Timer("nap", duration=0.1), id="l", max_iterations=3)).status == "finished"
-    )
+    assert play.run(flow).status == "finished"
     assert time.time() - began >= 0.3
 
 

@@ -359,6 +359,11 @@ class Drive:
         return self._planning
 
     @property
+    def _may_grow(self) -> bool:
+        """Whether a script goes on by itself: what it has not come to yet may still be mounted."""
+        return self._scripting is not None and self._scripting.is_live
+
+    @property
     def script_goes_on(self) -> bool:
         """Whether there is a script, and it has not ended."""
         return self._scripting is not None and self._scripting.goes_on
@@ -388,7 +393,8 @@ class Drive:
             self._fail_with(error)
         if self._is_stopping and not self.jobs and self.ended is None:
             self._end(draft, self._stop or RunState.FAILED, None if self._stop else self._failure)
-        self._waits.withdraw(draft, has_ended=self.ended is not None and self.ended.state.has_ended)
+        has_ended = self.ended is not None and self.ended.state.has_ended
+        self._waits.withdraw(draft, has_ended=has_ended, may_grow=self._may_grow)
         if self.ended is not None:
             self._waits.tell(draft)
             self._mail.close(draft, has_ended=self.ended.state.has_ended)
@@ -443,11 +449,12 @@ class Drive:
             if self._scripting is not None:
                 self._scripting.step(draft)
             self._waits.look(draft)
+            planning.refresh(draft)  # what waits have come to may change the tree: a run must not rest before
             self._cancelling.look(draft.now_ms, self._scripting)
             decision = planning.schedule.decide(
                 draft.now_ms,
                 may_start=not self._is_draining and not self._cancelling.is_gathering,
-                may_grow=self._scripting is not None and self._scripting.is_live,
+                may_grow=self._may_grow,
             )
             planning.write_blocks(draft)
             match decision:
@@ -516,7 +523,7 @@ class Drive:
             return
         if self._idle_ms is None:
             self._idle_ms = draft.now_ms
-        if (self._scripting is not None and self._scripting.is_live) or self.terms.stays:
+        if self._may_grow or self.terms.stays:
             return
         linger_ms = self.terms.linger_ms
         if linger_ms is None and has_open:

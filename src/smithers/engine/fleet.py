@@ -354,7 +354,9 @@ class Fleet:
             taken.name = driven.drive.memory.name[:80] + mark if many else next_name(taken.name, 2)
             self._commit([step])
         elif isinstance(error, MessagesWaiting):
-            # Somebody wrote to the run while it was about to leave: it stays, and reads its mail first.
+            # Somebody wrote to the run while it was about to leave: it stays, and reads its mail first. That
+            # is no fault of the store, however many people answer one after the other.
+            driven.drive.doubts = 0
             self._doubt(step, error)
         elif isinstance(error, RowsRefused) and new is not None:
             self._let_go(driven, driven.drive.unfit(error))

@@ -93,6 +93,8 @@ class Memory:
         """Nodes whose own run has left, and waits for somebody or for a time; and that run."""
         self.waits: dict[WaitRef, Waiting] = {}
         """Waits of newest generations, those that are over too."""
+        self.live: dict[WaitRef, Waiting] = {}
+        """Those of them that are open, or decided and not gone on by: nobody looks through the rest."""
         self.signals: list[SignalRow] = []
         """What was sent to the run, in the order it came."""
         self.consumed: set[int] = set()
@@ -272,7 +274,9 @@ class Memory:
         for row in stored.waits:
             if row.key in reopened:
                 continue
-            self.waits[row.ref] = Waiting.of(row)
+            wait = self.waits[row.ref] = Waiting.of(row)
+            if row.state in (WaitState.OPEN, WaitState.DECIDED):
+                self.live[row.ref] = wait
             if row.ref.number or row.state is WaitState.WITHDRAWN:
                 continue
             self.facts.entered.add(row.key)

@@ -205,7 +205,9 @@ class Waits:
         spec = question.spec
         if "schema" in spec:
             spec = {**spec, "example": example_of(self._model(task))}
-        wait = memory.waits[ref] = Waiting(question.kind, WaitState.OPEN, opened_ms, due_ms, spec)
+        wait = memory.waits[ref] = memory.live[ref] = Waiting(
+            question.kind, WaitState.OPEN, opened_ms, due_ms, spec
+        )
         draft.write.waits.append(WaitWrite(ref, question.kind, opened_ms, due_ms, dump(spec)))
         data = {"kind": question.kind.word, "title": question.spec.get("title"), **question.facts}
         if due_ms is not None:
@@ -261,7 +263,8 @@ class Waits:
         if self._wakes:
             self._wake_children(draft)
         if self._has_news:
-            self._has_news = False
+            # A script comes to its waits one by one: what was said to one is still news when it stands again.
+            self._has_news = self._has_more_to_come()
             for ref, wait in self._standing(WaitState.DECIDED):
                 self._settle(draft, ref, wait, was=WaitState.DECIDED)
             self._match_signals(draft)
@@ -282,14 +285,15 @@ class Waits:
             self._planning.renderer.moved(("signal", signal.name))
         self._untold.clear()
 
-    def withdraw(self, draft: Draft, *, has_ended: bool = False) -> None:
+    def withdraw(self, draft: Draft, *, has_ended: bool = False, may_grow: bool = False) -> None:
         """End the waits that stand no longer: their nodes have left the tree, or what is around has ended.
 
         Args:
             has_ended: of the whole run.
+            may_grow: a script goes on by itself, and may come to what is not mounted yet: that stands.
         """
         memory, schedule = self._memory, self._memory.schedule
-        for ref, wait in list(memory.waits.items()):
+        for ref, wait in list(memory.live.items()):
             if wait.state is not WaitState.OPEN:
                 continue
             key = ref.key
@@ -299,17 +303,25 @@ class Waits:
                 continue
             if not has_ended and (schedule is None or schedule.is_open(key)):
                 continue
+            if not has_ended and may_grow and schedule is not None and schedule.leaf(key) is None:
+                continue
             wait.state = WaitState.WITHDRAWN
+            del memory.live[ref]
             draft.end_wait(ref, WaitState.WITHDRAWN, None)
             draft.event(EventType.WAIT_WITHDRAWN, key)
             if isinstance(memory.facts.nodes.get(key), Open):
                 memory.facts.entered.discard(key)
                 self._planning.settle(key, None)
 
+    def _has_more_to_come(self) -> bool:
+        """Whether there are waits whose nodes are not mounted, or not yet."""
+        schedule = self._planning.schedule
+        return any(schedule.leaf(ref.key) is None for ref in self._memory.live)
+
     def _standing(self, state: WaitState) -> Iterator[tuple[WaitRef, Waiting]]:
         """Waits of a state whose nodes wait where they stand; what moves meanwhile is left out."""
         schedule = self._planning.schedule
-        for ref, wait in list(self._memory.waits.items()):
+        for ref, wait in list(self._memory.live.items()):
             if wait.state is state and not ref.number and schedule.is_open(ref.key):
                 yield ref, wait
 
@@ -439,7 +451,7 @@ class Waits:
         asks, self._asks = self._asks, []
         for message in asks:
             self._open_ask(draft, message)
-        for ref, wait in list(self._memory.waits.items()):
+        for ref, wait in list(self._memory.live.items()):
             if not ref.number:
                 continue
             if wait.state is WaitState.DECIDED:
@@ -462,7 +474,9 @@ class Waits:
         )
         ref, spec, timeout_ms = WaitRef(key, job.generation, number), found["spec"], found.get("timeout_ms")
         due_ms = None if timeout_ms is None else draft.now_ms + int(timeout_ms)
-        wait = memory.waits[ref] = Waiting(WaitKind.HUMAN, WaitState.OPEN, draft.now_ms, due_ms, spec)
+        wait = memory.waits[ref] = memory.live[ref] = Waiting(
+            WaitKind.HUMAN, WaitState.OPEN, draft.now_ms, due_ms, spec
+        )
         draft.write.waits.append(WaitWrite(ref, wait.kind, wait.opened_ms, due_ms, dump(spec)))
         data = {"kind": wait.kind.word, "title": spec.get("title"), "number": number, "by": "agent"}
         draft.event(EventType.WAIT_OPENED, key, job.attempt, data)
@@ -479,6 +493,7 @@ class Waits:
         was: WaitState = WaitState.OPEN,
     ) -> None:
         wait.state = state
+        self._memory.live.pop(ref, None)
         draft.end_wait(ref, state, wait.result, was=was)
         is_answered = state is WaitState.SETTLED
         kind = EventType.WAIT_DECIDED if is_answered else EventType.WAIT_WITHDRAWN
@@ -497,7 +512,7 @@ class Waits:
         if schedule is None:
             return None
         wall_ms, found = self._clock.now_ms(), []
-        for ref, wait in self._memory.waits.items():
+        for ref, wait in self._memory.live.items():
             if wait.state is not WaitState.OPEN or not (ref.number or schedule.is_open(ref.key)):
                 continue
             if wait.due_ms is not None:
@@ -510,7 +525,7 @@ class Waits:
         """Deadlines that stand, the earliest first: whoever resumes the run goes on by them."""
         found = [
             Wakeup(ref.key, "wait", wait.due_ms)
-            for ref, wait in self._memory.waits.items()
+            for ref, wait in self._memory.live.items()
             if wait.state is WaitState.OPEN and not ref.number and wait.due_ms is not None
         ]
         return sorted(found, key=lambda wakeup: wakeup.due_ms)
@@ -577,6 +592,7 @@ class Waits:
 
     def _close(self, draft: Draft, ref: WaitRef, wait: Waiting, was: WaitState) -> None:
         wait.state = WaitState.SETTLED
+        self._memory.live.pop(ref, None)
         draft.end_wait(ref, WaitState.SETTLED, wait.result, was=was)
         data = {"kind": wait.kind.word}
         told = ("approved", "selected", "ranking", "by", "note", "signal", "skipped")

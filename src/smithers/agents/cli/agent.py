@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -23,6 +22,7 @@ from smithers.workers import Workers, on_thread
 from .conversation import Clocks, Conversation
 from .errand import Answer, errand
 from .fold import Ending, Fold, Invocation
+from .scratch import scratch
 
 _workers = Workers("smithers-cli")
 
@@ -245,8 +245,7 @@ class CliAgent(ABC):
 
     def _hear(self, request: AgentRequest, talk: Conversation) -> Ending:
         """All that blocks, on one thread: a folder, the program in it, and its end."""
-        with tempfile.TemporaryDirectory(prefix="smithers-", ignore_cleanup_errors=True) as made:
-            folder = Path(made)
+        with scratch() as folder:
             how = self.invocation(request, folder)
             for name, text in how.files.items():
                 (folder / name).write_text(text, encoding="utf-8", errors="replace")

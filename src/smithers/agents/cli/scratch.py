@@ -60,7 +60,7 @@ def _prefix() -> str:
 def _namespace() -> int:
     """Where pids count; 0 where the system does not tell."""
     try:
-        return int(re.sub(r"\D", "", os.readlink("/proc/self/ns/pid")))
+        return int(re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink())))
     except (OSError, ValueError):
         return 0
 

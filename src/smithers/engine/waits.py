@@ -95,7 +95,6 @@ class Waits:
         """Messages that the next frame marks as read."""
         self._unfit: set[tuple[int, WaitRef]] = set()
         """Signals that do not fit a wait, and of which that was said."""
-        self._reminded: dict[WaitRef, int] = {}
         self._has_news = True
         self._wakes = False
 
@@ -263,6 +262,8 @@ class Waits:
         """
         memory, schedule = self._memory, self._memory.schedule
         for ref, wait in list(memory.waits.items()):
+            if wait.state is WaitState.DECIDED and has_ended and not ref.number:
+                draft.wake(ref.key, "wait", "reminder")  # it stands, and nobody has to come for its deadline
             if wait.state is not WaitState.OPEN or ref.number:
                 continue
             key = ref.key
@@ -294,8 +295,9 @@ class Waits:
                 self._settle_answer(draft, ref, wait, leaf, was)
             case WaitKind.EVENT:
                 text = json.dumps(result.get("payload"), ensure_ascii=False)
+                body = encode_json(task, self._model(task), text)
                 self._close(draft, ref, wait, was)
-                self._finish(draft, leaf, encode_json(task, self._model(task), text))
+                self._finish(draft, leaf, body)
             case WaitKind.TIMER:
                 fired = {**result, "due": _iso(wait.due_ms or draft.now_ms), "fired": _iso(draft.now_ms)}
                 wait.result = fired
@@ -414,8 +416,8 @@ class Waits:
                 continue
             if wait.due_ms is not None:
                 found.append(wait.due_ms + (now_ms - wall_ms if wait.follows_wall else 0))
-            if (reminder_ms := self._reminder_ms(ref, wait, now_ms)) is not None:
-                found.append(reminder_ms)
+            if wait.reminder_ms is not None:
+                found.append(wait.reminder_ms)
         return min(found, default=None)
 
     def deadlines(self) -> list[Wakeup]:
@@ -449,9 +451,14 @@ class Waits:
             self._settle(draft, ref, wait, was=WaitState.OPEN)
         elif then == "continue":
             wait.result = {"by": BY_CLOCK, "at": at}
-            self._close(draft, ref, wait, WaitState.OPEN)
             value = task.default if isinstance(task, WaitForEvent) else None
-            self._finish(draft, leaf, encode_output(task, self._model(task), value))
+            try:
+                body = encode_output(task, self._model(task), value)
+            except SmithersError as unfit:
+                self._fail(draft, ref, wait, leaf, unfit, WaitState.OPEN)
+                return
+            self._close(draft, ref, wait, WaitState.OPEN)
+            self._finish(draft, leaf, body)
         elif then == "skip":
             wait.result = {"by": BY_CLOCK, "at": at}
             self._close(draft, ref, wait, WaitState.OPEN)
@@ -465,22 +472,15 @@ class Waits:
             wait.result = {"by": BY_CLOCK, "at": at}
             self._fail(draft, ref, wait, leaf, error, WaitState.OPEN)
 
-    def _reminder_ms(self, ref: WaitRef, wait: Waiting, now_ms: int) -> int | None:
-        return self._reminded.get(ref) or wait.reminder_ms(now_ms)
-
     def _arm_reminder(self, draft: Draft, ref: WaitRef, wait: Waiting) -> None:
-        at_ms = wait.reminder_ms(draft.now_ms)
-        if at_ms is not None:
-            self._reminded[ref] = at_ms
-            draft.write.wakeups.append(Wakeup(ref.key, "reminder", at_ms))
+        wait.reminder_ms = wait.reminder_after(draft.now_ms)
+        if wait.reminder_ms is not None:
+            draft.write.wakeups.append(Wakeup(ref.key, "reminder", wait.reminder_ms))
 
     def _remind(self, draft: Draft, ref: WaitRef, wait: Waiting) -> None:
-        if "remind_ms" not in wait.spec:
-            return
-        at_ms = self._reminded.get(ref)
-        if at_ms is None:
+        if wait.reminder_ms is None:
             self._arm_reminder(draft, ref, wait)
-        elif at_ms <= draft.now_ms:
+        elif wait.reminder_ms <= draft.now_ms:
             draft.event(EventType.WAIT_REMINDED, ref.key, 0, {"title": wait.spec.get("title")})
             self._notify(draft, ref, wait)
             self._arm_reminder(draft, ref, wait)
@@ -519,6 +519,10 @@ class Waits:
 
     def _model(self, task: Task[Any]) -> type[Any] | None:
         return model_of(task, self._definition.outputs)
+
+    def wake_children(self) -> None:
+        """Let the next frame look at runs that are what nodes do, and that wait."""
+        self._wakes = True
 
     def _wake_children(self, draft: Draft) -> None:
         """A run that is what a node does can go on: so does the node."""

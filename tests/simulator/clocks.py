@@ -245,9 +245,11 @@ class World:
         self._over: set[tuple[int, WaitRef]] = set()
         self._reminded = 0
         self._poll_at: int | None = None
-        self._resume_at: int | None = 0
+        self.resume_at: int | None = 0
         self._resumes = 0
         self._failures = 0
+        self.last_row: RunRow | None = None
+        """The run, when all was over."""
         self._wants_again = is_random and self.random.random() < 0.3
         """Somebody has a wait of the finished run done again."""
         self._again: tuple[NodeKey, ...] = ()
@@ -287,7 +289,7 @@ class World:
             return
         self.count.deaths += 1
         self._die(driver.process)
-        self._resume_at = self.elapsed_ms + self.random.choice((0, 700, 30_000, 3 * HOUR))
+        self.resume_at = self.elapsed_ms + self.random.choice((0, 700, 30_000, 3 * HOUR))
         if not self.living:
             # As after a reboot: the monotonic clock begins anywhere.
             self.clock.uptime_ms = self.random.randint(1_000, 10**9)
@@ -298,7 +300,7 @@ class World:
         if driver is not None:
             self.say("stop", driver.process.pid)
             driver.process.stopped_until_ms = self.clock.uptime_ms + 40 * SECOND
-            self._resume_at = self.elapsed_ms + 20 * SECOND
+            self.resume_at = self.elapsed_ms + 20 * SECOND
 
     def answer(self) -> None:
         """Somebody answers what is open, perhaps just as its time comes."""
@@ -316,24 +318,24 @@ class World:
                 case WaitKind.EVENT:
                     name = json.loads(wait.spec)["event"]
                     self.outsider.signal(wait.run, name, {"some": "thing"}, None, "somebody")
-                    self._told()
+                    self.told()
                     continue
                 case _:
                     continue
             try:
                 self.outsider.vote(Vote(wait.run, wait.ref, word, data, "somebody"))
-                self._told()
+                self.told()
             except NotWaiting:
                 return  # of a run that has ended
 
-    def _told(self) -> None:
+    def told(self) -> None:
         """As a command does after an answer: somebody has to go on by it."""
         self.count.answers += 1
         self.say("answer")
         for process in self.processes:
             process.has_mail = True
-        if self._driver() is None and self._resume_at is None:
-            self._resume_at = self.elapsed_ms
+        if self._driver() is None and self.resume_at is None:
+            self.resume_at = self.elapsed_ms
 
     # --- Time -------------------------------------------------------------------------------------
 
@@ -365,8 +367,8 @@ class World:
         """Do all that can be done at this moment."""
         for _ in range(AT_ONCE):
             self._sample()
-            if self._resume_at is not None and self._resume_at <= self.elapsed_ms and self._driver() is None:
-                self._resume_at = None
+            if self.resume_at is not None and self.resume_at <= self.elapsed_ms and self._driver() is None:
+                self.resume_at = None
                 self._drive()
             ready = [(one, act) for one in self.processes for act in one.actions()]
             if self._poll_at is not None and self._poll_at <= self.elapsed_ms:
@@ -380,11 +382,11 @@ class World:
         raise Broken(f"busy: {AT_ONCE} actions in no time")
 
     def _act(self, process: SimulatedProcess, act: Callable[[], None]) -> None:
-        row = self._row()
+        row = self.row()
         fence = max((one.fence for one in self.drivers if one.process is process), default=0)
         act()
         self.count.turns += act.__name__ == "turn"
-        after = self._row()
+        after = self.row()
         if row is not None and after is not None and fence < row.fence and after.seq != row.seq:
             raise Broken(f"process {process.pid} wrote under fence {fence}, the run has {row.fence}")
         if row is None or after is None or row.seq != after.seq:
@@ -396,12 +398,12 @@ class World:
         for one in self.drivers:
             if one.handle.ended.done() and not one.process.is_dead:
                 self._die(one.process)  # as `up` leaves when its run has
-        if self._driver() is None and self._resume_at is None:
+        if self._driver() is None and self.resume_at is None:
             self._sweep()
         now_ms, uptime_ms = self.elapsed_ms, self.clock.uptime_ms
         due = [now_ms + LONGEST_MS]
         due += [now_ms + at - uptime_ms for one in self.processes if (at := one.next_ms()) is not None]
-        due += [at for at in (self._resume_at, self._poll_at) if at is not None]
+        due += [at for at in (self.resume_at, self._poll_at) if at is not None]
         due += [at for at, _ in self._incidents[:1]]
         due += [now_ms + ahead_ms for ahead_ms in map(self._ahead_ms, self.waits()) if ahead_ms > 0]
         span_ms = max(1, min(due) - now_ms)
@@ -434,15 +436,15 @@ class World:
 
     def _sweep(self) -> None:
         """As a supervisor does: resume what is due, or what has lost its owner."""
-        row = self._row()
+        row = self.row()
         if row is None or row.state in (RunState.RUNNING, RunState.FAILED):
-            self._resume_at = self.elapsed_ms + SECOND
+            self.resume_at = self.elapsed_ms + SECOND
             return
         (due_ms,) = self._look.execute("SELECT min(due_ms) FROM smithers_wakeups").fetchone()
         if due_ms is None:
             raise Broken("the run is parked, and nothing wakes it")
         if due_ms <= self.clock.now_ms():
-            self._resume_at = self.elapsed_ms
+            self.resume_at = self.elapsed_ms
         else:
             self._poll_at = self.elapsed_ms + min(due_ms - self.clock.now_ms(), SWEEP_MS)
 
@@ -450,7 +452,7 @@ class World:
         self._resumes += 1
         if self._resumes > 60:
             raise Broken("it is resumed again and again")
-        row = self._row()
+        row = self.row()
         if row is not None and row.state is RunState.FINISHED and not self._again:
             return
         process = self._born()
@@ -466,7 +468,7 @@ class World:
         except SmithersError as error:
             self.say("refused", process.pid, error.code)
             self._die(process)
-            self._resume_at = self.elapsed_ms + 5 * SECOND
+            self.resume_at = self.elapsed_ms + 5 * SECOND
             return
         self.count.resumes += 1
         self.count.takeovers += any(one.process.is_stopped for one in self.drivers)
@@ -568,18 +570,18 @@ class World:
             del self._due_since[name]
 
     def _is_over(self) -> bool:
-        row = self._row()
-        if row is None or self._resume_at is not None:
+        row = self.row()
+        if row is None or self.resume_at is not None:
             return False
         if row.state is RunState.FAILED and self._failures < 3 and self._driver() is None:
             self._failures += 1
-            self._resume_at = self.elapsed_ms + SECOND
+            self.resume_at = self.elapsed_ms + SECOND
             return False
         if row.state is RunState.FINISHED and self._driver() is None and self._wants_again:
             self._wants_again = False
             own = sorted(wait.ref.key for wait in self.waits() if wait.run == row.id and wait.state == 3)
             self._again = (self.random.choice(own),)
-            self._resume_at = self.elapsed_ms + SECOND
+            self.resume_at = self.elapsed_ms + SECOND
             return False
         return row.state.has_ended and self._driver() is None
 
@@ -616,7 +618,7 @@ class World:
         if finished != stored:
             raise Broken(f"nodes finished {dict(finished)}, and are stored as {dict(stored)}")
 
-    def _row(self) -> RunRow | None:
+    def row(self) -> RunRow | None:
         found = self._look.execute("SELECT id FROM smithers_runs WHERE name = ?", (RUN,)).fetchone()
         return None if found is None else self.reader.run_at(found[0])
 
@@ -630,6 +632,7 @@ class World:
             if not process.is_dead:
                 process.die()
         stop_tape()
+        self.last_row = self.row()
         self._look.close()
         self.reader.close()
         self.outsider.close()

@@ -174,7 +174,7 @@ class Waits:
             opened_ms, due_ms = before.opened_ms, before.due_ms  # its first one stands
         elif question.after_ms is not None:
             due_ms = now_ms + question.after_ms
-        self._check_due(draft, due_ms, task)
+        self._check_due(question, due_ms, task)
         spec = question.spec
         if "schema" in spec:
             spec = {**spec, "example": example_of(self._model(task))}
@@ -213,13 +213,15 @@ class Waits:
             commands=wait_commands(self._memory.name, str(ref.key), wait.kind, spec),
         )
 
-    def _check_due(self, draft: Draft, due_ms: int | None, task: Task[Any]) -> None:
+    def _check_due(self, question: Question, due_ms: int | None, task: Task[Any]) -> None:
         """Refuse a deadline that is a mistake in the file, as long as nothing of the run is stored."""
         if due_ms is None:
             return
         if due_ms > LAST_MS:
             raise InvalidNode(f"{task!r} ends after the year 9999", place=task.place)
-        if due_ms < self._clock.now_ms() and self._starting.is_first and not self._memory.frame:
+        is_new = self._starting.is_first and not self._memory.frame
+        # A span is counted from this frame's time; however short it is, it cannot be a mistake.
+        if is_new and question.at_ms is not None and question.at_ms < self._clock.now_ms():
             raise InvalidNode(
                 f"{task!r} waits for {_iso(due_ms)}, which has passed",
                 hint="a time that has passed when its turn comes later on lets it go on at once",

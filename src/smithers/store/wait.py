@@ -114,7 +114,8 @@ def cast_vote(execute: Execute, connection: sqlite3.Connection, vote: Vote, now_
         raise AlreadyDecided(f"{vote.ref.key} of {run}: this link was used before", run=run)
     if state != WaitState.OPEN or RunState(run_state).has_ended:
         _refuse(vote, run, WaitState(state), before)
-    if any(word == vote.word and by == vote.by for word, by, _ in before):
+    # Where one is enough it is open because what was said has not fitted: anybody may say something else.
+    if vote.quorum > 1 and any(word == vote.word and by == vote.by for word, by, _ in before):
         raise AlreadyDecided(f"{vote.by} has said that of {vote.ref.key} already", run=run)
     data = json.dumps(vote.data, ensure_ascii=False, separators=(",", ":"))
     execute(sql["add_vote"], (*place, vote.word, data, vote.by, vote.note, vote.link, now_ms))

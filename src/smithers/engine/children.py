@@ -14,7 +14,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from smithers.clock import Clock
-from smithers.errors import BugError, LeaseLost, RunOwned, SmithersError, StoreCorrupt, StoreError, TooDeep
+from smithers.errors import (
+    BugError,
+    LeaseLost,
+    MessagesWaiting,
+    RunOwned,
+    SmithersError,
+    StoreCorrupt,
+    StoreError,
+    TooDeep,
+)
 from smithers.nodes import Subflow
 from smithers.nodes.subflow import END_IT, MAX_NESTED
 from smithers.records import InboxKind, NewChild, RunRow, RunState, StoredRun
@@ -294,10 +303,14 @@ class Children:
         fence = self.effects.leases.claim(run, self.effects.owner.id)
         try:
             self.effects.reap(run, stored.run.name)
-            now_ms = max(self.wiring.clock.now_ms(), stored.last_ms)
-            order = Order(InboxKind.CANCEL, "the run that it belonged to")
-            frame = LastFrame(stored, fence, order, now_ms).written(is_lost=True, is_asked=False)
-            (refused,) = self.effects.writer.commit([frame])
+            while True:
+                stored = self.effects.writer.load(run)
+                now_ms = max(self.wiring.clock.now_ms(), stored.last_ms)
+                order = Order(InboxKind.CANCEL, "the run that it belonged to")
+                frame = LastFrame(stored, fence, order, now_ms).written(is_lost=True, is_asked=False)
+                (refused,) = self.effects.writer.commit([frame])
+                if not isinstance(refused, MessagesWaiting):  # or else somebody has answered since
+                    break
         except BaseException:
             self.wiring.releases.release(run, fence)
             raise

@@ -75,7 +75,13 @@ class Draft:
         """Append the end of a wait, and take its deadlines away; arguments as in `WaitEnd`."""
         self.write.wait_ends.append(WaitEnd(ref, state, None if result is None else dump(result), was))
         if not ref.number:
-            self.write.woken += (Wakeup(ref.key, "wait", 0), Wakeup(ref.key, "reminder", 0))
+            self.wake(ref.key, "wait", "reminder")
+
+    def wake(self, key: NodeKey, *kinds: str) -> None:
+        """Take deadlines of a node away: those that are stored, and those of this very frame."""
+        write = self.write
+        write.wakeups = [one for one in write.wakeups if one.key != key or one.kind not in kinds]
+        write.woken += (Wakeup(key, kind, 0) for kind in kinds)
 
     def end_attempt(
         self,

@@ -324,7 +324,10 @@ class Drive:
                 fresh.memory.park(key, child)
         for key, child in self.memory.awaited.items():
             if key not in fresh.memory.facts.nodes:
+                fact = self.memory.facts.nodes.get(key)
                 fresh.memory.await_run(key, child)
+                if isinstance(fact, Due):
+                    fresh.memory.facts.nodes[key] = fact  # it has a deadline of its own
         fresh._take_word(stored)
         fresh._planning.restore(stored.mounts)
         fresh._cancelling.take_over(self._cancelling, stored)
@@ -542,7 +545,8 @@ class Drive:
             {"tasks": len(waits)} if due_ms is None else {"due_ms": due_ms, "tasks": len(waits)}
         )
         self._end(draft, RunState.WAITING, data=data)
-        self.ended = Ended(RunState.WAITING, None, None, tuple(sorted(waits, key=lambda one: one.due_ms)))
+        deadlines = tuple(sorted(waits, key=lambda one: one.due_ms))
+        self.ended = Ended(RunState.WAITING, None, None, deadlines, due_ms)
 
     def go_on(self, author: Author) -> None:
         """What was decided is stored: the script, if there is one, goes on."""
@@ -670,6 +674,10 @@ class Drive:
         leaves = (self._planning.schedule.leaf(NodeKey(*key)) for key in error.refused)
         place = next((leaf.plan.place for leaf in leaves if leaf is not None), None)
         return TableUnfit(error.message, hint=error.hint, place=place)
+
+    def look_at_times(self) -> None:
+        """The wall clock was set: look again at what its runs wait for."""
+        self._waits.wake_children()
 
     def next_due_ms(self) -> int | None:
         """Wall clock of the earliest back-off's end."""

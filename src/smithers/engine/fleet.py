@@ -195,6 +195,12 @@ class Fleet:
             self.children.drain(drive)
         self.touch(drive.run)
 
+    def look_at_times(self) -> None:
+        """The wall clock was set: what waits for a time of the day waits for longer, or not as long."""
+        for drive in self:
+            drive.look_at_times()
+            self.touch(drive.run)
+
     def look_at_limits(self) -> None:
         """What is known of accounts has changed: runs that wait for one look in the next step."""
         for drive in self:
@@ -385,7 +391,16 @@ class Fleet:
         ref = drive.own_output() if has_output else None
         row = drive.memory.rows.get(ref.key) if ref is not None else None
         body, model = (row.body, row.model) if row is not None else (None, None)
-        end = RunEnd(drive.memory.name, ended.state, body, model, ended.error, ended.asked_by, ended.waits)
+        end = RunEnd(
+            drive.memory.name,
+            ended.state,
+            body,
+            model,
+            ended.error,
+            ended.asked_by,
+            ended.waits,
+            ended.due_ms,
+        )
         if ended.state.has_ended:
             self.children.leave_none(drive)
         driven.handle.ended.set_result(end)

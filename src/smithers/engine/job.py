@@ -69,7 +69,8 @@ class Parked:
     run: str
     """Its name; empty: it could not be driven, because of the store or of another owner."""
     due_ms: int | None = None
-    """Wall clock of its earliest deadline; None: somebody has to resume it, or to answer."""
+    """When to look at it again, by the clock that frames are stamped by; None: somebody has to resume it, or
+    to answer."""
     is_waiting: bool = False
     """It waits for a time or for somebody, and was not paused."""
     error: Mapping[str, Any] | None = None

@@ -251,7 +251,9 @@ class Memory:
             if wakeup.kind == "quota":
                 self.limited.add(wakeup.key)
             # Whether a limit is still used up is looked at anew: somebody may have seen to it.
-            if wakeup.kind in ("retry", "child") and wakeup.key not in self.facts.nodes:
+            # A run of a node is looked at whenever this one is resumed: it may wait for a time of the day,
+            # and only that run knows which of its deadlines follow the wall clock.
+            if wakeup.kind == "retry" and wakeup.key not in self.facts.nodes:
                 self.facts.nodes[wakeup.key] = Due(wakeup.due_ms)
         self._restore_tree(stored)
         return cut_off
@@ -271,12 +273,15 @@ class Memory:
 
     def _restore_waits(self, stored: StoredRun, reopened: set[NodeKey]) -> None:
         self.signals, self.consumed = list(stored.signals), set(stored.consumed)
+        reminders = {one.key: one.due_ms for one in stored.wakeups if one.kind == "reminder"}
         for row in stored.waits:
             if row.key in reopened:
                 continue
             wait = self.waits[row.ref] = Waiting.of(row)
             if row.state in (WaitState.OPEN, WaitState.DECIDED):
                 self.live[row.ref] = wait
+            if not row.ref.number:
+                wait.reminder_ms = reminders.get(row.key)
             if row.ref.number or row.state is WaitState.WITHDRAWN:
                 continue
             self.facts.entered.add(row.key)

@@ -119,9 +119,9 @@ class Starting:
         log.last += 1
         if log.failures or key in memory.limited:
             memory.limited.discard(key)
-            draft.write.woken += (Wakeup(key, "retry", 0), Wakeup(key, "quota", 0))
+            draft.wake(key, "retry", "quota")
         if task.mode == "child":
-            draft.write.woken.append(Wakeup(key, "child", 0))
+            draft.wake(key, "child")
             memory.parked.pop(key, None)
             memory.parked_why.pop(key, None)
             memory.awaited.pop(key, None)

@@ -68,6 +68,9 @@ class Ended:
     """Whose message paused or cancelled it."""
     waits: tuple[Wakeup, ...] = ()
     """Of a parked run: its deadlines, the earliest first."""
+    due_ms: int | None = None
+    """Of a parked run: when to look again, by the clock that frames are stamped by; None: when somebody has
+    answered."""
     carried: str | None = None
     """Of a run that goes on as another: what it hands over, as JSON text."""
 

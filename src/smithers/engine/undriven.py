@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from smithers.errors import LastPartsOwed
+from smithers.errors import LastPartsOwed, MessagesWaiting
 from smithers.ids import NodeKey
 from smithers.process import ProcessSpawner, reap_run
 from smithers.records import (
@@ -26,7 +26,6 @@ from smithers.records import (
     StoredRun,
     WaitEnd,
     WaitState,
-    Wakeup,
 )
 
 from .draft import dump
@@ -58,23 +57,26 @@ def obey_undriven(store: Store, row: RunRow, order: Order, *, is_asked: bool = T
         fence = leases.claim(row.id, owner)
         _end_processes(store, row)
         with closing(store.writer()) as writer:
-            stored = writer.load(row.id)
-            if stored.run.state.has_ended or stored.run.state is order.state:
-                leases.release(row.id, fence)  # puts back when it ended
-                return False
-            try:
-                owed = _check(stored, order)
-            except LastPartsOwed:
-                leases.release(row.id, fence)
-                raise
-            # The clock may have been set back since.
-            now_ms = max(store.clock.now_ms(), stored.last_ms)
-            last = LastFrame(stored, fence, order, now_ms, keeps_cancel=bool(owed))
-            is_lost = row.health in (OwnerHealth.DEAD, OwnerHealth.NONE)
-            error = writer.commit([last.written(is_lost=is_lost, is_asked=is_asked)])[0]
-            if error is not None:
-                raise error
-            return True
+            while True:
+                stored = writer.load(row.id)
+                if stored.run.state.has_ended or stored.run.state is order.state:
+                    leases.release(row.id, fence)  # puts back when it ended
+                    return False
+                try:
+                    owed = _check(stored, order)
+                except LastPartsOwed:
+                    leases.release(row.id, fence)
+                    raise
+                # The clock may have been set back since.
+                now_ms = max(store.clock.now_ms(), stored.last_ms)
+                last = LastFrame(stored, fence, order, now_ms, keeps_cancel=bool(owed))
+                is_lost = row.health in (OwnerHealth.DEAD, OwnerHealth.NONE)
+                error = writer.commit([last.written(is_lost=is_lost, is_asked=is_asked)])[0]
+                if error is None:
+                    return True
+                if not isinstance(error, MessagesWaiting):
+                    raise error
+                # Somebody has answered, or sent something, since it was looked at.
 
 
 def check_owed(store: Store, row: RunRow, order: Order) -> None:
@@ -135,22 +137,16 @@ class LastFrame:
         for attempt in self.stored.attempts:
             if attempt.state is AttemptState.RUNNING:
                 self._end(frame, attempt, is_lost=is_lost)
-        if self.order.state.has_ended:
-            self._withdraw(frame)
         self._tell(frame, self.order.done)
+        if self.order.state is RunState.CANCELLED:
+            self._withdraw_waits(frame)
         for message in self.stored.inbox:
-            stands = self.keeps_cancel and self.order.kind is InboxKind.PAUSE and unwinds(message)
+            # What was said to its waits is told by whoever resumes it.
+            stands = not message.kind.is_order or (self.keeps_cancel and unwinds(message))
+            stands = stands and self.order.kind is InboxKind.PAUSE
             (frame.inbox_kept if stands else frame.inbox_taken).append(message.id)
         frame.run_change = RunChange(self.order.state, release=True)
         return frame
-
-    def _withdraw(self, frame: FrameWrite) -> None:
-        """Nobody is waited for any more."""
-        for wait in self.stored.waits:
-            if wait.is_open:
-                frame.wait_ends.append(WaitEnd(wait.ref, WaitState.WITHDRAWN, None))
-                frame.woken += (Wakeup(wait.key, "wait", 0), Wakeup(wait.key, "reminder", 0))
-                self._tell(frame, EventType.WAIT_WITHDRAWN, wait.key)
 
     def _end(self, frame: FrameWrite, row: AttemptRow, *, is_lost: bool) -> None:
         if is_lost and self.order.state is RunState.PAUSED:
@@ -168,6 +164,14 @@ class LastFrame:
             kind = EventType.NODE_CANCELLED
         frame.ended.append(end)
         self._tell(frame, kind, row.key, row.attempt)
+
+    def _withdraw_waits(self, frame: FrameWrite) -> None:
+        """It waits for nobody any more, and nobody has to come for its deadlines."""
+        for wait in self.stored.waits:
+            if wait.is_open:
+                frame.wait_ends.append(WaitEnd(wait.ref, WaitState.WITHDRAWN, None))
+                self._tell(frame, EventType.WAIT_WITHDRAWN, wait.key)
+        frame.woken += (one for one in self.stored.wakeups if one.kind in ("wait", "reminder"))
 
     def _tell(
         self,

@@ -19,6 +19,8 @@ class Waiting:
     due_ms: int | None
     spec: Mapping[str, Any]
     result: Mapping[str, Any] | None = None
+    reminder_ms: int | None = None
+    """When people are told of it again, by the clock that frames are stamped by; None: not armed."""
 
     @classmethod
     def of(cls, row: WaitRow) -> Waiting:
@@ -30,8 +32,8 @@ class Waiting:
         """Whether its deadline is a time of the day, and not so long after it was opened."""
         return self.kind is WaitKind.TIMER and self.spec.get("until") is True
 
-    def reminder_ms(self, now_ms: int) -> int | None:
-        """When people are told of it next, counted from its opening; None: never."""
+    def reminder_after(self, now_ms: int) -> int | None:
+        """When people are to be told of it next, counted from its opening; None: never."""
         every = self.spec.get("remind_ms")
         if self.state is not WaitState.OPEN or not isinstance(every, int):
             return None

@@ -105,7 +105,6 @@ class Waits:
         """What agents at work ask people, to be opened by the next frame."""
         self._unfit: set[tuple[int, WaitRef]] = set()
         """Signals that do not fit a wait, and of which that was said."""
-        self._reminded: dict[WaitRef, int] = {}
         self._has_news = True
         self._wakes = False
 
@@ -201,7 +200,7 @@ class Waits:
             opened_ms, due_ms = before.opened_ms, before.due_ms  # its first one stands
         elif question.after_ms is not None:
             due_ms = now_ms + question.after_ms
-        self._check_due(draft, due_ms, task)
+        self._check_due(question, due_ms, task)
         spec = question.spec
         if "schema" in spec:
             spec = {**spec, "example": example_of(self._model(task))}
@@ -242,13 +241,15 @@ class Waits:
             commands=wait_commands(self._memory.name, str(ref), wait.kind, spec),
         )
 
-    def _check_due(self, draft: Draft, due_ms: int | None, task: Task[Any]) -> None:
+    def _check_due(self, question: Question, due_ms: int | None, task: Task[Any]) -> None:
         """Refuse a deadline that is a mistake in the file, as long as nothing of the run is stored."""
         if due_ms is None:
             return
         if due_ms > LAST_MS:
             raise InvalidNode(f"{task!r} ends after the year 9999", place=task.place)
-        if due_ms < self._clock.now_ms() and self._starting.is_first and not self._memory.frame:
+        is_new = self._starting.is_first and not self._memory.frame
+        # A span is counted from this frame's time; however short it is, it cannot be a mistake.
+        if is_new and question.at_ms is not None and question.at_ms < self._clock.now_ms():
             raise InvalidNode(
                 f"{task!r} waits for {_iso(due_ms)}, which has passed",
                 hint="a time that has passed when its turn comes later on lets it go on at once",
@@ -294,6 +295,8 @@ class Waits:
         """
         memory, schedule = self._memory, self._memory.schedule
         for ref, wait in list(memory.live.items()):
+            if wait.state is WaitState.DECIDED and has_ended and not ref.number:
+                draft.wake(ref.key, "wait", "reminder")  # it stands, and nobody has to come for its deadline
             if wait.state is not WaitState.OPEN:
                 continue
             key = ref.key
@@ -337,8 +340,9 @@ class Waits:
                 self._settle_answer(draft, ref, wait, leaf, was)
             case WaitKind.EVENT:
                 text = json.dumps(result.get("payload"), ensure_ascii=False)
+                body = encode_json(task, self._model(task), text)
                 self._close(draft, ref, wait, was)
-                self._finish(draft, leaf, encode_json(task, self._model(task), text))
+                self._finish(draft, leaf, body)
             case WaitKind.TIMER:
                 fired = {**result, "due": _iso(wait.due_ms or draft.now_ms), "fired": _iso(draft.now_ms)}
                 wait.result = fired
@@ -517,8 +521,8 @@ class Waits:
                 continue
             if wait.due_ms is not None:
                 found.append(wait.due_ms + (now_ms - wall_ms if wait.follows_wall else 0))
-            if (reminder_ms := self._reminder_ms(ref, wait, now_ms)) is not None:
-                found.append(reminder_ms)
+            if wait.reminder_ms is not None:
+                found.append(wait.reminder_ms)
         return min(found, default=None)
 
     def deadlines(self) -> list[Wakeup]:
@@ -552,9 +556,14 @@ class Waits:
             self._settle(draft, ref, wait, was=WaitState.OPEN)
         elif then == "continue":
             wait.result = {"by": BY_CLOCK, "at": at}
-            self._close(draft, ref, wait, WaitState.OPEN)
             value = task.default if isinstance(task, WaitForEvent) else None
-            self._finish(draft, leaf, encode_output(task, self._model(task), value))
+            try:
+                body = encode_output(task, self._model(task), value)
+            except SmithersError as unfit:
+                self._fail(draft, ref, wait, leaf, unfit, WaitState.OPEN)
+                return
+            self._close(draft, ref, wait, WaitState.OPEN)
+            self._finish(draft, leaf, body)
         elif then == "skip":
             wait.result = {"by": BY_CLOCK, "at": at}
             self._close(draft, ref, wait, WaitState.OPEN)
@@ -568,22 +577,15 @@ class Waits:
             wait.result = {"by": BY_CLOCK, "at": at}
             self._fail(draft, ref, wait, leaf, error, WaitState.OPEN)
 
-    def _reminder_ms(self, ref: WaitRef, wait: Waiting, now_ms: int) -> int | None:
-        return self._reminded.get(ref) or wait.reminder_ms(now_ms)
-
     def _arm_reminder(self, draft: Draft, ref: WaitRef, wait: Waiting) -> None:
-        at_ms = wait.reminder_ms(draft.now_ms)
-        if at_ms is not None:
-            self._reminded[ref] = at_ms
-            draft.write.wakeups.append(Wakeup(ref.key, "reminder", at_ms))
+        wait.reminder_ms = wait.reminder_after(draft.now_ms)
+        if wait.reminder_ms is not None:
+            draft.write.wakeups.append(Wakeup(ref.key, "reminder", wait.reminder_ms))
 
     def _remind(self, draft: Draft, ref: WaitRef, wait: Waiting) -> None:
-        if "remind_ms" not in wait.spec:
-            return
-        at_ms = self._reminded.get(ref)
-        if at_ms is None:
+        if wait.reminder_ms is None:
             self._arm_reminder(draft, ref, wait)
-        elif at_ms <= draft.now_ms:
+        elif wait.reminder_ms <= draft.now_ms:
             draft.event(EventType.WAIT_REMINDED, ref.key, 0, {"title": wait.spec.get("title")})
             self._notify(draft, ref, wait)
             self._arm_reminder(draft, ref, wait)
@@ -623,6 +625,10 @@ class Waits:
 
     def _model(self, task: Task[Any]) -> type[Any] | None:
         return model_of(task, self._definition.outputs)
+
+    def wake_children(self) -> None:
+        """Let the next frame look at runs that are what nodes do, and that wait."""
+        self._wakes = True
 
     def _wake_children(self, draft: Draft) -> None:
         """A run that is what a node does can go on: so does the node."""

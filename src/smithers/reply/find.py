@@ -34,7 +34,7 @@ def find_wait(reader: Reader, run: RunRow, node: str | None, kinds: Collection[W
         exact = [view for view in named if node == view.node]
         found = exact or named
         if not found:
-            raise _not_open(reader, run, node, all_open)
+            raise _not_open(reader, run, node, fitting or all_open)
     else:
         found = fitting
     if len(found) == 1:
@@ -54,7 +54,11 @@ def find_wait(reader: Reader, run: RunRow, node: str | None, kinds: Collection[W
 
 
 def _not_open(reader: Reader, run: RunRow, node: str, all_open: list[WaitView]) -> Exception:
-    """Why nothing can be said to a node."""
+    """Why nothing can be said to a node.
+
+    Args:
+        all_open: what was perhaps meant.
+    """
     rows = [row for row in reader.waits(run.id) if node in (str(row.key), row.key.node)]
     over = [row for row in rows if row.state in (WaitState.DECIDED, WaitState.SETTLED)]
     if over and len(over) == len(rows):

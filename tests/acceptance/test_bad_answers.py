@@ -52,6 +52,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "no node where several questions are open": ("NOT_WAITING", ["answer", "r1", "--value", "{}"]),
     "a second decision": ("ALREADY_DECIDED", ["approve", "r1", "gone"]),
     "the opposite of a decision": ("ALREADY_DECIDED", ["deny", "r1", "gone"]),
+    "a decision of a pass that is over": ("ALREADY_DECIDED", ["approve", "r1", "passes[0]"]),
     "a decision of a pass that has not come": ("NODE_NOT_FOUND", ["approve", "r1", "passes[2]"]),
     "the same person twice": ("ALREADY_DECIDED", ["approve", "r1", "both", "--by", "ann"]),
     "somebody who may not": ("NOT_ALLOWED", ["approve", "r1", "names", "--by", "eve"]),

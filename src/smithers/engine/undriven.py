@@ -24,6 +24,9 @@ from smithers.records import (
     RunRow,
     RunState,
     StoredRun,
+    WaitEnd,
+    WaitState,
+    Wakeup,
 )
 
 from .draft import dump
@@ -50,6 +53,7 @@ def obey_undriven(store: Store, row: RunRow, order: Order, *, is_asked: bool = T
         LastPartsOwed: it is to be cancelled, and blocks have begun that owe last parts; these take an owner
             who has the workflow. Nothing was changed.
         ProcessStuck: a process of its former owner cannot be ended; the run stays as it was.
+        MessagesWaiting: somebody has written to it, or decided a wait of it, meanwhile; nothing was changed.
     """
     with _owning(store) as (leases, owner):
         fence = leases.claim(row.id, owner)
@@ -132,12 +136,24 @@ class LastFrame:
         for attempt in self.stored.attempts:
             if attempt.state is AttemptState.RUNNING:
                 self._end(frame, attempt, is_lost=is_lost)
+        if self.order.state.has_ended:
+            self._withdraw(frame)
         self._tell(frame, self.order.done)
         for message in self.stored.inbox:
             stands = self.keeps_cancel and self.order.kind is InboxKind.PAUSE and unwinds(message)
             (frame.inbox_kept if stands else frame.inbox_taken).append(message.id)
         frame.run_change = RunChange(self.order.state, release=True)
         return frame
+
+    def _withdraw(self, frame: FrameWrite) -> None:
+        """Nobody has to decide or to answer any more."""
+        for wait in self.stored.waits:
+            if wait.state is not WaitState.OPEN:
+                continue
+            frame.wait_ends.append(WaitEnd(wait.ref, WaitState.WITHDRAWN, None))
+            if not wait.ref.number:
+                frame.woken += (Wakeup(wait.key, "wait", 0), Wakeup(wait.key, "reminder", 0))
+            self._tell(frame, EventType.WAIT_WITHDRAWN, wait.key)
 
     def _end(self, frame: FrameWrite, row: AttemptRow, *, is_lost: bool) -> None:
         if is_lost and self.order.state is RunState.PAUSED:

@@ -335,11 +335,13 @@ def _failed(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
             [Blocker("failed", text, error=run.error)],
             resume,
         )
-    tries = "once" if cause.tries == 1 else f"{cause.tries} times"
+    tries = (
+        "; it was tried " + ("once" if cause.tries == 1 else f"{cause.tries} times") if cause.tries else ""
+    )
     others = [view for view in views.in_state(NodeState.FAILED) if view is not cause]
     return _answer(
         run,
-        f"{run.name} failed{_when(run, now_ms)} because {cause.shown} did; it was tried {tries}.",
+        f"{run.name} failed{_when(run, now_ms)} because {cause.shown} did{tries}.",
         [_failure(cause), *(_failure(view) for view in others)],
         [*resume, next_step.why(run.name, cause.shown)],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import sqlite3
 import subprocess
 import sys
@@ -123,6 +124,9 @@ def test_a_run_is_approved_a_day_and_a_boot_later_and_goes_on_at_the_right_step(
     assert (decision["approved"], decision["by"], decision["note"]) == (True, "ann", "go ahead")
     assert decision["at"]
     assert votes(project) == [("approve", "ann")]
+    assert re.search(
+        r"approved by ann, .*: go ahead", project.run("why", "r1", "gate").stdout.replace("\n", " ")
+    )
 
 
 @pytest.mark.parametrize("lease", ["old", "kept"])

@@ -52,6 +52,7 @@ def obey_undriven(store: Store, row: RunRow, order: Order, *, is_asked: bool = T
         LastPartsOwed: it is to be cancelled, and blocks have begun that owe last parts; these take an owner
             who has the workflow. Nothing was changed.
         ProcessStuck: a process of its former owner cannot be ended; the run stays as it was.
+        MessagesWaiting: somebody has written to it, or decided a wait of it, meanwhile; nothing was changed.
     """
     with _owning(store) as (leases, owner):
         fence = leases.claim(row.id, owner)
@@ -137,9 +138,9 @@ class LastFrame:
         for attempt in self.stored.attempts:
             if attempt.state is AttemptState.RUNNING:
                 self._end(frame, attempt, is_lost=is_lost)
-        self._tell(frame, self.order.done)
-        if self.order.state is RunState.CANCELLED:
+        if self.order.state.has_ended:
             self._withdraw_waits(frame)
+        self._tell(frame, self.order.done)
         for message in self.stored.inbox:
             # What was said to its waits is told by whoever resumes it.
             stands = not message.kind.is_order or (self.keeps_cancel and unwinds(message))

@@ -201,6 +201,7 @@ class Waits:
         elif question.after_ms is not None:
             due_ms = now_ms + question.after_ms
         self._check_due(question, due_ms, task)
+        self._check_default(task)
         spec = question.spec
         if "schema" in spec:
             spec = {**spec, "example": example_of(self._model(task))}
@@ -255,6 +256,15 @@ class Waits:
                 hint="a time that has passed when its turn comes later on lets it go on at once",
                 place=task.place,
             )
+
+    def _check_default(self, task: Task[Any]) -> None:
+        """Refuse what could not be its output in the end, before anybody has waited for that."""
+        if not isinstance(task, WaitForEvent) or task.on_timeout != "continue":
+            return
+        try:
+            encode_output(task, self._model(task), task.default)
+        except SmithersError as error:
+            raise InvalidNode(f"{task!r}: default= does not fit: {error.message}", place=task.place) from None
 
     # --- Ending ---------------------------------------------------------------------------------
 

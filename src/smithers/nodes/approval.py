@@ -128,7 +128,7 @@ class Approval(WaitNode["ApprovalDecision"]):
         if mode == "approve" and options:
             raise InvalidNode(f'{self!r}: options= are for mode="select" and mode="rank"', place=place)
         if mode != "approve" and not callable(options):
-            _read_options(options, place)
+            _read_options(options, mode, place)
         if mode != "approve" and (quorum != 1 or on_expire == "approve"):
             raise InvalidNode(
                 f'{self!r}: quorum= and on_expire="approve" are for mode="approve"',
@@ -140,8 +140,9 @@ class Approval(WaitNode["ApprovalDecision"]):
         self.on_deny, self.on_expire, self.quorum = on_deny, on_expire, quorum
         self.allowed_users = _names(allowed_users, "allowed_users", place)
         self.allowed_scopes = _names(allowed_scopes, "allowed_scopes", place)
-        if self.allowed_users and quorum > len(self.allowed_users):
-            raise InvalidNode(f"quorum={quorum} of {len(self.allowed_users)} allowed users", place=place)
+        people = len(set(self.allowed_users))
+        if people and quorum > people:
+            raise InvalidNode(f"quorum={quorum} of {people} allowed users", place=place)
         self.auto = auto_approve
         if auto_approve is not None and not isinstance(auto_approve, AutoApprove):
             raise InvalidNode(
@@ -154,8 +155,11 @@ class Approval(WaitNode["ApprovalDecision"]):
 
     def question(self, args: tuple[Any, ...]) -> Question:
         request = self.request(*args) if callable(self.request) else self.request or {}
-        title = said(self.wording, args, "title", self.place) or request.get("title") or self.title
-        summary = said(self.summary, args, "summary", self.place) or request.get("summary")
+        if not isinstance(request, Mapping):
+            raise InvalidNode(f"request= gave {request!r}, which is not a mapping", place=self.place)
+        wording, about = self.wording or request.get("title"), self.summary or request.get("summary")
+        title = said(wording, args, "title", self.place) or self.title
+        summary = said(about, args, "summary", self.place)
         spec: dict[str, Any] = {
             "title": title,
             "summary": summary,
@@ -166,7 +170,7 @@ class Approval(WaitNode["ApprovalDecision"]):
         }
         if self.choice != "approve":
             choices = self.choices(*args) if callable(self.choices) else self.choices
-            spec["options"] = _read_options(choices, self.place)
+            spec["options"] = _read_options(choices, self.choice, self.place)
         for name in ("allowed_users", "allowed_scopes"):
             if getattr(self, name):
                 spec[name] = list(getattr(self, name))
@@ -226,7 +230,7 @@ def _names(values: SequenceOf[str], name: str, place: Place | None) -> tuple[str
     return tuple(values)
 
 
-def _read_options(values: SequenceOf[OptionLike], place: Place | None) -> list[dict[str, Any]]:
+def _read_options(values: SequenceOf[OptionLike], mode: str, place: Place | None) -> list[dict[str, Any]]:
     """The options as they are stored."""
     found: list[dict[str, Any]] = []
     for value in values:
@@ -246,4 +250,11 @@ def _read_options(values: SequenceOf[OptionLike], place: Place | None) -> list[d
             "there are no options to choose from" if not keys else f"options have the same key: {keys}",
             place=place,
         )
+    for key in keys if mode == "rank" else ():
+        if "," in key or key != key.strip():
+            raise InvalidNode(
+                f"options are ranked by keys with commas between: {key!r} cannot be one",
+                hint="give it a short key, and say the rest by label=",
+                place=place,
+            )
     return found

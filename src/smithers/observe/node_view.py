@@ -90,10 +90,14 @@ class NodeView:
 
     @property
     def error(self) -> Mapping[str, Any] | None:
-        """What its newest attempt died of; None once it has succeeded."""
-        if self.state is NodeState.FINISHED or self.last is None:
+        """What its newest attempt died of, or its wait came to; None once it has succeeded."""
+        if self.state is NodeState.FINISHED:
             return None
-        return self.last.error
+        if self.last is not None:
+            return self.last.error
+        is_its_own = self.wait is not None and self.wait.ref.generation == self.generation
+        error = (self.wait.result or {}).get("error") if self.wait is not None and is_its_own else None
+        return error if isinstance(error, dict) else None
 
     @property
     def is_tolerated(self) -> bool:

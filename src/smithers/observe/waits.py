@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from smithers.observe import moment
@@ -102,7 +103,8 @@ class WaitView:
 
     def commands(self) -> list[str]:
         """What to type, the most useful first. Each can be run as it stands."""
-        return wait_commands(self.run, self.node, self.row.kind, self.row.spec)
+        approved_by = [vote.by for vote in self.votes if vote.word == "approve"]
+        return wait_commands(self.run, self.node, self.row.kind, self.row.spec, approved_by)
 
     def document(self) -> dict[str, Any]:
         """The wait as JSON."""
@@ -125,6 +127,26 @@ class WaitView:
             ],
             "commands": self.commands(),
         }
+
+
+def ended_text(row: WaitRow) -> str:
+    """What a wait has come to, by whom and when; empty: nobody has said anything to it."""
+    result = row.result or {}
+    by, note = result.get("by"), result.get("note")
+    if by is None or row.state not in (WaitState.DECIDED, WaitState.SETTLED):
+        return ""
+    match row.kind:
+        case WaitKind.APPROVAL:
+            verb = {True: "approved", False: "denied", None: "given up"}[result.get("approved")]
+        case WaitKind.HUMAN:
+            verb = "answered" if "value" in result else "given up"
+        case WaitKind.EVENT:
+            verb = "signalled" if "signal" in result else "given up"
+        case WaitKind.TIMER:
+            verb = "skipped"
+    at_ms = round(datetime.fromisoformat(result["at"]).timestamp() * 1000) if "at" in result else None
+    at = f", {moment.local(at_ms)}" if at_ms is not None else ""
+    return f"{verb} by {by}{at}" + (f": {note}" if note else "")
 
 
 def open_below(reader: Reader, run: RunRow) -> list[WaitView]:

@@ -13,6 +13,7 @@ from smithers.observe.node_view import NodeView, NodeViews, headline, is_settled
 from smithers.observe.snapshot import Snapshot, is_driven, shown_status
 from smithers.observe.summary import cause_of_failure, named, owner_name, silence
 from smithers.observe.tree import LOOP, PARALLEL, Place
+from smithers.observe.waits import ended_text
 from smithers.records import IN_PART, AttemptState, InboxKind, NodeState, RunState, Verdict, WaitKind
 
 if TYPE_CHECKING:
@@ -334,11 +335,13 @@ def _failed(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
             [Blocker("failed", text, error=run.error)],
             resume,
         )
-    tries = "once" if cause.tries == 1 else f"{cause.tries} times"
+    tries = (
+        "; it was tried " + ("once" if cause.tries == 1 else f"{cause.tries} times") if cause.tries else ""
+    )
     others = [view for view in views.in_state(NodeState.FAILED) if view is not cause]
     return _answer(
         run,
-        f"{run.name} failed{_when(run, now_ms)} because {cause.shown} did; it was tried {tries}.",
+        f"{run.name} failed{_when(run, now_ms)} because {cause.shown} did{tries}.",
         [_failure(cause), *(_failure(view) for view in others)],
         [*resume, next_step.why(run.name, cause.shown)],
     )
@@ -387,7 +390,8 @@ def _node_summary(
             cached = " from the cache" if last is not None and last.is_cached else ""
             own = f"; it is run {view.child.name}" if view.child is not None else ""
             part = ", in part" if view.reason == IN_PART else ""
-            text = f"{name} finished{cached}{part}{ended}{tries}{frame}{own}."
+            said = f"; it was {told}" if view.wait is not None and (told := ended_text(view.wait)) else ""
+            text = f"{name} finished{cached}{part}{ended}{tries}{frame}{own}{said}."
             return text, [next_step.output(run.name, name)]
         case NodeState.FAILED:
             tail = " The workflow tolerated it." if view.is_tolerated else ""

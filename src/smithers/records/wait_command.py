@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from .wait import WaitKind
 
 
-def wait_commands(run: str, node: str, kind: WaitKind, spec: Mapping[str, Any]) -> list[str]:
+def wait_commands(
+    run: str, node: str, kind: WaitKind, spec: Mapping[str, Any], approved_by: Collection[str] = ()
+) -> list[str]:
     """What to type, the most useful first.
 
     Args:
         node: the node's name as it is shown, with its pass.
         spec: what is asked, as it is stored.
+        approved_by: who has approved already, and cannot do so again.
     """
     where = f"{run} {shlex.quote(node)}"
     match kind:
         case WaitKind.APPROVAL:
-            return [f"smithers approve {where}{_choice(spec)}", f"smithers deny {where}{_by(spec)}"]
+            return [
+                f"smithers approve {where}{_choice(spec, approved_by)}",
+                f"smithers deny {where}{_by(spec)}",
+            ]
         case WaitKind.HUMAN:
             return [f"smithers answer {where} --value {_json(spec.get('example', {}))}"]
         case WaitKind.EVENT:
@@ -32,7 +38,7 @@ def wait_commands(run: str, node: str, kind: WaitKind, spec: Mapping[str, Any]) 
             return [f"smithers timer skip {where}"]
 
 
-def _choice(spec: Mapping[str, Any]) -> str:
+def _choice(spec: Mapping[str, Any], approved_by: Collection[str]) -> str:
     keys = [str(option["key"]) for option in spec.get("options", ())]
     match spec.get("mode"):
         case "select":
@@ -40,11 +46,11 @@ def _choice(spec: Mapping[str, Any]) -> str:
         case "rank":
             return f" --rank {shlex.quote(','.join(keys))}{_by(spec)}"
         case _:
-            return _by(spec)
+            return _by(spec, approved_by)
 
 
-def _by(spec: Mapping[str, Any]) -> str:
-    users = spec.get("allowed_users")
+def _by(spec: Mapping[str, Any], approved_by: Collection[str] = ()) -> str:
+    users = [user for user in spec.get("allowed_users", ()) if user not in approved_by]
     return f" --by {shlex.quote(str(users[0]))}" if users else ""
 
 

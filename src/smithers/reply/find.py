@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from smithers.errors import AlreadyDecided, NodeNotFound, NotWaiting
 from smithers.observe import moment
+from smithers.observe.node_view import shown_name
 from smithers.observe.waits import WaitView, open_below
 from smithers.records import WaitKind, WaitState
 
@@ -30,11 +31,11 @@ def find_wait(reader: Reader, run: RunRow, node: str | None, kinds: Collection[W
     all_open = open_below(reader, run)
     fitting = [view for view in all_open if view.row.kind in kinds]
     if node is not None:
-        named = [view for view in fitting if node in (view.node, view.row.key.node)]
-        exact = [view for view in named if node == view.node]
+        named = [view for view in fitting if node in (*_names(view.row), view.row.key.node)]
+        exact = [view for view in named if node in _names(view.row)]
         found = exact or named
         if not found:
-            raise _not_open(reader, run, node, all_open)
+            raise _not_open(reader, run, node, fitting or all_open)
     else:
         found = fitting
     if len(found) == 1:
@@ -53,9 +54,18 @@ def find_wait(reader: Reader, run: RunRow, node: str | None, kinds: Collection[W
     )
 
 
+def _names(row: WaitRow) -> tuple[str, str]:
+    """What screens call the node of a wait in its pass: the first pass goes by two names."""
+    return str(row.key), shown_name(row.key, is_in_loop=True)
+
+
 def _not_open(reader: Reader, run: RunRow, node: str, all_open: list[WaitView]) -> Exception:
-    """Why nothing can be said to a node."""
-    rows = [row for row in reader.waits(run.id) if node in (str(row.key), row.key.node)]
+    """Why nothing can be said to a node.
+
+    Args:
+        all_open: what was perhaps meant.
+    """
+    rows = [row for row in reader.waits(run.id) if node in (*_names(row), row.key.node)]
     over = [row for row in rows if row.state in (WaitState.DECIDED, WaitState.SETTLED)]
     if over and len(over) == len(rows):
         return AlreadyDecided(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ def decision(
         )
     if note is not None and len(note) > MAX_NOTE:
         raise AnswerUnfit(f"the note has {len(note)} characters; {MAX_NOTE} are taken")
+    check_storable(note, "the note")
     data: dict[str, Any] = {"approved": is_approved, "by": by, "at": iso(now_ms)}
     if note:
         data["note"] = note
@@ -93,7 +95,9 @@ def answer(view: WaitView, value: Any, *, by: str, now_ms: int, link: str | None
     Raises:
         AnswerUnfit: it does not fit; names path and value.
     """
-    check_schema(view.row.spec.get("schema"), value, f"the answer to {view.node}", view.commands()[0])
+    what = f"the answer to {view.node}"
+    check_storable(value, what)
+    check_schema(view.row.spec.get("schema"), value, what, view.commands()[0])
     data = {"value": value, "by": by, "at": iso(now_ms)}
     return Vote(view.row.run, view.row.ref, "answer", data, by, None, link)
 
@@ -102,6 +106,18 @@ def skip(view: WaitView, *, by: str, now_ms: int) -> Vote:
     """Let a timer be over."""
     data = {"skipped": True, "by": by, "at": iso(now_ms)}
     return Vote(view.row.run, view.row.ref, "skip", data, by)
+
+
+def check_storable(value: Any, what: str) -> None:
+    """Refuse what can be typed, and cannot be written down as JSON in UTF-8.
+
+    Raises:
+        AnswerUnfit: it holds a number without an end, or half a character.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise AnswerUnfit(f"{what} cannot be stored: {error}") from None
 
 
 def check_schema(schema: Mapping[str, Any] | None, value: Any, what: str, command: str) -> None:

@@ -8,7 +8,7 @@ from smithers.errors import AnswerUnfit, NotWaiting
 from smithers.observe.waits import WaitView, open_below
 from smithers.records import WaitKind
 
-from .fit import check_schema
+from .fit import check_schema, check_storable
 
 if TYPE_CHECKING:
     from smithers.ports import Outsider, Reader
@@ -43,8 +43,11 @@ def send_signal(
         keeps: send it although there are waits for that name, all with another correlation.
     Raises:
         NotWaiting: the run has ended; or nobody waits for this correlation.
-        AnswerUnfit: the payload does not fit what an open wait asks for, or is too large.
+        AnswerUnfit: the payload does not fit what an open wait asks for; or it is nothing that can be sent.
     """
+    if not name:
+        raise AnswerUnfit("a signal has a name", hint=f"`smithers signal {run.name} NAME`")
+    check_storable([name, correlation, payload], "the signal")
     if run.state.has_ended:
         raise NotWaiting(f"{run.name} has ended ({run.state.word}); it takes no signal", run=run.name)
     of_name = [

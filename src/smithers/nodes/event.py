@@ -119,6 +119,12 @@ class Signal(WaitForEvent[M]):
         )
         if then is not None and not callable(then):
             raise InvalidNode(f"{self!r}: then={then!r} is not a function of the payload", place=self.place)
+        if then is not None and self.is_async:
+            raise InvalidNode(
+                f"{self!r}: async_= and then= do not go together",
+                hint="what then= returns stands behind the wait; put both beside the rest, in a Parallel",
+                place=self.place,
+            )
         self.then = then
 
     def lower(self, lowering: Lowering) -> PlanNode:

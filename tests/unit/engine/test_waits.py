@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,10 +26,12 @@ from smithers import (
     Timer,
     TryCatchFinally,
     WaitForEvent,
+    Workflow,
     auto_approve,
 )
+from smithers.engine.hosts import host_for
 from smithers.errors import AlreadyDecided, AnswerUnfit, NotAllowed, NotWaiting
-from smithers.records import EventType
+from smithers.records import EventType, InboxKind
 from tests.unit.engine.play import Number, Play, Word, quick, until
 from tests.unit.engine.voice import Voice
 
@@ -792,3 +795,91 @@ def test_people_are_told_again_while_it_waits(play: Play, voice: Voice) -> None:
     assert handle.ended.result(10).state.word == "finished"
     told = len(play.events(EventType.WAIT_REMINDED))
     assert told < 50
+
+
+def test_what_was_approved_and_cut_off_is_tried_again_without_asking(play: Play, voice: Voice) -> None:
+    goes_on = threading.Event()
+
+    def work() -> Number:
+        if play.call("a") == 1:
+            goes_on.wait(10)
+        return Number(n=1)
+
+    def flow(ctx: Context[Any]) -> Node:
+        return Task("a", Number, run=work, needs_approval=True)
+
+    play.run(flow)
+    voice.approve()
+    host = host_for(play.store)
+    with play.reader() as reader:
+        Workflow(flow).resume(host, host.claim(reader.run("r")))
+    until(lambda: play.calls["a"] == 1)
+    play.close()
+    assert play.resume(flow).status == "finished"
+    goes_on.set()
+    assert (play.calls, voice.ended()) == ({"a": 2}, {"a/0": "settled"})
+
+
+def test_a_cancel_withdraws_what_is_open_and_asks_what_its_last_parts_ask(play: Play, voice: Voice) -> None:
+    def flow(ctx: Context[Any]) -> Node:
+        last = Sequence(Approval("undo"), task(play, "b"))
+        return TryCatchFinally(Sequence(task(play, "a"), Approval("gate")), finally_=last)
+
+    handle = voice.start(flow)
+    voice.await_open("gate")
+    with voice.desk() as (_, outsider, run):
+        outsider.post(run.id, InboxKind.CANCEL, "ann")
+    voice.await_open("undo")
+    voice.approve()
+    assert handle.ended.result(10).state.word == "cancelled"
+    assert voice.ended() == {"gate/0": "withdrawn", "undo/0": "settled"}
+    assert play.calls == {"a": 1, "b": 1}
+
+
+def test_a_gate_is_asked_again_if_somebody_wants_it_to_be(play: Play, voice: Voice) -> None:
+    def flow(ctx: Context[Any]) -> Node:
+        gate = Approval("gate")
+        return Sequence(gate, task(play, "after", deps=gate))
+
+    play.run(flow)
+    voice.approve()
+    assert play.resume(flow).status == "finished"
+    assert play.resume(flow, rerun=["gate"]).status == "waiting"
+    voice.approve(by="bob")
+    assert play.resume(flow).status == "finished"
+    assert play.calls == {"after": 2}
+    assert voice.ended() == {"gate/0": "settled", "gate/1": "settled"}
+
+
+def test_a_link_counts_once(play: Play, voice: Voice) -> None:
+    def flow(ctx: Context[Any]) -> Node:
+        return Parallel(Approval("one", quorum=2), Approval("two"))
+
+    play.run(flow)
+    voice.approve("one", link="nonce")
+    with pytest.raises(AlreadyDecided, match="used before"):
+        voice.approve("one", by="bob", link="nonce")
+    with pytest.raises(AlreadyDecided, match="used before"):
+        voice.approve("two", link="nonce")
+    assert len(voice.votes()) == 1
+
+
+def test_what_needs_a_gate_that_was_skipped_is_not_asked_for_either(play: Play, voice: Voice) -> None:
+    def flow(ctx: Context[Any]) -> Node:
+        first = Approval("first", on_deny="skip")
+        return Sequence(first, Approval("second", deps=first), task(play, "a", deps=first))
+
+    play.run(flow)
+    voice.deny()
+    assert play.resume(flow).status == "finished"
+    assert play.states() == {"first": "skipped", "second": "skipped", "a": "skipped"}
+    assert list(voice.ended()) == ["first/0"]
+
+
+def test_a_title_that_reads_what_is_not_there_yet_waits_for_it(play: Play, voice: Voice) -> None:
+    def flow(ctx: Context[Any]) -> Node:
+        late = task(play, "late")
+        return Parallel(Approval("gate", title=lambda: f"{ctx.output(late).n}?"), Sequence(late))
+
+    assert play.run(flow).status == "waiting"
+    assert [row.spec["title"] for row in voice.waits()] == ["1?"]

@@ -62,6 +62,7 @@ WRONG: dict[str, Make] = {
     "a default that is missing": lambda: WaitForEvent("a", timeout="1h", on_timeout="continue"),
     "on_timeout of an event": lambda: WaitForEvent("a", on_timeout="deny"),  # type: ignore[arg-type]
     "then of a node": lambda: Signal("a", str, Timer("t", duration=1)),  # type: ignore[arg-type]
+    "then of what is not waited for": lambda: Signal("a", str, lambda _: None, async_=True),
     "a timer without a time": lambda: Timer("a"),
     "a timer with two": lambda: Timer("a", duration=1, until=datetime.now(UTC)),
     "a negative timer": lambda: Timer("a", duration=-1),

@@ -277,6 +277,8 @@ class Memory:
         for row in stored.waits:
             if row.key in reopened:
                 continue
+            if row.state is WaitState.WITHDRAWN and stored.run.state.has_ended and not row.ref.number:
+                continue  # whoever goes on with a run that had ended asks anew, with a new deadline
             wait = self.waits[row.ref] = Waiting.of(row)
             if row.state in (WaitState.OPEN, WaitState.DECIDED):
                 self.live[row.ref] = wait

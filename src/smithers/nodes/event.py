@@ -57,7 +57,7 @@ class WaitForEvent(WaitNode[M]):
     ) -> None:
         super().__init__(id, EVENT if output is None else output, options)
         self.event = id if event is None else event
-        if not isinstance(self.event, str) or not self.event:
+        if not isinstance(self.event, str) or not self.event or self.event.startswith("-"):
             raise InvalidNode(f"event={event!r} is not the name of a signal", place=self.place)
         check_text(correlation, "correlation", self.place)
         self.correlation = correlation

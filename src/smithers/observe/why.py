@@ -212,7 +212,10 @@ def _going_on(snapshot: Snapshot, views: NodeViews, now_ms: int) -> Explanation:
     if driven and run.owner is not None:
         summary += f" It is driven by {owner_name(run.owner)}."
     commands = [command for wait in waits for command in wait.commands()]
-    commands += [next_step.follow(run.name)] if driven else [next_step.resume_of(run)]
+    if driven:
+        commands.append(next_step.follow(run.name))
+    elif not waits or any(wait.row.kind is WaitKind.TIMER for wait in waits):
+        commands.append(next_step.resume_of(run))  # for the others it would only wait on
     return _answer(run, summary, blockers, commands)
 
 

@@ -6,7 +6,8 @@ INSERT INTO smithers_waits
     (run, node, scope, iteration, generation, number, kind, state, from_frame, opened_ms, due_ms, spec)
 VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET
-    state = 1, to_frame = NULL, due_ms = excluded.due_ms, spec = excluded.spec, result = NULL
+    state = 1, to_frame = NULL, opened_ms = excluded.opened_ms, due_ms = excluded.due_ms, spec = excluded.spec,
+    result = NULL
 WHERE state IN (2, 4);
 
 -- name: end_wait

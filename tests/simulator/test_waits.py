@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from collections.abc import Sequence as SequenceOf
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from smithers import Approval, HumanTask, Parallel, Sequence, Task, Timer
 from smithers.engine.order import Order
 from smithers.engine.undriven import obey_undriven
 from smithers.errors import AlreadyDecided
-from smithers.records import InboxKind, RunState, Vote, WaitKind
+from smithers.records import FrameWrite, InboxKind, RunState, Vote, WaitKind
+from smithers.store.writer import SqliteWriter
 from tests.simulator.clocks import SECOND, World
 
 
@@ -108,3 +110,25 @@ def test_what_is_said_to_a_run_while_somebody_pauses_it_is_not_lost() -> None:
     ask = HumanTask("ask", Even, prompt="Which?", timeout="1h")
     world = World(1, ask, [(5 * SECOND, happens)], [0])
     assert world.run().firings == 0
+
+
+def test_who_decides_while_the_frame_of_its_expiry_is_on_its_way_has_decided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commit, raced = SqliteWriter.commit, False
+
+    def slow(self: SqliteWriter, frames: SequenceOf[FrameWrite]) -> list[Exception | None]:
+        nonlocal raced
+        if not raced and any(frame.wait_ends for frame in frames):
+            raced = True
+            answers("gate", True, "ann")(world)
+        return commit(self, frames)
+
+    monkeypatch.setattr(SqliteWriter, "commit", slow)
+    gate = Approval("gate", expires_in="1m", on_expire="fail")
+    world = World(1, gate, (), [None])
+    found = world.run()
+    # It has not fired: the frame was refused, and made again by what was decided.
+    assert (found.firings, raced) == (0, True)
+    assert world.last_row is not None
+    assert world.last_row.state is RunState.FINISHED

@@ -17,7 +17,7 @@ from smithers.errors import NotifyInvalid
 from smithers.ids import NodeKey
 from smithers.notify.delivery import FIRST_DELAY_MS, LIFE_MS, Delivery, deliver_due
 from smithers.notify.setting import Settings
-from smithers.records import NoticeKind, NoticeRow, NoticeWrite
+from smithers.records import NoticeKind, NoticeRow, NoticeWrite, Vote, WaitKind, WaitRef, WaitWrite
 from smithers.store import open_store
 from smithers.store.notice import LONGEST_MS, SqliteNotices
 from tests.contract.store_contract import World
@@ -38,7 +38,18 @@ class Post:
         self.settings = Settings(folder / "config.toml", folder, url="https://box.test")
 
     def cause(self, *notices: NoticeWrite) -> None:
-        self.world.create().commit(notices=list(notices))
+        waits = [
+            WaitWrite(WaitRef(one.key, one.generation, one.number), WaitKind.APPROVAL, 1, None, "{}")
+            for one in notices
+            if one.key is not None
+        ]
+        self.world.create().commit(notices=list(notices), waits=waits)
+
+    def decide(self) -> None:
+        """Somebody approves what the notice is about."""
+        (row,) = self.world.reader.open_waits()
+        with closing(self.world.store.outsider()) as outsider:
+            outsider.vote(Vote(row.run, row.ref, "approve", {"approved": True}, "ann"))
 
     def deliver(self, stop: Event | None = None, **more: Any) -> None:
         delivery = Delivery(
@@ -162,6 +173,14 @@ def test_a_fault_of_ours_in_one_way_stops_no_other_and_its_text_is_not_stored(po
         ("command",),
         "the webhook raised ZeroDivisionError",
     )
+
+
+def test_a_wait_that_somebody_has_decided_is_not_told_of_any_more(post: Post) -> None:
+    post.cause(SHIP)
+    post.decide()
+    post.deliver()
+    assert [row.state for row in post.rows()] == ["void"]
+    assert post.ways[0].tried == 0
 
 
 def test_a_wait_that_is_answered_meanwhile_is_not_told_of(post: Post) -> None:

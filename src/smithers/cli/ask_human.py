@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smithers.cli import terminal
-from smithers.cli.options import SpanType, json_option
+from smithers.cli.options import SpanType, json_option, store_option
 from smithers.clock import SystemClock
 from smithers.errors import NotWaiting, UsageRefused
 from smithers.records import InboxKind, WaitState
@@ -40,8 +40,14 @@ UNANSWERED = 1
     "--timeout", "timeout_ms", type=SpanType(), metavar="SPAN", help="How long to wait; default: for ever."
 )
 @json_option
+@store_option
 def ask_human(
-    question: str, choices: str | None, context: str | None, timeout_ms: int | None, is_json: bool
+    question: str,
+    choices: str | None,
+    context: str | None,
+    timeout_ms: int | None,
+    is_json: bool,
+    store: str | None,
 ) -> int:
     """Ask a person QUESTION in the middle of a task, and print the answer.
 
@@ -52,14 +58,14 @@ def ask_human(
 
     Exit code 1: nobody has answered in time, or the task has ended.
     """
-    mark, path = os.environ.get("SMITHERS_ATTEMPT"), os.environ.get("SMITHERS_STORE")
+    mark, path = os.environ.get("SMITHERS_ATTEMPT"), store or os.environ.get("SMITHERS_STORE")
     if not mark or not path:
         raise UsageRefused(
             "ask-human is called by a program that a task has started",
             hint="a workflow itself asks by `HumanTask`",
         )
-    store = open_store(Path(path), clock=SystemClock(), create=False)
-    with closing(store.reader()) as reader:
+    opened = open_store(Path(path), clock=SystemClock(), create=False)
+    with closing(opened.reader()) as reader:
         own = reader.attempt_marked(mark)
         if own is None:
             raise NotWaiting(
@@ -69,7 +75,7 @@ def ask_human(
         known = _answered(reader, own, spec)
         if known is not None:
             return _print(known, is_json)
-        name = _post(store, own, spec, timeout_ms)
+        name = _post(opened, own, spec, timeout_ms)
         return _await(reader, own, name, is_json)
 
 

@@ -283,6 +283,8 @@ class SqliteReader:
     def below(self, run: int) -> list[int]:
         """Numbers of the runs that belong to a run, however far down."""
         with self._moment():
+            if not self._has("smithers_children"):
+                return []
             rows = self._connection.execute(statements("wait")["descendants"], {"run": run}).fetchall()
             return [int(row[0]) for row in rows]
 

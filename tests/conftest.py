@@ -18,6 +18,9 @@ settings.register_profile("ci", _PATIENT, derandomize=True, database=None, print
 settings.register_profile("thorough", _PATIENT, max_examples=5_000, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
+# Whoever works on this may have notices configured: of the runs of tests nobody is told.
+os.environ["XDG_CONFIG_HOME"] = "/nonexistent"
+
 _CHAOS = Path(__file__).parent / "chaos"
 
 

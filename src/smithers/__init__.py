@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from smithers.errors import Place as Place
     from smithers.errors import SmithersError as SmithersError
     from smithers.errors import TaskFailed as TaskFailed
+    from smithers.nodes import Approval as Approval
+    from smithers.nodes import ApprovalGate as ApprovalGate
+    from smithers.nodes import ApprovalOption as ApprovalOption
     from smithers.nodes import Branch as Branch
     from smithers.nodes import Budget as Budget
     from smithers.nodes import Cache as Cache
     from smithers.nodes import Caught as Caught
     from smithers.nodes import ContinueAsNew as ContinueAsNew
+    from smithers.nodes import HumanTask as HumanTask
     from smithers.nodes import Loop as Loop
     from smithers.nodes import Node as Node
     from smithers.nodes import Parallel as Parallel
@@ -38,10 +42,15 @@ if TYPE_CHECKING:
     from smithers.nodes import Saga as Saga
     from smithers.nodes import SagaStep as SagaStep
     from smithers.nodes import Sequence as Sequence
+    from smithers.nodes import Signal as Signal
     from smithers.nodes import SqlTable as SqlTable
     from smithers.nodes import Subflow as Subflow
     from smithers.nodes import Task as Task
+    from smithers.nodes import Timer as Timer
     from smithers.nodes import TryCatchFinally as TryCatchFinally
+    from smithers.nodes import WaitForEvent as WaitForEvent
+    from smithers.nodes import auto_approve as auto_approve
+    from smithers.nodes.decision import ApprovalDecision as ApprovalDecision
     from smithers.ports import Agent as Agent
     from smithers.ports import AgentEvent as AgentEvent
     from smithers.ports import AgentReply as AgentReply
@@ -53,6 +62,10 @@ _HOMES = {
     "AgentEvent": "smithers.ports",
     "AgentReply": "smithers.ports",
     "AgentRequest": "smithers.ports",
+    "Approval": "smithers.nodes",
+    "ApprovalDecision": "smithers.nodes.decision",
+    "ApprovalGate": "smithers.nodes",
+    "ApprovalOption": "smithers.nodes",
     "Branch": "smithers.nodes",
     "Budget": "smithers.nodes",
     "Cache": "smithers.nodes",
@@ -60,6 +73,7 @@ _HOMES = {
     "Context": "smithers.context",
     "ContinueAsNew": "smithers.nodes",
     "Current": "smithers.context",
+    "HumanTask": "smithers.nodes",
     "Loop": "smithers.nodes",
     "Node": "smithers.nodes",
     "Parallel": "smithers.nodes",
@@ -72,13 +86,17 @@ _HOMES = {
     "Saga": "smithers.nodes",
     "SagaStep": "smithers.nodes",
     "Sequence": "smithers.nodes",
+    "Signal": "smithers.nodes",
     "SmithersError": "smithers.errors",
     "SqlTable": "smithers.nodes",
     "Subflow": "smithers.nodes",
     "Task": "smithers.nodes",
     "TaskFailed": "smithers.errors",
+    "Timer": "smithers.nodes",
     "TryCatchFinally": "smithers.nodes",
+    "WaitForEvent": "smithers.nodes",
     "Workflow": "smithers.authoring",
+    "auto_approve": "smithers.nodes",
     "current": "smithers.context",
     "workflow": "smithers.authoring",
 }
@@ -89,6 +107,10 @@ __all__ = [
     "AgentEvent",
     "AgentReply",
     "AgentRequest",
+    "Approval",
+    "ApprovalDecision",
+    "ApprovalGate",
+    "ApprovalOption",
     "Branch",
     "Budget",
     "Cache",
@@ -96,6 +118,7 @@ __all__ = [
     "Context",
     "ContinueAsNew",
     "Current",
+    "HumanTask",
     "Loop",
     "Node",
     "Parallel",
@@ -108,13 +131,17 @@ __all__ = [
     "Saga",
     "SagaStep",
     "Sequence",
+    "Signal",
     "SmithersError",
     "SqlTable",
     "Subflow",
     "Task",
     "TaskFailed",
+    "Timer",
     "TryCatchFinally",
+    "WaitForEvent",
     "Workflow",
+    "auto_approve",
     "current",
     "workflow",
 ]

@@ -41,7 +41,7 @@ from smithers.ids import NodeKey, check_run_id
 from smithers.nodes import AgentLike, Task, check_amount, check_limit
 from smithers.plan import PlanNode
 from smithers.ports import Agent, Reader
-from smithers.records import UNSPENT, FrameWrite, RunRow, RunState, Spending, UserTable
+from smithers.records import UNSPENT, FrameWrite, RunRow, RunState, Spending, UserTable, WaitRow
 from smithers.store import find_store, place_store
 
 In = TypeVar("In", default=Any)
@@ -72,6 +72,8 @@ class RunResult(Generic[Out]):
     cost: Spending = UNSPENT
     """What agents have told that the run has cost in all: every attempt since it began, resumes included, its
     sub-workflows, and the runs before it in its lineage. False: none has told a thing."""
+    waits: tuple[WaitRow, ...] = ()
+    """Of a run that is `waiting`: the people, messages and times that it, or a run within it, waits for."""
 
 
 class Workflow(Generic[In, Out]):
@@ -181,9 +183,9 @@ class Workflow(Generic[In, Out]):
         except asyncio.CancelledError:
             handle.pause()
             raise
-        if not resume and not host.desk.has_looked:
+        if not resume and not host.desk.has_looked and end.state is not RunState.WAITING:
             return self.result(end)  # as below
-        return self.result(end, await asyncio.to_thread(_cost, host, end.run_id))
+        return self.result(end, *await asyncio.to_thread(_looked_up, host, end))
 
     def run_sync(
         self,
@@ -226,8 +228,8 @@ class Workflow(Generic[In, Out]):
             _wait(handle.ended)
             raise
         # Without an agent that was asked, a look into the store would cost more than all of a short run.
-        is_free = not resume and not host.desk.has_looked
-        return self.result(end, UNSPENT if is_free else _cost(host, end.run_id))
+        is_free = not resume and not host.desk.has_looked and end.state is not RunState.WAITING
+        return self.result(end) if is_free else self.result(end, *_looked_up(host, end))
 
     def _check_place(self) -> None:
         if ambient.get() is not None and running_as.get() is None:
@@ -308,10 +310,21 @@ class Workflow(Generic[In, Out]):
         strict: bool = False,
         agent_tools: AgentTools = None,
         max_usd: float | None = None,
+        stays: bool = False,
     ) -> Handle:
         """Start a run on an open host and wait until its first frame is stored. For the rim."""
         handle = self._begin(
-            host, input, run_id, max_concurrency, rehearse, linger_ms, watch, strict, agent_tools, max_usd
+            host,
+            input,
+            run_id,
+            max_concurrency,
+            rehearse,
+            linger_ms,
+            watch,
+            strict,
+            agent_tools,
+            max_usd,
+            stays,
         )
         try:
             _wait(handle.started)
@@ -332,6 +345,7 @@ class Workflow(Generic[In, Out]):
         strict: bool = False,
         agent_tools: AgentTools = None,
         max_usd: float | None = None,
+        stays: bool = False,
     ) -> Handle:
         """Ask the engine for a run, and wait for nothing."""
         if run_id is not None:
@@ -349,7 +363,9 @@ class Workflow(Generic[In, Out]):
             config["max_usd"] = check_amount(max_usd, "max_usd")
         engine = host.engine
         handle = engine.handle(watch)
-        terms = replace(self._terms(host, limit, rehearse, linger_ms, strict=strict), config=config)
+        terms = replace(
+            self._terms(host, limit, rehearse, linger_ms, strict=strict), config=config, stays=stays
+        )
         engine.post(New(self.definition, run_id, text, config, terms, handle))
         return handle
 
@@ -365,6 +381,7 @@ class Workflow(Generic[In, Out]):
         wish: Wish | None = None,
         agent_tools: AgentTools = None,
         max_usd: float | None = None,
+        stays: bool = False,
     ) -> Handle:
         """Drive a claimed run; it is given back if the file does not let it go on. For the rim.
 
@@ -380,7 +397,7 @@ class Workflow(Generic[In, Out]):
             said = {"rehearse": True} if rehearse else {}
             tools = {"agent_tools": agent_tools} if agent_tools is not None else {}
             money = {"max_usd": check_amount(max_usd, "max_usd")} if max_usd is not None else {}
-            terms = replace(terms, config={**claim.row.config, **said, **tools, **money})
+            terms = replace(terms, config={**claim.row.config, **said, **tools, **money}, stays=stays)
             again, marks, afresh = self._rerun(host, claim.row, terms, wish)
         except BaseException:
             host.release(claim)
@@ -490,12 +507,15 @@ class Workflow(Generic[In, Out]):
             places=host.places,
             cache=None if rehearse else host.cache,
             is_leaving=host.ends_process,
+            notices=host.notices,
         )
 
-    def result(self, end: RunEnd, cost: Spending = UNSPENT) -> RunResult[Out]:
+    def result(
+        self, end: RunEnd, cost: Spending = UNSPENT, waits: tuple[WaitRow, ...] = ()
+    ) -> RunResult[Out]:
         """A run's end as its caller sees it."""
         output = None if end.output is None else self._decode(end.output, end.output_model)
-        return RunResult(end.run_id, end.state.word, output, end.error, cost)
+        return RunResult(end.run_id, end.state.word, output, end.error, cost, waits)
 
     def stored_result(self, host: Host, run_id: str) -> RunResult[Out]:
         """The result of a run that has ended, from its rows."""
@@ -536,7 +556,8 @@ class Workflow(Generic[In, Out]):
         memory = Memory("graph", text, self.definition.input_model)
         terms = Terms("", None, None, lambda task: ())
         player = ScriptPlayer()
-        wires = Wires(_no_job, _no_job, player.moved, SystemClock(), _no_job)
+        clock = SystemClock()
+        wires = Wires(_no_job, _no_job, player.moved, clock, clock, _no_job)
         return Drive(self.definition, memory, terms, Random(0), wires).preview(player)
 
     # --- Where ----------------------------------------------------------------------------------
@@ -651,11 +672,15 @@ def _plan(host: Host, row: RunRow, definition: Definition, terms: Terms, wish: W
     return plan_resume(history, definition, terms, wish)
 
 
-def _cost(host: Host, run_id: str) -> Spending:
-    """What a run has cost; of what cannot be read, nothing: no result is lost for that."""
+def _looked_up(host: Host, end: RunEnd) -> tuple[Spending, tuple[WaitRow, ...]]:
+    """What a run has cost, and what it waits for; of what cannot be read, nothing: no result is lost."""
     with suppress(SmithersError), closing(host.store.reader()) as reader:
-        return _spent(reader, reader.run(run_id).id)
-    return UNSPENT
+        run = reader.run(end.run_id).id
+        if end.state is not RunState.WAITING:
+            return _spent(reader, run), ()
+        rows = (row for number in (run, *reader.below(run)) for row in reader.waits(number))
+        return _spent(reader, run), tuple(row for row in rows if row.is_open)
+    return UNSPENT, ()
 
 
 def _spent(reader: Reader, run: int) -> Spending:

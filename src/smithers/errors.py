@@ -9,6 +9,7 @@
     ├── AgentError         the same, on an agent's side of the port
     ├── StoreError         the database cannot be used; the run continues when the cause is gone
     ├── LastPartsOwed      a cancelled run owes last parts that nobody can run; it stays open (exit 1)
+    ├── NotDelivered       a notice did not reach anybody; it is tried again, and no run is touched
     ├── LeaseLost          a newer owner drives the run; stop quietly
     ├── MessagesWaiting    a message came while a run was about to leave; it decides again
     └── BugError           ours; please report
@@ -282,6 +283,16 @@ class RunNotResumable(RefusedError):
     default_hint = "start a new run with `smithers up`"
 
 
+class ServiceUnavailable(RefusedError):
+    """Nothing here runs services: neither systemd's user manager nor launchd answers."""
+
+    code = "SERVICE_UNAVAILABLE"
+    default_hint = (
+        "print the unit with `smithers supervise --print-unit` and install it by hand, "
+        "or keep `smithers supervise` running by other means"
+    )
+
+
 class HijackRefused(RefusedError):
     """There is no conversation that could be taken into a terminal."""
 
@@ -324,11 +335,67 @@ class InputChanged(RefusedError):
     default_hint = "resume without --input, or start a new run with the new input"
 
 
+class NotWaiting(RefusedError):
+    """What was to be decided or answered waits for nobody."""
+
+    code = "NOT_WAITING"
+    default_hint = "see what waits: `smithers inbox`"
+
+
+class AlreadyDecided(RefusedError):
+    """Somebody was quicker, or it was said before; what stands is not changed."""
+
+    code = "ALREADY_DECIDED"
+    default_hint = "see who has decided it: `smithers why RUN NODE`"
+
+
+class NotAllowed(RefusedError):
+    """A decision of somebody who may not make it."""
+
+    code = "NOT_ALLOWED"
+    default_hint = "let one of those decide who may: `smithers why RUN NODE` names them"
+
+
+class AnswerUnfit(RefusedError):
+    """A decision, an answer or a signal that does not fit what is waited for; nothing was changed."""
+
+    code = "ANSWER_UNFIT"
+    default_hint = "see what fits: `smithers why RUN NODE`"
+
+
 class ProcessStuck(RefusedError):
     """Processes that a former owner of a run left behind could not be ended."""
 
     code = "PROCESS_STUCK"
     default_hint = "end them yourself (`ps -fp PID`), then run the same command again"
+
+
+class NotifyInvalid(RefusedError):
+    """What a configuration says of notices cannot be meant."""
+
+    code = "NOTIFY_INVALID"
+    default_hint = "see docs/notify.md for the keys of [notify]; then try them with `smithers notify test`"
+
+
+class LinkInvalid(RefusedError):
+    """A link that decides was not made here, or was changed on its way."""
+
+    code = "LINK_INVALID"
+    default_hint = "open the link as it was sent, or decide with `smithers`"
+
+
+class LinkExpired(RefusedError):
+    code = "LINK_EXPIRED"
+    default_hint = "decide with `smithers`: what waits is shown by `smithers ps`"
+
+
+class LinkKeyRefused(RefusedError):
+    """The key that signs links is not safe to use."""
+
+    code = "LINK_KEY"
+    default_hint = (
+        "`chmod 600` it if nobody else has read it; else remove it: links that were sent are void then"
+    )
 
 
 # --- TaskError: one attempt failed --------------------------------------------------------------
@@ -427,6 +494,27 @@ class TaskFailed(TaskError):
         """The error of its last attempt: `code`, `message`, and `place` where that is known."""
         found: Mapping[str, Any] = self.details.get("error") or {}
         return found
+
+
+class ApprovalDenied(TaskError):
+    """Somebody has denied it."""
+
+    code = "APPROVAL_DENIED"
+    default_hint = "a resume asks again: `smithers up --resume RUN`"
+
+
+class WaitTimedOut(TaskError):
+    """Nobody has answered, and no signal has come, in time."""
+
+    code = "WAIT_TIMED_OUT"
+    default_hint = "a resume waits again: `smithers up --resume RUN`; or give it more time"
+
+
+class AnswersUsedUp(TaskError):
+    """As many answers as may be did not fit the model."""
+
+    code = "ANSWERS_USED_UP"
+    default_hint = "a resume asks again; make the question clearer, or raise max_attempts="
 
 
 class ScriptFailed(TaskError):
@@ -621,6 +709,11 @@ class LastPartsOwed(SmithersError):
         "mend the workflow and run `smithers cancel RUN` again, or end it without them: "
         "`smithers cancel RUN --now`"
     )
+
+
+class NotDelivered(SmithersError):
+    code = "NOT_DELIVERED"
+    default_hint = "try the ways with `smithers notify test`; what is left is shown by `smithers notify list`"
 
 
 class LeaseLost(SmithersError):

@@ -30,7 +30,7 @@ def flows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("STORE_DIES_AT", "STORE_FAILS_AT"):
         monkeypatch.delenv(name, raising=False)
     yield
-    for name in ("flows", "block_flows"):
+    for name in ("flows", "block_flows", "wait_flows"):
         sys.modules.pop(name, None)
 
 

@@ -54,6 +54,16 @@ def test_a_run_that_waits_longer_is_parked_with_3_and_says_for_what_until_when_a
     assert "smithers up --resume r1" in project.run("ps").stdout
 
 
+def test_a_run_that_is_parked_beside_a_supervisor_says_who_wakes_it(project: Project) -> None:
+    project.write(FLOW)
+    project.run("up", "flow.py:flow", "-r", "r1", "--linger", "0")
+    supervisor = project.start("supervise", "--json")
+    assert supervisor.stdout is not None
+    supervisor.stdout.readline()
+    done = project.run("up", "flow.py:flow", "-r", "r2", "--linger", "0")
+    assert f"process {supervisor.pid} (`smithers supervise`) wakes it then" in done.stderr
+
+
 def test_a_run_that_waits_no_longer_stays_and_goes_on(project: Project) -> None:
     project.write(FLOW)
     (project.folder / "delay").write_text("300ms")

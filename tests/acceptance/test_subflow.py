@@ -191,10 +191,13 @@ def test_the_wait_of_a_child_is_the_wait_of_its_parent(project: Project) -> None
     assert "waits:  to go on with sub at" in left.stderr
     assert states(project) == {"r1": "waiting", "r1.sub": "waiting"}
 
-    process = project.start("up", "--resume", "r1", "--linger", "5h")
-    wait_until(lambda: project.document("ps")["runs"][0]["shown"] == "running", "the run to go on")
     assert "sub goes on in" in project.run("ps").stdout
     assert "waits to go on with sub" in project.run("why", "r1").stdout
+
+    # Whoever resumes the one looks at the other: only that knows what its deadline is counted by.
+    process = project.start("up", "--resume", "r1", "--linger", "5h")
+    wait_until(lambda: states(project) == {"r1": "running", "r1.sub": "running"}, "both to go on")
+    assert "sub: retries ask in" in project.run("ps").stdout
     process.kill()
 
 

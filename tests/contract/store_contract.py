@@ -63,6 +63,7 @@ from smithers.store.process import SqliteLedger
 from smithers.store.reader import SqliteReader
 from smithers.store.writer import SqliteWriter
 from tests.contract.kin_contract import KinContract
+from tests.contract.notice_contract import NoticeContract
 from tests.contract.spending_contract import SpendingContract
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ def ended_process() -> Identity:
     return replace(this_process(), ticks=1)
 
 
-class StoreContract(KinContract, SpendingContract, ABC):
+class StoreContract(KinContract, NoticeContract, SpendingContract, ABC):
     """The tests. A subclass says how a store is opened and how one of its connections fails."""
 
     @abstractmethod

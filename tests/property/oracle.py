@@ -28,6 +28,7 @@ from smithers.scheduler.decision import (
     Cancel,
     Deadlock,
     Decision,
+    Enter,
     Execute,
     Fail,
     Finish,
@@ -36,7 +37,7 @@ from smithers.scheduler.decision import (
     Stop,
     Wait,
 )
-from smithers.scheduler.facts import Blocked, BlockFact, Due, Facts, LoopFact, Running, Settled
+from smithers.scheduler.facts import Blocked, BlockFact, Due, Facts, LoopFact, Open, Running, Settled
 
 NOT_REACHED = "not reached"
 
@@ -177,7 +178,8 @@ class View:
             case SequencePlan(children=children):
                 for index, child in enumerate(children):
                     spot.children.append(self._mount(child, (*path, index), inner, loops, reached=reached))
-                    reached = reached and self.is_settled(spot.children[-1])
+                    child_spot = spot.children[-1]
+                    reached = reached and (self.is_settled(child_spot) or self.lets_on(child_spot))
             case ParallelPlan(children=children):
                 for index, child in enumerate(children):
                     spot.children.append(self._mount(child, (*path, index), inner, loops, reached=reached))
@@ -243,6 +245,10 @@ class View:
                 return bool(spot.children) and self.is_settled(spot.children[0])
             case _:
                 assert_never(spot.plan)
+
+    def lets_on(self, spot: Spot) -> bool:
+        """Whether what comes after it in a sequence has its turn though it has not settled."""
+        return isinstance(spot.plan, TaskPlan) and spot.plan.is_async and spot.key in self.facts.entered
 
     def is_running(self, spot: Spot) -> bool:
         """Whether an attempt runs at or below `spot`."""
@@ -397,13 +403,31 @@ class View:
 
     def startable(self) -> list[Spot]:
         """Tasks that only time or a cap can keep from starting."""
-        return [
-            task for task in self.tasks if self.is_open(task) and self.may_act(task) and not self.unmet(task)
-        ]
+        return [task for task in self.ready() if not self.is_new(task)]
+
+    def enterable(self) -> list[Spot]:
+        """Tasks that begin by waiting, and whose turn has come."""
+        return [task for task in self.ready() if self.is_new(task)]
+
+    def ready(self) -> list[Spot]:
+        return [task for task in self.asked() if not self.unmet(task)]
 
     def blocked(self) -> list[Spot]:
         """Tasks whose turn has come but for their edges."""
-        return [task for task in self.tasks if self.is_open(task) and self.may_act(task) and self.unmet(task)]
+        return [task for task in self.asked() if self.unmet(task)]
+
+    def asked(self) -> list[Spot]:
+        """Tasks whose turn has come, and that neither run nor wait for somebody."""
+        return [
+            task for task in self.tasks if self.is_open(task) and self.may_act(task) and not self.waits(task)
+        ]
+
+    def waits(self, task: Spot) -> bool:
+        return isinstance(self.facts.nodes.get(task.key), Open)
+
+    def is_new(self, task: Spot) -> bool:
+        assert isinstance(task.plan, TaskPlan)
+        return task.plan.enters and task.key not in self.facts.entered
 
     def state(self, task: Spot) -> str:
         fact = self.facts.nodes.get(task.key)
@@ -412,7 +436,9 @@ class View:
         if isinstance(fact, Running):
             return "running"
         if not task.reached or self.is_closed(task):
-            return "idle"
+            return "open" if isinstance(fact, Open) and not self.is_closed(task) else "idle"
+        if isinstance(fact, Open):
+            return "open"
         if self.unmet(task):
             return "blocked"
         return "due" if isinstance(fact, Due) else "ready"
@@ -726,13 +752,16 @@ def decide(
         return Stop() if is_cancelled or cause is None else Fail(cause)
     if loops := ended_passes(view):
         return Judge(tuple(loops))
+    if found := enters(view, view.enterable()):
+        return found
     if found := starts(view, view.startable(), limit, now_ms):
         return execute(view, found)
     if view.is_settled(view.root) and not has_running:
         return Finish(is_partial(view))
     due_ms = earliest_due(view, view.startable(), now_ms)
-    if has_running or due_ms is not None:
-        return Wait(due_ms, has_running)
+    has_open = any(view.waits(t) and not view.is_closed(t) and not view.is_unwinding(t) for t in view.tasks)
+    if has_running or has_open or due_ms is not None:
+        return Wait(due_ms, has_running, has_open)
     return last_resort(view, limit, now_ms)
 
 
@@ -747,12 +776,20 @@ def last_resort(view: View, limit: int | None, now_ms: int) -> Decision:
         for task in blocked
         if all(view.outcome_left(task, target) is not None for target in view.unmet(task))
     ]
+    if found := enters(view, [task for task in freed if view.is_new(task)]):
+        return found
     if found := starts(view, freed, limit, now_ms):
         return execute(view, found)
     # A back-off is obeyed here as anywhere: to call it a deadlock would fail a run that only has to wait.
     if (due_ms := earliest_due(view, freed, now_ms)) is not None:
         return Wait(due_ms, has_running=False)
     return Deadlock(tuple((task.key, tuple(view.unmet(task))) for task in blocked))
+
+
+def enters(view: View, candidates: list[Spot]) -> Enter | None:
+    """Enter them all: who waits needs no slot."""
+    view.facts.nodes.update({task.key: Open() for task in candidates})
+    return Enter(tuple(task.key for task in candidates)) if candidates else None
 
 
 def execute(view: View, starts: list[NodeKey]) -> Execute:
@@ -792,6 +829,9 @@ class OracleSchedule:
             del self.facts.nodes[key]
         else:
             self.facts.nodes[key] = outcome
+
+    def opened(self, key: NodeKey) -> None:
+        self.facts.entered.add(key)
 
     def judge(self, loop: NodeKey, until: bool) -> None:
         judge(self.view(), loop, until=until)

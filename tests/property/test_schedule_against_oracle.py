@@ -33,12 +33,14 @@ from smithers.scheduler import (
     Deadlock,
     Decision,
     Due,
+    Enter,
     Execute,
     Facts,
     Fail,
     Finish,
     Judge,
     LoopFact,
+    Open,
     Schedule,
     Settled,
     Skip,
@@ -71,7 +73,7 @@ def answer(schedule: Schedule | OracleSchedule, now_ms: int) -> tuple[Skipped, D
 def plain(facts: Facts) -> tuple[object, ...]:
     """Facts as values; a loop that was never judged has none."""
     loops = {key: fact for key, fact in facts.loops.items() if fact != LoopFact()}
-    return facts.nodes, loops, facts.blocks
+    return facts.nodes, loops, facts.blocks, facts.entered
 
 
 class Lockstep:
@@ -127,6 +129,12 @@ class Lockstep:
             self.schedule.settle(key, outcome)
         self.oracle.settle(key, outcome)
 
+    def opened(self, key: NodeKey) -> None:
+        self.story.append(f"opened({key})")
+        with self.schedules_turn():
+            self.schedule.opened(key)
+        self.oracle.opened(key)
+
     def judge(self, loop: NodeKey, *, until: bool) -> None:
         self.story.append(f"judge({loop}, {until})")
         with self.schedules_turn():
@@ -149,6 +157,9 @@ class Lockstep:
     def running(self) -> tuple[NodeKey, ...]:
         return tuple(self.oracle.facts.running())
 
+    def waiting(self) -> tuple[NodeKey, ...]:
+        return tuple(key for key, fact in self.oracle.facts.nodes.items() if isinstance(fact, Open))
+
     def holes(self) -> list[NodeKey]:
         return [spot.key for spot in self.oracle.view().spots if isinstance(spot.plan, HolePlan)]
 
@@ -163,6 +174,7 @@ class Lockstep:
         facts = self.oracle.facts.copy()
         facts.nodes = {key: fact for key, fact in facts.nodes.items() if fact is not Settled.FAILED}
         facts.blocks = {key: fact for key, fact in facts.blocks.items() if not fact.has_failed}
+        facts.entered = {key for key in facts.entered if key in facts.nodes}
         self.is_cancelled = False
         self.mount(self.tree, facts)
 
@@ -183,6 +195,8 @@ def live(run: Lockstep, events: Events) -> Decision:
         events.tick()
         now_ms += events.random.randrange(3)
         decision = run.decide(now_ms)
+        if isinstance(decision, Enter):
+            enter(run, events, decision.keys, now_ms)
         if disturb(run, events):
             continue  # the answer is stale; ask again
         match decision:
@@ -197,8 +211,10 @@ def live(run: Lockstep, events: Events) -> Decision:
             case Judge(loops=loops):
                 for loop in events.some(loops):
                     run.judge(loop, until=events.until())
-            case Wait(has_running=True):
-                for key in events.some(run.running()):
+            case Enter():
+                pass
+            case Wait(has_running=has_running, has_open=has_open) if has_running or has_open:
+                for key in events.some((*run.running(), *run.waiting())):
                     settle(run, events, key, now_ms)
             case Wait(due_ms=due_ms):
                 assert due_ms is not None
@@ -213,6 +229,19 @@ def live(run: Lockstep, events: Events) -> Decision:
             case _:
                 assert_never(decision)
     raise AssertionError(f"no end in {MAX_STEPS} steps")
+
+
+def enter(run: Lockstep, events: Events, keys: tuple[NodeKey, ...], now_ms: int) -> None:
+    """Answer for each: mostly it waits now, now and then there is nothing to wait for."""
+    for key in keys:
+        if events.happens(0.15):
+            run.settle(
+                key, Settled.SKIPPED if events.happens(0.5) else Blocked(events.random.choice(run.ids))
+            )
+            continue
+        run.opened(key)
+        if events.happens(0.15):
+            settle(run, events, key, now_ms)
 
 
 def settle(run: Lockstep, events: Events, key: NodeKey, now_ms: int) -> None:
@@ -312,8 +341,10 @@ def test_a_settlement_visits_what_it_changes_and_the_way_up(grown: Grown, seed: 
         match decision:
             case Judge(loops=loops):
                 run.judge(loops[0], until=events.until())
-            case Wait(has_running=True):
-                settle(run, events, random.choice(run.running()), now_ms)
+            case Enter(keys=keys):
+                enter(run, events, keys, now_ms)
+            case Wait(has_running=has_running, has_open=has_open) if has_running or has_open:
+                settle(run, events, random.choice((*run.running(), *run.waiting())), now_ms)
             case Wait(due_ms=int(due_ms)):
                 now_ms = due_ms
             case Finish() | Fail() | Stop() | Deadlock():

@@ -87,6 +87,8 @@ class Grower:
     def __post_init__(self) -> None:
         self.favourites = self.random.sample(CONTAINERS, 2)
         self.edges = self.random.choice(((0, 0, 0, 1, 1, 2), (0, 1, 2, 3)))
+        self.waiting = self.random.choice((0, 0.1, 0.4))
+        """How many of its tasks begin by waiting."""
 
     def tree(self) -> PlanNode:
         return self.group(depth=0)
@@ -133,7 +135,16 @@ class Grower:
     def task(self) -> PlanNode:
         name = self.new_id("t")
         edges = tuple(Edge(self.target(), self.chance(0.5)) for _ in range(self.random.choice(self.edges)))
-        return self.made(TaskPlan(name, edges, continue_on_fail=self.chance(0.2)))
+        enters = self.chance(self.waiting)
+        return self.made(
+            TaskPlan(
+                name,
+                edges,
+                continue_on_fail=self.chance(0.2),
+                enters=enters,
+                is_async=enters and self.chance(0.4),
+            )
+        )
 
     def target(self) -> str:
         """Mostly something written before; now and then anything, also what is nowhere."""
@@ -276,6 +287,8 @@ def outline(plan: PlanNode, depth: int = 0) -> str:
             "max_iterations",
             "fail_on_max",
             "continue_on_fail",
+            "enters",
+            "is_async",
             "catch_errors",
             "compensates",
             "tolerates",

@@ -42,6 +42,15 @@ class Carrier:
         )
 
     @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def log(self) -> str:
+        """Where it writes, as it is shown."""
+        return os.path.relpath(self._wanted.log)
+
+    @property
     def lost_race(self) -> bool:
         """It has left because somebody else held the run at that moment."""
         return any(line.startswith(f"[{RunOwned.code}]") for line in self._lines())

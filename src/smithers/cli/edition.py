@@ -52,7 +52,7 @@ def load_anew(target: Target, roots: tuple[Path, ...], edited: Iterable[Path]) -
     # Meanwhile the run goes on, and may ask under which name a function of its own is found.
     set_aside.update(before)
     for path in edited:
-        _drop_bytecode(path)
+        drop_bytecode(path)
     importlib.invalidate_caches()
     for name in before:
         sys.modules.pop(name, None)
@@ -75,7 +75,7 @@ def _replace(standing: Iterable[str], modules: Mapping[str, ModuleType]) -> None
                 setattr(sys.modules[parent], child, module)
 
 
-def _drop_bytecode(path: Path) -> None:
+def drop_bytecode(path: Path) -> None:
     """Forget what Python has cached of a file.
 
     It takes a cache for good if the file has the size, and the second of its last change, that it had then:

@@ -15,15 +15,16 @@ from smithers.cli.table import one_line
 from smithers.clock import SystemClock
 from smithers.observe import moment
 from smithers.observe.spending import spending_document, spent_text
-from smithers.records import RunState
+from smithers.records import RunState, WaitKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from smithers.cli.parting import Parting
     from smithers.cli.wanted import Wanted
     from smithers.ids import NodeKey
     from smithers.observe.quota import Limit
+    from smithers.observe.waits import WaitView
     from smithers.records import Wakeup
 
 _RESUMED_BY_HAND = (
@@ -44,6 +45,8 @@ def told(last: Parting, signal: int | None, wanted: Wanted) -> int:
     end = last.end
     for line in _lines(last, wanted):
         terminal.note(line)
+    if any(wait.row.kind in (WaitKind.APPROVAL, WaitKind.HUMAN) for wait in last.open_waits):
+        terminal.bell()
     print_result(last, is_json=wanted.is_json)
     if signal is not None and end.state is RunState.PAUSED:
         return 128 + signal
@@ -62,7 +65,9 @@ def print_result(last: Parting, *, is_json: bool) -> None:
             "cost": spending_document(last.spent),
         }
         if end.state is RunState.WAITING:
-            result["waits"] = [_wait_document(wait, last.limits.get(wait.key)) for wait in end.waits]
+            due = [wait for wait in end.waits if wait.kind != "wait"]
+            result["waits"] = [_wait_document(wait, last.limits.get(wait.key)) for wait in due]
+            result["waits"] += [wait.document() for wait in last.open_waits]
         print(json.dumps(result, ensure_ascii=False, default=str))
     elif end.output is not None and end.state in (RunState.FINISHED, RunState.PARTIAL):
         indent = 2 if terminal.is_terminal() else None
@@ -78,11 +83,16 @@ def _lines(last: Parting, wanted: Wanted) -> Iterator[str]:
     yield f"{word} {end.run_id}{by}"
     if end.error:
         yield from _error_lines(end.error)
+    due = tuple(wait for wait in end.waits if wait.kind != "wait")
+    if last.open_waits:
+        yield from _open_lines(last.open_waits, wanted)
+    elif due:
+        yield from _wait_lines(due, last.limits)
     if end.waits:
-        yield from _wait_lines(end.waits, last.limits)
+        yield _waker(last.supervisor)
     if last.spent.is_known:
         yield f"  spent:  {spent_text(last.spent)}"
-    if end.state in _RESUMED_BY_HAND:
+    if end.state in _RESUMED_BY_HAND and not last.open_waits:
         resume = f"smithers up {quote(wanted.file)} --run-id {end.run_id} --resume"
         yield f"  resume: {with_store(resume, wanted.store)}"
     if end.state in (RunState.FAILED, RunState.PARTIAL):
@@ -97,8 +107,23 @@ def _error_lines(error: Mapping[str, Any]) -> Iterator[str]:
         yield f"  hint: {error['hint']}"
 
 
+_SHOWN_WAITS = 10
+"""Waits that are listed; the rest are counted."""
+
+
+def _open_lines(waits: Sequence[WaitView], wanted: Wanted) -> Iterator[str]:
+    """What a parked run waits for, and what to type for each."""
+    now_ms = SystemClock().now_ms()
+    for wait in waits[:_SHOWN_WAITS]:
+        yield f"  waits:  {one_line(wait.text(now_ms))}"
+        for command in wait.commands():
+            yield f"          {with_store(command, wanted.store)}"
+    if len(waits) > _SHOWN_WAITS:
+        yield f"  and {len(waits) - _SHOWN_WAITS} more: {with_store('smithers inbox --all', wanted.store)}"
+
+
 def _wait_lines(waits: tuple[Wakeup, ...], limits: Mapping[NodeKey, Limit]) -> Iterator[str]:
-    """What a parked run waits for, until when, and who wakes it."""
+    """What a parked run waits for, and until when."""
     first, now_ms = waits[0], SystemClock().now_ms()
     when = f"{moment.local(first.due_ms)}, {moment.due(first.due_ms, now_ms)}"
     limit = limits.get(first.key)
@@ -116,7 +141,15 @@ def _wait_lines(waits: tuple[Wakeup, ...], limits: Mapping[NodeKey, Limit]) -> I
     yield f"  waits:  {what} {when}{more}"
     if limit is not None:
         yield f"  reason: its limit is used up{f': {one_line(limit.reason)}' if limit.reason else ''}"
-    yield "  nothing wakes it by itself: resume it then, or at any time with a longer --linger"
+
+
+def _waker(supervisor: int | None) -> str:
+    if supervisor is not None:
+        return f"  process {supervisor} (`smithers supervise`) wakes it then"
+    return (
+        "  nothing wakes it by itself: resume it then, or let `smithers supervise` do it; "
+        "or resume it at any time with a longer --linger"
+    )
 
 
 def _wait_document(wait: Wakeup, limit: Limit | None) -> dict[str, Any]:

@@ -32,19 +32,20 @@ MEANINGS: Final[Mapping[ExitCode, tuple[str, str]]] = {
     ExitCode.FAILED: (
         "failed",
         """the run has failed, the store cannot be used, `doctor` has found something wrong, `agents doctor`
-        nothing that can be used, an agent that `agents test` asked has not answered, or what `pause`, `down`
-        or `cancel` asked for is not done yet""",
+        nothing that can be used, an agent that `agents test` asked has not answered, `notify test` or
+        `notify send` could not deliver, what `pause`, `down` or `cancel` asked for is not done yet, or what
+        `supervise --once` has found was not taken over""",
     ),
     ExitCode.CANCELLED: ("cancelled", "somebody ended the run"),
     ExitCode.PARKED: (
         "paused or waiting",
-        """the run was paused, or waits for a time that is further away than `--linger` allows; a resume
-        continues it""",
+        """the run was paused, or waits for a person, a message, or a time that is further away than
+        `--linger` allows; an answer or a resume continues it""",
     ),
     ExitCode.REFUSED: (
         "refused (nothing was changed)",
         """usage, input, a mistake in the first frame, an unknown or ambiguous run, a run that exists already
-        or that another process drives, an output that is not there""",
+        or that another process drives, an output that is not there, a service that cannot be installed""",
     ),
     ExitCode.PARTIAL: ("partial", "a failure was tolerated, or a task was skipped because of one"),
     ExitCode.INTERRUPTED: ("interrupted", "Ctrl+C; a run is paused"),

@@ -38,15 +38,31 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "tree": Entry("smithers.cli.tree:tree", "Show a run's tree, now or as it stood at a frame."),
         "node": Entry("smithers.cli.node:node", "Show all of one node: attempts, output, deadlines."),
     },
+    "Answer": {
+        "inbox": Entry("smithers.cli.inbox:inbox", "List what runs wait for people to decide or answer."),
+        "approve": Entry("smithers.cli.decide:approve", "Approve what a run waits for; it goes on."),
+        "deny": Entry("smithers.cli.decide:deny", "Deny what a run waits for; it goes on as it says."),
+        "answer": Entry("smithers.cli.answer:answer", "Answer a run's question; it goes on."),
+        "signal": Entry("smithers.cli.signal:signal", "Send a run a message by name."),
+        "ask-human": Entry(
+            "smithers.cli.ask_human:ask_human", "Called by an agent in its task: ask a person, and wait."
+        ),
+        "timer": Entry("smithers.cli.timer:timer", "Let a timer of a run be over."),
+        "link": Entry("smithers.cli.link:link", "Do what a one-time link in a notice says."),
+    },
     "Control": {
         "pause": Entry("smithers.cli.pause:pause", "Pause a run; a resume goes on at once."),
         "down": Entry("smithers.cli.down:down", "Pause every run of the project."),
         "hijack": Entry("smithers.cli.hijack:hijack", "Go on with an agent's conversation by hand."),
         "cancel": Entry("smithers.cli.cancel:cancel", "End a run."),
+        "supervise": Entry("smithers.cli.supervise:supervise", "Go on with runs that nobody drives."),
     },
     "Care": {
         "agents": Entry("smithers.cli.agents:agents", "List the agents, find what keeps one from working."),
         "doctor": Entry("smithers.cli.doctor:doctor", "Find what is wrong, and say what to do."),
+        "notify": Entry(
+            "smithers.cli.notify:notify", "List what people were told of, or try how they are told."
+        ),
         "cache": Entry("smithers.cli.cache:cache", "List or clear what tasks with a cache have stored."),
     },
 }
@@ -54,6 +70,11 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
 COMMANDS: Mapping[str, Entry] = {
     name: entry for section in SECTIONS.values() for name, entry in section.items()
 }
+
+HIDDEN: Mapping[str, Entry] = {
+    "host": Entry("smithers.cli.host:host", "Drive the runs that standard input names."),
+}
+"""What only commands call."""
 
 OTHER_WORDS: Mapping[str, str] = {
     "run": "up",
@@ -66,6 +87,7 @@ OTHER_WORDS: Mapping[str, str] = {
     "halt": "down",
     "shutdown": "down",
     "kill": "cancel",
+    "daemon": "supervise",
 }
 """What people type who know other tools, and the command that does it here."""
 
@@ -77,7 +99,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = COMMANDS.get(cmd_name)
+        entry = COMMANDS.get(cmd_name) or HIDDEN.get(cmd_name)
         if entry is None:
             return None
         module, _, name = entry.path.partition(":")
@@ -90,7 +112,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             from difflib import get_close_matches
 
             word = OTHER_WORDS.get(args[0])

@@ -61,11 +61,15 @@ def halt(run: str, order: Order, named_store: str | None, *, is_json: bool, pati
 
 def order(kind: InboxKind, *, is_now: bool = False) -> Order:
     """An order of whoever types."""
+    return Order(kind, who(), is_now)
+
+
+def who() -> str:
+    """The name that one is logged in by."""
     try:
-        by = getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError):
-        by = f"uid {os.getuid()}"
-    return Order(kind, by, is_now)
+        return f"uid {os.getuid()}"
 
 
 def carry_out(

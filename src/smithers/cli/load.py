@@ -68,9 +68,17 @@ def load(target: Target) -> Workflow[Any, Any]:
         WorkflowLoadFailed: its file raised; with file and line.
         WorkflowNotFound: the file has no workflow, several, or none of that name; lists what it has.
     """
+    return workflow_in(import_module_of(target), target)
+
+
+def workflow_in(module: ModuleType, target: Target) -> Workflow[Any, Any]:
+    """The workflow that is meant, of a module that was imported.
+
+    Raises:
+        WorkflowNotFound: as `load`.
+    """
     from smithers.authoring import Workflow
 
-    module = _import(target)
     where = str(target.file or target.module)
     shown = Path(where).name if target.file else where
     found = {name: value for name, value in vars(module).items() if isinstance(value, Workflow)}
@@ -119,7 +127,13 @@ def _list(found: dict[str, Workflow[Any, Any]]) -> str:
     return f": {', '.join(found)}" if found else ""
 
 
-def _import(target: Target) -> ModuleType:
+def import_module_of(target: Target) -> ModuleType:
+    """Import the file, or the module.
+
+    Raises:
+        WorkflowLoadFailed: it raised; with file and line.
+        WorkflowNotFound: there is no such module.
+    """
     file = target.file
     folder = str(file.parent if file is not None else Path.cwd())
     if sys.path[:1] != [folder]:

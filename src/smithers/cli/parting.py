@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from smithers.errors import SmithersError
 from smithers.observe import quota
-from smithers.records import UNSPENT, Spending
+from smithers.observe.waits import open_below
+from smithers.records import UNSPENT, RunState, Spending
+from smithers.supervise.turn import active
 
 if TYPE_CHECKING:
     from smithers.engine.handle import RunEnd
     from smithers.ids import NodeKey
+    from smithers.observe.waits import WaitView
     from smithers.ports import Reader
     from smithers.store import Store
 
@@ -27,14 +30,20 @@ class Parting:
     """What it has cost in all; of what cannot be read, nothing."""
     limits: Mapping[NodeKey, quota.Limit] = field(default_factory=dict)
     """The accounts that its tasks wait for, or the runs that these are."""
+    open_waits: Sequence[WaitView] = ()
+    """People, messages and times that it waits for."""
+    supervisor: int | None = None
+    """The process that wakes it when it is due; None: nobody does."""
 
 
 def parting(end: RunEnd, store: Store) -> Parting:
     """Look once more at a run that has left the engine. A store that fails now takes no result away."""
     with suppress(SmithersError), closing(store.reader()) as reader:
         spent = sum(_spent(reader, end.run_id), UNSPENT)
+        open_waits = open_below(reader, reader.run(end.run_id)) if end.state is RunState.WAITING else []
         waits_beyond = any(wait.kind != "retry" for wait in end.waits)
-        return Parting(end, spent, _limits(reader, end.run_id) if waits_beyond else {})
+        limits = _limits(reader, end.run_id) if waits_beyond else {}
+        return Parting(end, spent, limits, open_waits, active(store.path) if end.waits else None)
     return Parting(end)
 
 

@@ -11,7 +11,7 @@ from smithers.cli.cost_columns import CostColumns
 from smithers.cli.options import json_option, store_option
 from smithers.cli.project import Project, open_project
 from smithers.cli.table import Column, Table, columns_of, cut, one_line
-from smithers.observe import moment, next_step, quota
+from smithers.observe import moment, next_step, quota, waits
 from smithers.observe.summary import RunSummary, select, summarize, took_ms
 from smithers.records import UNSPENT, RunState
 
@@ -19,7 +19,13 @@ NOTE_ROOM = 76
 """Columns for notes beside the rows, as many as there are under them on 80; with less they go there."""
 WIDE = 140
 """A terminal of so many columns has that room, unless names are very long."""
-STATUSES = (*(state.word for state in RunState), "orphaned", "stalled", quota.STATUS)
+STATUSES = (
+    *(state.word for state in RunState),
+    "orphaned",
+    "stalled",
+    quota.STATUS,
+    *waits.STATUSES.values(),
+)
 
 
 @click.command()

@@ -52,7 +52,7 @@ def resume_run(target: Target, path: Path, wanted: Wanted) -> int:
     from smithers.store import project_root
 
     source = target.source(project_root(path))
-    host = Host(path, ends_process=True)
+    host = Host(path, ends_process=True, notifies=True)
     try:
         row = find_resumable(host.store, run_name(host, wanted.resume), source)
         if wanted.given is not None:
@@ -128,6 +128,7 @@ def _drive(host: Host, claim: Claim, target: Target, wanted: Wanted) -> int:
                     max_concurrency=wanted.limit,
                     rehearse=wanted.rehearse,
                     linger_ms=wanted.linger_ms,
+                    stays=wanted.stays,
                     watch=watch,
                     wish=wanted.wish(),
                     agent_tools=wanted.agent_tools,

@@ -92,3 +92,10 @@ def note(text: str) -> None:
 def flush() -> None:
     """Hand printed lines over at once: whoever follows a pipe waits for them."""
     sys.stdout.flush()
+
+
+def bell() -> None:
+    """Call a person who has looked away; nothing where stderr is no terminal."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\a")
+        sys.stderr.flush()

@@ -18,6 +18,7 @@ from smithers.cli.wanted import Wanted, check_words, resume_word
 from smithers.cli.watched import follow, hot_for, watched
 from smithers.errors import RunExists, RunNotFound
 from smithers.ids import check_run_id
+from smithers.notify.setting import load_settings
 
 
 @click.command(epilog=in_short())
@@ -43,6 +44,7 @@ from smithers.ids import check_run_id
     default="1h",
     help="How long to stay while the run only waits for a time (a retry); default: 1h.",
 )
+@click.option("--wait", "stays", is_flag=True, help="Stay while the run waits for people and messages, too.")
 @click.option(
     "--plan", "is_plan", is_flag=True, help="Only show what --resume would do to each task, and why."
 )
@@ -79,6 +81,7 @@ def up(
     limit: int | None,
     rehearse: bool,
     linger_ms: int,
+    stays: bool,
     is_plan: bool,
     rerun: tuple[str, ...],
     retry: tuple[str, ...],
@@ -117,11 +120,13 @@ def up(
         hot,
         agent_tools,
         max_usd,
+        stays,
     )
     target = locate(file)
     path = _store_path(target, wanted)
     if is_plan:
         return show_plan(target, path, wanted)
+    load_settings(path)  # refused now if it cannot be meant, and not when the run has something to tell
     if detach:
         return _detach(target, path, wanted)
     return resume_run(target, path, wanted) if wanted.resume is not None else _start(target, path, wanted)
@@ -181,7 +186,7 @@ def _start(target: Target, path: Path, wanted: Wanted) -> int:
 
     with stdout_kept():
         workflow = load(target)
-        host = Host(path, durability=workflow.definition.durability, ends_process=True)
+        host = Host(path, durability=workflow.definition.durability, ends_process=True, notifies=True)
         hot = hot_for(target, workflow, host, wanted)
         try:
             handle, frames, interrupt = watched(
@@ -192,6 +197,7 @@ def _start(target: Target, path: Path, wanted: Wanted) -> int:
                     max_concurrency=wanted.limit,
                     rehearse=wanted.rehearse,
                     linger_ms=wanted.linger_ms,
+                    stays=wanted.stays,
                     watch=watch,
                     strict=wanted.strict,
                     agent_tools=wanted.agent_tools,

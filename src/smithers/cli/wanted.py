@@ -39,6 +39,9 @@ class Wanted:
     max_usd: float | None = None
     """What the run's agents may spend."""
 
+    stays: bool = False
+    """It is driven here while it waits for people and messages, too."""
+
     def words(self) -> list[str]:
         """The options that say what is executed again."""
         found = [word for name in self.rerun for word in ("--rerun", name)]

@@ -185,6 +185,11 @@ class Context(Calls, Generic[Input]):
         key = self._key(target)
         return self._state.failure(key) if key is not None else None
 
+    def signals(self, name: str, /) -> tuple[Any, ...]:
+        """Payloads of the signals of this name that were sent to the run, taken or not, the oldest first."""
+        self._view.note("signal", name)
+        return tuple(wrap(signal.payload) for signal in self._state.signals if signal.name == name)
+
     def _key(self, target: Any) -> NodeKey | None:
         node, _ = _target(target, None, {})
         view = self._view

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from smithers.errors import InvalidOutput, MissingOutput
@@ -14,7 +14,7 @@ from .view import Spending, View
 
 if TYPE_CHECKING:
     from smithers.ids import NodeKey
-    from smithers.records import NodeState
+    from smithers.records import NodeState, SignalRow
 
     from .rows import OutputText, Rows
     from .view import Standing, State
@@ -153,6 +153,10 @@ class _InlineState:
 
     def failure(self, key: NodeKey) -> Mapping[str, Any] | None:
         return self._state.failure(key)
+
+    @property
+    def signals(self) -> Sequence[SignalRow]:
+        return self._state.signals
 
     @property
     def only_loop_pass(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -11,7 +11,7 @@ from smithers.ids import NodeKey
 from .rows import OutputText, Passes, Rows
 
 if TYPE_CHECKING:
-    from smithers.records import NodeState
+    from smithers.records import NodeState, SignalRow
 
 Subject: TypeAlias = tuple[str, str]
 """What a read depends on: `("node", id)`, `("model", name)`, `("state", id)`; `("loop", id)`: which
@@ -76,6 +76,11 @@ class State(Protocol):
 
     def failure(self, key: NodeKey) -> Mapping[str, Any] | None:
         """The error of a node's last attempt, as stored."""
+        ...
+
+    @property
+    def signals(self) -> Sequence[SignalRow]:
+        """What was sent to the run, the oldest first."""
         ...
 
     @property

@@ -167,6 +167,7 @@ class AgentCall:
             tools=AgentTools(job.task.allow_tools, job.explicit_tools),
             now_ms=self._desk.clock.now_ms,
             emit=self._hear,
+            is_asking=lambda: job.asks > 0,
             spawn=partial(_spawn, job),
         )
 

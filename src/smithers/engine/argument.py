@@ -6,19 +6,21 @@ from typing import Any
 
 from smithers.context import Fields, View, decode, model_of
 from smithers.errors import MissingOutput
+from smithers.nodes import Task
 
-from .job import Job
 
+def arguments(task: Task[Any], view: View) -> tuple[Any, ...]:
+    """What `deps` hands to a callable: outputs by position, or one object with named fields.
 
-def arguments(job: Job) -> tuple[Any, ...]:
-    """What `deps` hands to a callable: outputs by position, or one object with named fields."""
-    task = job.task
+    Raises:
+        MissingOutput: one of them has none yet.
+    """
     if task.deps is None:
         return ()
     if isinstance(task.deps, tuple):
-        named_outputs = job.view.state.named_outputs
-        return tuple(_read(job.view, dep.id, model_of(dep, named_outputs)) for dep in task.deps)
-    named = {name: _read(job.view, task.needs.get(name, name), model) for name, model in task.deps.items()}
+        named_outputs = view.state.named_outputs
+        return tuple(_read(view, dep.id, model_of(dep, named_outputs)) for dep in task.deps)
+    named = {name: _read(view, task.needs.get(name, name), model) for name, model in task.deps.items()}
     return (Fields(named),)
 
 

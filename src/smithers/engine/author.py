@@ -266,10 +266,10 @@ async def _outcome(job: Job, desk: Desk) -> Outcome:
     if body is not None:
         return Done(body)
     if job.task.mode == "run":
-        value = await _function(job)(*arguments(job))
+        value = await _function(job)(*arguments(job.task, job.view))
     else:
         made = job.task.value
-        value = made(*arguments(job)) if callable(made) else made
+        value = made(*arguments(job.task, job.view)) if callable(made) else made
     body = encode_output(job.task, job.model, value)
     note_seen(job)
     return Done(body)
@@ -278,7 +278,7 @@ async def _outcome(job: Job, desk: Desk) -> Outcome:
 def _call_child(job: Job) -> None:
     """Work out the input of the run that an attempt is; the engine begins it."""
     made = job.task.value
-    text = child_input(job.task, made(*arguments(job)) if callable(made) else made)
+    text = child_input(job.task, made(*arguments(job.task, job.view)) if callable(made) else made)
     if job.call is None:
         raise BugError(f"{job} has nobody to call")
     job.call(job, Called(text))
@@ -292,7 +292,7 @@ def _function(job: Job) -> Callable[..., Any]:
 
 def _call_in(job: Job) -> Any:
     job.enter()
-    return _function(job)(*arguments(job))
+    return _function(job)(*arguments(job.task, job.view))
 
 
 async def _await(value: Any, job: Job) -> None:

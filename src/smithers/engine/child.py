@@ -43,8 +43,8 @@ def outcome_of_end(job: Job, end: RunEnd) -> Outcome:
             return Stopped()
         case RunState.PAUSED:
             return Parked(end.run_id, error=end.error)
-        case RunState.WAITING if end.waits:
-            return Parked(end.run_id, end.waits[0].due_ms)
+        case RunState.WAITING:
+            return Parked(end.run_id, end.due_ms, is_waiting=True)
         case _:
             raise BugError(f"{end.run_id} left as {end.state.word}")
 

@@ -14,7 +14,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from smithers.clock import Clock
-from smithers.errors import BugError, LeaseLost, RunOwned, SmithersError, StoreCorrupt, StoreError, TooDeep
+from smithers.errors import (
+    BugError,
+    LeaseLost,
+    MessagesWaiting,
+    RunOwned,
+    SmithersError,
+    StoreCorrupt,
+    StoreError,
+    TooDeep,
+)
 from smithers.nodes import Subflow
 from smithers.nodes.subflow import END_IT, MAX_NESTED
 from smithers.records import InboxKind, NewChild, RunRow, RunState, StoredRun
@@ -259,8 +268,22 @@ class Children:
 
     def ended(self, job: Job, end: RunEnd) -> None:
         """A child has left the engine."""
-        self._of.pop(job, None)
-        self.wiring.settled(job, outcome_of_end(job, end))
+        child = self._of.pop(job, None)
+        outcome = outcome_of_end(job, end)
+        if isinstance(outcome, Parked) and outcome.is_waiting and self._was_answered(child):
+            # Its parent was told of that before it knew that it has to wait: it goes on at once.
+            outcome = replace(outcome, due_ms=self.wiring.clock.now_ms())
+        self.wiring.settled(job, outcome)
+
+    def _was_answered(self, child: Child | None) -> bool:
+        """Whether somebody has said something to a child since it has parked."""
+        if child is None or child.drive is None:
+            return False
+        run = child.drive.run
+        try:
+            return bool(self.effects.writer.inbox([run]))
+        except SmithersError:
+            return True  # looked at once more, by whoever drives it next
 
     def leave_none(self, drive: Drive) -> None:
         """A run has ended: what it has left of children, whose nodes an edit has taken out, ends with it."""
@@ -280,10 +303,14 @@ class Children:
         fence = self.effects.leases.claim(run, self.effects.owner.id)
         try:
             self.effects.reap(run, stored.run.name)
-            now_ms = max(self.wiring.clock.now_ms(), stored.last_ms)
-            order = Order(InboxKind.CANCEL, "the run that it belonged to")
-            frame = LastFrame(stored, fence, order, now_ms).written(is_lost=True, is_asked=False)
-            (refused,) = self.effects.writer.commit([frame])
+            while True:
+                stored = self.effects.writer.load(run)
+                now_ms = max(self.wiring.clock.now_ms(), stored.last_ms)
+                order = Order(InboxKind.CANCEL, "the run that it belonged to")
+                frame = LastFrame(stored, fence, order, now_ms).written(is_lost=True, is_asked=False)
+                (refused,) = self.effects.writer.commit([frame])
+                if not isinstance(refused, MessagesWaiting):  # or else somebody has answered since
+                    break
         except BaseException:
             self.wiring.releases.release(run, fence)
             raise

@@ -70,6 +70,8 @@ class Comparison:
             return Finding("unfit", fault)
         if leaf.zone.is_closed or self._now.has_left(leaf):
             return Finding("same", EARLIER)
+        if task.mode == "wait":
+            return Finding("same", "what was decided stands")
         row = self._made.get((leaf.key, self._history.stored.generations.get(leaf.key, 0)))
         if row is None or row.fingerprint is None:
             return Finding("unknown", "what it was when it ran could not be told")

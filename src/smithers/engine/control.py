@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from smithers.errors import LastPartsOwed, RunOwned
+from smithers.errors import LastPartsOwed, MessagesWaiting, RunOwned
 from smithers.records import EventType, Owner, OwnerHealth, RunRow, RunState
 from smithers.store import is_stopped
 
@@ -196,8 +196,8 @@ class Control:
             for child in below:
                 obey_undriven(self._store, child, self._order, is_asked=False)
             is_mine = obey_undriven(self._store, run, self._order)
-        except RunOwned:
-            return  # somebody has resumed it since: the next look finds a living owner
+        except (RunOwned, MessagesWaiting):
+            return  # somebody has resumed it since, or has answered it: the next look sees that
         except LastPartsOwed as owed:
             self._start_owner(target, owed, outsider, reader)
             return

@@ -44,6 +44,7 @@ from smithers.scheduler import (
     Cancel,
     Deadlock,
     Due,
+    Enter,
     Execute,
     Fail,
     Finish,
@@ -60,6 +61,7 @@ from .cancelling import Cancelling
 from .continuation import carried_by
 from .definition import Definition
 from .draft import Draft, brief, dump
+from .end_notice import tell_end
 from .failure import author_place
 from .fingerprint import fingerprint
 from .job import Job, Outcome
@@ -73,6 +75,7 @@ from .scripting import Scripting
 from .settling import Settling
 from .starting import Starting
 from .terms import Ended, Terms, Wires
+from .waits import Waits
 
 if TYPE_CHECKING:
     from .author import Author
@@ -81,6 +84,8 @@ if TYPE_CHECKING:
 FRAME_EVENTS = 2_000
 """A frame with more than this is stored before anything further is decided."""
 
+LINGER_MS = 3_600_000
+"""How long a run is kept that waits for people or messages, for the sake of a deadline."""
 NOTHING_MOUNTED = "no task was mounted, so nothing was done; does the workflow function `return` its tree?"
 
 
@@ -106,6 +111,8 @@ class Drive:
         self.to_cancel: list[Job] = []
         self.ended: Ended | None = None
         """Set by the frame that gives the run up."""
+        self._stored_as = RunState.RUNNING
+        """How the run stands by the rows that this was rebuilt from: people have been told of that."""
         self.wants_more = False
         """There is more to decide, once what has been decided is stored."""
         self.doubts = 0
@@ -118,6 +125,15 @@ class Drive:
             self._planning.renderer.twice = Twice(definition, terms)
         self._settling = Settling(memory, self._planning, random)
         self._starting = Starting(definition, terms, wires, memory, self._planning, self._settling, self._ctx)
+        self._waits = Waits(
+            definition,
+            memory,
+            self._planning,
+            self._settling,
+            self._starting,
+            wires.wall,
+            is_rehearsal=bool(terms.config.get("rehearse")),
+        )
         self._cancelling = Cancelling(memory, self._planning)
         self._scripting = scripting
         self._rechecking: Rechecking | None = None
@@ -230,11 +246,18 @@ class Drive:
             self._cancelling.ask()
         for message in self._mail.sort(stored, owes=self._cancelling.owes):
             self.take(message)
+        self._take_word(stored)
         self._planning.reopens = not self._cancelling.is_asked and stored.run.state in (
             RunState.FAILED,
             RunState.CANCELLED,
             RunState.PARTIAL,
         )
+
+    def _take_word(self, stored: StoredRun) -> None:
+        """What people and messages have said to the run's waits, and nobody has heard yet."""
+        for message in stored.inbox:
+            if not message.kind.is_order:
+                self._waits.take(message)
 
     def _mark_now(self, task: Task[Any]) -> bytes | None:
         agents = self.terms.agents(task) if task.mode == "agent" else ()
@@ -284,6 +307,7 @@ class Drive:
     def _hand_over(self, fresh: Drive, stored: StoredRun, in_flight: Iterable[Job]) -> None:
         """Give what no row holds to a drive of the same run, and the rows."""
         fresh._stop = self._stop
+        fresh._stored_as = stored.run.state
         fresh._is_draining, fresh._idle_ms = self._is_draining, self._idle_ms
         fresh._planning.is_cancelled = self._planning.is_cancelled
         fresh.is_stopped_now = self.is_stopped_now
@@ -298,6 +322,13 @@ class Drive:
         for key, child in self.memory.parked.items():
             if key not in fresh.memory.facts.nodes:
                 fresh.memory.park(key, child)
+        for key, child in self.memory.awaited.items():
+            if key not in fresh.memory.facts.nodes:
+                fact = self.memory.facts.nodes.get(key)
+                fresh.memory.await_run(key, child)
+                if isinstance(fact, Due):
+                    fresh.memory.facts.nodes[key] = fact  # it has a deadline of its own
+        fresh._take_word(stored)
         fresh._planning.restore(stored.mounts)
         fresh._cancelling.take_over(self._cancelling, stored)
         fresh._settling.jobs.update(jobs)
@@ -331,6 +362,11 @@ class Drive:
         return self._planning
 
     @property
+    def _may_grow(self) -> bool:
+        """Whether a script goes on by itself: what it has not come to yet may still be mounted."""
+        return self._scripting is not None and self._scripting.is_live
+
+    @property
     def script_goes_on(self) -> bool:
         """Whether there is a script, and it has not ended."""
         return self._scripting is not None and self._scripting.goes_on
@@ -346,7 +382,7 @@ class Drive:
         Raises:
             SmithersError: the first frame is refused; nothing has changed.
         """
-        draft = Draft(self.memory, self.run, self.fence, now_ms)
+        draft = Draft(self.memory, self.run, self.fence, now_ms, self.terms.notices)
         try:
             self._begin(draft)
             for job, outcome in settled:
@@ -360,7 +396,10 @@ class Drive:
             self._fail_with(error)
         if self._is_stopping and not self.jobs and self.ended is None:
             self._end(draft, self._stop or RunState.FAILED, None if self._stop else self._failure)
+        has_ended = self.ended is not None and self.ended.state.has_ended
+        self._waits.withdraw(draft, has_ended=has_ended, may_grow=self._may_grow)
         if self.ended is not None:
+            self._waits.tell(draft)
             self._mail.close(draft, has_ended=self.ended.state.has_ended)
         self._planning.write_blocks(draft)
         if not draft.write.used:
@@ -412,11 +451,13 @@ class Drive:
                 self._starting.look_at_limits(draft)
             if self._scripting is not None:
                 self._scripting.step(draft)
+            self._waits.look(draft)
+            planning.refresh(draft)  # what waits have come to may change the tree: a run must not rest before
             self._cancelling.look(draft.now_ms, self._scripting)
             decision = planning.schedule.decide(
                 draft.now_ms,
                 may_start=not self._is_draining and not self._cancelling.is_gathering,
-                may_grow=self._scripting is not None and self._scripting.is_live,
+                may_grow=self._may_grow,
             )
             planning.write_blocks(draft)
             match decision:
@@ -424,6 +465,9 @@ class Drive:
                     for key in starts:
                         if (job := self._starting.start(draft, key)) is not None:
                             self.to_start.append(job)
+                case Enter(keys):
+                    for key in keys:
+                        self._waits.enter(draft, key)
                 case Skip(skipped):
                     for key, reason in skipped:
                         planning.skip(draft, key, reason)
@@ -431,11 +475,11 @@ class Drive:
                     self.to_cancel.extend(self.jobs[key] for key in keys if key in self.jobs)
                 case Judge(loops):
                     planning.judge(draft, loops)
-                case Wait(due_ms):
+                case Wait(due_ms, _, has_open):
                     if self._scripting is not None and self._scripting.look(draft):
                         continue  # a block has ended just now
                     planning.warn_missing(draft)
-                    self._rest(draft, due_ms)
+                    self._rest(draft, due_ms, has_open=has_open)
                     return
                 case Finish(is_partial):
                     if not self.memory.facts.nodes:
@@ -452,6 +496,9 @@ class Drive:
                     budgets = ", ".join(sorted(set(self.memory.held.values())))
                     self._end(draft, RunState.PAUSED, BudgetExceeded(f"used up: {budgets}"))
                     return
+                case Deadlock() if self.memory.awaited:
+                    self._rest(draft, None, has_open=True)
+                    return
                 case Deadlock() if self.memory.parked:
                     # A run of a node was paused by itself: so is this one, and its resume resumes both.
                     why = "; ".join(sorted(set(self.memory.parked_why.values())))
@@ -465,7 +512,7 @@ class Drive:
                 case _:
                     assert_never(decision)
 
-    def _rest(self, draft: Draft, due_ms: int | None) -> None:
+    def _rest(self, draft: Draft, due_ms: int | None, *, has_open: bool) -> None:
         """Nothing is left to decide now: the run waits for what runs, waits for a time, or leaves."""
         if self.jobs:
             self._idle_ms = None
@@ -473,20 +520,33 @@ class Drive:
         if self._is_draining:
             self._end(draft, RunState.PAUSED)
             return
+        if self._starting.waits_for_place(due_ms, draft.now_ms):
+            # That is no wait for a time: it ends when another run gives a place back, which wakes nobody.
+            self._idle_ms = None
+            return
         if self._idle_ms is None:
             self._idle_ms = draft.now_ms
-        linger_ms = self.terms.linger_ms
-        if self._scripting is not None and self._scripting.is_live:
+        if self._may_grow or self.terms.stays:
             return
-        if due_ms is not None and linger_ms is not None and due_ms > self._idle_ms + linger_ms:
-            self._park(draft, due_ms)
+        linger_ms = self.terms.linger_ms
+        if linger_ms is None and has_open:
+            linger_ms = LINGER_MS
+        dues = [at_ms for at_ms in (due_ms, self._waits.next_due_ms(draft.now_ms)) if at_ms is not None]
+        is_far = linger_ms is not None and bool(dues) and min(dues) > self._idle_ms + linger_ms
+        if is_far or (has_open and not dues):
+            self._park(draft, min(dues, default=None))
 
-    def _park(self, draft: Draft, due_ms: int) -> None:
-        """Leave a run that only waits for a time. Its deadlines are stored: whoever resumes it goes on."""
+    def _park(self, draft: Draft, due_ms: int | None) -> None:
+        """Leave a run that only waits. Its waits and deadlines are stored: whoever resumes it goes on."""
         facts = self.memory.facts.nodes.items()
         waits = [Wakeup(key, self._kind_of(key), fact.at_ms) for key, fact in facts if isinstance(fact, Due)]
-        self._end(draft, RunState.WAITING, data={"due_ms": due_ms, "tasks": len(waits)})
-        self.ended = Ended(RunState.WAITING, None, None, tuple(sorted(waits, key=lambda one: one.due_ms)))
+        waits += self._waits.deadlines()
+        data: dict[str, Any] = (
+            {"tasks": len(waits)} if due_ms is None else {"due_ms": due_ms, "tasks": len(waits)}
+        )
+        self._end(draft, RunState.WAITING, data=data)
+        deadlines = tuple(sorted(waits, key=lambda one: one.due_ms))
+        self.ended = Ended(RunState.WAITING, None, None, deadlines, due_ms)
 
     def go_on(self, author: Author) -> None:
         """What was decided is stored: the script, if there is one, goes on."""
@@ -578,6 +638,9 @@ class Drive:
 
     def take(self, message: InboxRow) -> None:
         """Obey an outsider's message; the next frame tells of it."""
+        if not message.kind.is_order:
+            self._waits.take(message)
+            return
         order = self._mail.open(message)
         if order is None:
             return
@@ -612,13 +675,19 @@ class Drive:
         place = next((leaf.plan.place for leaf in leaves if leaf is not None), None)
         return TableUnfit(error.message, hint=error.hint, place=place)
 
+    def look_at_times(self) -> None:
+        """The wall clock was set: look again at what its runs wait for."""
+        self._waits.wake_children()
+
     def next_due_ms(self) -> int | None:
         """Wall clock of the earliest back-off's end."""
         if self._cancelling.due_ms is not None:
             return self._cancelling.due_ms
         schedule = self.memory.schedule
-        is_leaving = self._is_stopping or self._is_draining
-        return None if schedule is None or is_leaving else schedule.next_due()
+        if schedule is None or self._is_stopping or self._is_draining:
+            return None
+        waits_ms = self._waits.next_due_ms(self._wires.clock.now_ms())
+        return min((at_ms for at_ms in (schedule.next_due(), waits_ms) if at_ms is not None), default=None)
 
     def _fail_with(self, error: SmithersError) -> None:
         """End the run once what is in flight has ended by itself."""
@@ -637,6 +706,8 @@ class Drive:
         draft.event(_ENDS[state], None, 0, brief(payload) if payload else data)
         output = self.own_output() if state in (RunState.FINISHED, RunState.PARTIAL) else None
         draft.write.run_change = RunChange(state, dump(payload) if payload else None, output, release=True)
+        if self.terms.notices and state is not self._stored_as:
+            tell_end(draft, self.memory.name, state, payload, is_child=self.terms.outer is not None)
         is_obeyed = state in (RunState.PAUSED, RunState.CANCELLED)
         self.ended = Ended(state, payload, self._mail.asked_by if is_obeyed else None)
 

@@ -37,3 +37,5 @@ class Effects:
     look_at_accounts: Callable[[], bool] = lambda: False
     """Learns whose limits others have found used up; called when somebody else has written. Whether that has
     changed."""
+    deliver: Callable[[], None] = lambda: None
+    """Called after a commit that held notices."""

@@ -55,6 +55,8 @@ POLL_MS = 50
 WATCH_MS = 500
 """How often it looks whether the author's code blocks its loop."""
 TIMEOUT_GRACE_MS = 1_000
+SET_MS = 100
+"""By so much the wall clock must have moved against our own until we look at what waits for it."""
 
 
 class Engine:
@@ -65,12 +67,16 @@ class Engine:
         self._clock = SteadyClock(effects.clock)
         self._mailbox: Mailbox[Message] = Mailbox()
         self._beats = Beats(effects.clock, lambda job: self._mailbox.put(Beat(job)))
-        wires = Wires(self._report, self._beats.note, self._script_moved, self._clock, self._call)
+        wires = Wires(
+            self._report, self._beats.note, self._script_moved, self._clock, effects.clock, self._call
+        )
         self.fleet = Fleet(effects, self._clock, wires, self._report)
         """The runs it drives; for the engine's thread."""
         self.keeper = LeaseKeeper(effects.leases, effects.owner, effects.clock, self._lose)
         self._polled_ms = 0
         self._watched_ms = 0
+        self._ahead_ms = 0
+        """How far our clock was ahead of the machine's when we last looked."""
         self._closing: Close | None = None
         self.has_lost = False
         """Its lease is gone: it can own nothing any more."""
@@ -253,6 +259,11 @@ class Engine:
                 self.fleet.settled(job, outcome)
         for run in self.fleet.timetable.runs(clock.now_ms()):
             self.fleet.touch(run)
+        # Set back, times of the day are later by our clock than they were; set ahead again, sooner.
+        ahead_ms = clock.now_ms() - self._effects.clock.now_ms()
+        if abs(ahead_ms - self._ahead_ms) >= SET_MS:
+            self._ahead_ms = ahead_ms
+            self.fleet.look_at_times()
 
     def _expire(self, job: Job, now_ms: int) -> Outcome | None:
         """What the clock says of an attempt in flight; None: it may go on."""

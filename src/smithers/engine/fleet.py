@@ -195,6 +195,12 @@ class Fleet:
             self.children.drain(drive)
         self.touch(drive.run)
 
+    def look_at_times(self) -> None:
+        """The wall clock was set: what waits for a time of the day waits for longer, or not as long."""
+        for drive in self:
+            drive.look_at_times()
+            self.touch(drive.run)
+
     def look_at_limits(self) -> None:
         """What is known of accounts has changed: runs that wait for one look in the next step."""
         for drive in self:
@@ -281,9 +287,12 @@ class Fleet:
             )  # fmt: skip
 
     def _commit(self, steps: Sequence[Step]) -> None:
+        has_notices = any(step.frame.notices for step in steps)
         try:
             results = self._effects.writer.commit([step.frame for step in steps])
         except CommitUnknown as error:
+            if has_notices:
+                self._effects.deliver()  # they may be stored
             for step in steps:
                 self._doubt(step, error)
             return
@@ -291,6 +300,8 @@ class Fleet:
             for step in steps:
                 self._let_go(step.driven, as_error(error))
             raise
+        if has_notices:
+            self._effects.deliver()
         stored: list[Drive] = []
         for step, refused in zip(steps, results, strict=True):
             if refused is None:
@@ -349,7 +360,9 @@ class Fleet:
             taken.name = driven.drive.memory.name[:80] + mark if many else next_name(taken.name, 2)
             self._commit([step])
         elif isinstance(error, MessagesWaiting):
-            # Somebody wrote to the run while it was about to leave: it stays, and reads its mail first.
+            # Somebody wrote to the run while it was about to leave: it stays, and reads its mail first. That
+            # is no fault of the store, however many people answer one after the other.
+            driven.drive.doubts = 0
             self._doubt(step, error)
         elif isinstance(error, RowsRefused) and new is not None:
             self._let_go(driven, driven.drive.unfit(error))
@@ -378,7 +391,16 @@ class Fleet:
         ref = drive.own_output() if has_output else None
         row = drive.memory.rows.get(ref.key) if ref is not None else None
         body, model = (row.body, row.model) if row is not None else (None, None)
-        end = RunEnd(drive.memory.name, ended.state, body, model, ended.error, ended.asked_by, ended.waits)
+        end = RunEnd(
+            drive.memory.name,
+            ended.state,
+            body,
+            model,
+            ended.error,
+            ended.asked_by,
+            ended.waits,
+            ended.due_ms,
+        )
         if ended.state.has_ended:
             self.children.leave_none(drive)
         driven.handle.ended.set_result(end)

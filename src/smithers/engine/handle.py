@@ -29,6 +29,8 @@ class RunEnd:
     """Whose message paused or cancelled it; None: this process did it by itself."""
     waits: tuple[Wakeup, ...] = ()
     """Of a parked run: its deadlines, the earliest first."""
+    due_ms: int | None = None
+    """Of a parked run: as in `Ended`."""
 
 
 class Handle:

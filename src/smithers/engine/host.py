@@ -7,6 +7,7 @@ author's. That is why `Host` and `Engine` are two things.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from smithers.clock import Clock, SystemClock
 from smithers.errors import InputChanged, RunNotFound, RunNotResumable
+from smithers.notify.setting import load_settings
 from smithers.ports import Spawner
 from smithers.process import Processes, ProcessSpawner, reap_dead, reap_run
-from smithers.records import Owner, RunFilter, RunRow, RunState
+from smithers.records import NoticeKind, Owner, RunFilter, RunRow, RunState
 from smithers.store import Durability, Store, open_store, project_root
 from smithers.store.transcript import SqliteTranscripts, transcripts_path
 
@@ -30,10 +32,18 @@ from .places import AgentPlaces
 from .transcript import TranscriptRecorder
 
 if TYPE_CHECKING:
+    from smithers.notify.courier import Courier
     from smithers.store.lease import SqliteLeases
+    from smithers.store.notice import Backlog
 
     from .engine import Engine
     from .job import Job
+
+_log = logging.getLogger("smithers")
+
+
+STORE_VARIABLE = "SMITHERS_STORE"
+"""Names the database to programs of attempts: `smithers ask-human` finds its run by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,7 @@ class Host:
         spawner: where the programs of attempts come from.
         store: what is used instead of opening the file at `path`.
         begun: told of every attempt, from its own thread, before a line of its code has run.
+        notifies: tells people what they want to be told of; tests, and who only looks, do not.
     """
 
     def __init__(
@@ -67,6 +78,7 @@ class Host:
         ends_process: bool = False,
         store: Store | None = None,
         begun: Callable[[Job], None] | None = None,
+        notifies: bool = False,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.random = random or Random()
@@ -85,11 +97,14 @@ class Host:
         self._cache: CacheReader | None = None
         self._desk: Desk | None = None
         self._places: AgentPlaces | None = None
+        self._courier: Courier | None = None
+        self._has_settings = notifies
+        """Whether anybody wants to be told of anything, as far as is known."""
 
     def _register(self) -> tuple[SqliteLeases, Owner]:
         with self._lock:
             if self._engine is not None and self._engine.has_lost:
-                self.close()
+                self._leave()
             if self._leases is None or self._owner is None:
                 self._leases = self.store.leases()
                 self._owner = self._leases.register_owner(LEASE_MS)
@@ -101,7 +116,11 @@ class Host:
         """What attempts of this process start programs with."""
         with self._lock:
             if self._processes is None:
-                self._processes = Processes(self.spawner or ProcessSpawner(), self.store.ledger)
+                self._processes = Processes(
+                    self.spawner or ProcessSpawner(),
+                    self.store.ledger,
+                    {STORE_VARIABLE: str(self.store.path.absolute())},
+                )
             return self._processes
 
     @property
@@ -165,27 +184,63 @@ class Host:
         leases.release(claim.row.id, claim.fence)
 
     @property
+    def courier(self) -> Courier | None:
+        """What tells people of this process' runs; None: nobody wants to be told of anything.
+
+        Raises:
+            NotifyInvalid: what is configured cannot be meant.
+        """
+        with self._lock:
+            if self._courier is None and self._has_settings:
+                settings = load_settings(self.store.path)
+                self._has_settings = settings is not None
+                if settings is not None:
+                    from smithers.notify.courier import Courier
+
+                    self._courier = Courier(settings, self.store.notices, self.store.path, self.clock)
+            return self._courier
+
+    @property
+    def notices(self) -> frozenset[NoticeKind]:
+        """What people want to be told of."""
+        courier = self.courier
+        return frozenset() if courier is None else courier.kinds
+
+    @property
     def engine(self) -> Engine:
         """The engine of this store in this process; started when first asked for."""
         with self._lock:
             if self._engine is not None and self._engine.has_lost:
-                self.close()  # a new owner, under a new lease
+                self._leave()  # a new owner, under a new lease
             if self._engine is None:
                 from .author import Author
                 from .effects import Effects
                 from .engine import Engine
 
+                courier = self.courier
                 leases, owner = self._register()
                 author = Author(self.processes, begun=self._begun, desk=self.desk)
                 effects = Effects(
                     self.store.writer(), leases, owner, self.clock, self.random, self.processes, author,
-                    self._reap, self.desk.look_again,
+                    self._reap, self.desk.look_again, courier.wake if courier is not None else _nobody,
                 )  # fmt: skip
                 self._engine = Engine(effects).start()
+                if courier is not None:
+                    courier.start()
             return self._engine
 
     def close(self) -> None:
-        """Leave: end the engine, forget the owner."""
+        """Leave: end the engine, forget the owner, deliver what people are to be told now."""
+        try:
+            self._leave()
+        finally:
+            with self._lock:
+                courier, self._courier = self._courier, None
+            if courier is not None and (left := courier.close()) is not None:
+                _log.warning("%s", _left_line(left))
+
+    def _leave(self) -> None:
+        """End the engine, forget the owner."""
         if self._engine is not None:
             if not self._engine.close():
                 if self._processes is not None:
@@ -208,6 +263,19 @@ class Host:
         self._engine = self._leases = self._owner = self._processes = self._cache = self._desk = (
             self._places
         ) = None
+
+
+def _nobody() -> None:
+    """Nobody wants to be told of anything."""
+
+
+def _left_line(left: Backlog) -> str:
+    """What is said of notices that could not be delivered yet."""
+    what = "1 notice is" if left.left == 1 else f"{left.left} notices are"
+    why = f": {left.error}" if left.error else ""
+    return (
+        f"{what} not delivered yet{why}; the next `smithers up` here tries again, or `smithers notify send`"
+    )
 
 
 def find_resumable(store: Store, run_id: str | None, source: str | None) -> RunRow:

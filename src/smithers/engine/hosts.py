@@ -30,7 +30,7 @@ def host_for(path: Path, durability: Durability = "full") -> Host:
     with _lock:
         host = _hosts.get(key)
         if host is None:
-            host = _hosts[key] = Host(path, durability=durability)
+            host = _hosts[key] = Host(path, durability=durability, notifies=True)
         return host
 
 

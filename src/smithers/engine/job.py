@@ -69,7 +69,10 @@ class Parked:
     run: str
     """Its name; empty: it could not be driven, because of the store or of another owner."""
     due_ms: int | None = None
-    """Wall clock of its earliest deadline; None: somebody has to resume it."""
+    """When to look at it again, by the clock that frames are stamped by; None: somebody has to resume it, or
+    to answer."""
+    is_waiting: bool = False
+    """It waits for a time or for somebody, and was not paused."""
     error: Mapping[str, Any] | None = None
     """Why it is paused, if it has said so."""
 
@@ -175,6 +178,8 @@ class Job:
     """An attempt before has failed for its answer."""
     is_rerun: bool = False
     """Somebody has asked to execute it again: it begins anew, whatever was there."""
+    asks: int = 0
+    """Questions of its agent that a person has not answered yet."""
     asked: int = 0
     """How many agents it has asked; written from the author's side."""
     calls: list[CallRow] = field(default_factory=list)

@@ -42,11 +42,12 @@ class Mail:
             owes: blocks have begun that a cancel has to see to their end.
         """
         state = stored.run.state
-        cancels = [row for row in stored.inbox if owes and not state.has_ended and unwinds(row)]
+        orders = [row for row in stored.inbox if row.kind.is_order]
+        cancels = [row for row in orders if owes and not state.has_ended and unwinds(row)]
         is_open = state in (RunState.RUNNING, RunState.WAITING)
-        pauses = [row for row in stored.inbox if is_open and row.kind is InboxKind.PAUSE]
+        pauses = [row for row in orders if is_open and row.kind is InboxKind.PAUSE]
         to_obey = cancels or pauses
-        self._superseded = [row for row in stored.inbox if row not in to_obey]
+        self._superseded = [row for row in orders if row not in to_obey]
         return to_obey
 
     def tell(self, draft: Draft) -> None:

@@ -21,16 +21,20 @@ from smithers.records import (
     NodeState,
     OutputRef,
     RunState,
+    SignalRow,
     StoredRun,
     Verdict,
+    WaitRef,
+    WaitState,
 )
-from smithers.scheduler import Blocked, BlockFact, Due, Facts, LoopFact, Running, Schedule, Settled
+from smithers.scheduler import Blocked, BlockFact, Due, Facts, LoopFact, Open, Running, Schedule, Settled
 from smithers.scheduler.block import CATCH, LOOP_FAILED
 from smithers.scheduler.edges import UPSTREAM_FAILED
 from smithers.scheduler.failing import NOT_REACHED
 from smithers.scheduler.retry import PastFailure, signature
 
 from .failure import message_of
+from .waiting import Waiting
 
 OVERSPENT = "budget exceeded"
 """Begins the reason of what was skipped because there was nothing left to spend."""
@@ -85,6 +89,16 @@ class Memory:
         """Nodes that wait for somebody to raise a budget, and that budget."""
         self.parked_why: dict[NodeKey, str] = {}
         """Of nodes whose own run is paused because a budget is used up, what that run says of it."""
+        self.awaited: dict[NodeKey, str] = {}
+        """Nodes whose own run has left, and waits for somebody or for a time; and that run."""
+        self.waits: dict[WaitRef, Waiting] = {}
+        """Waits of newest generations, those that are over too."""
+        self.live: dict[WaitRef, Waiting] = {}
+        """Those of them that are open, or decided and not gone on by: nobody looks through the rest."""
+        self.signals: list[SignalRow] = []
+        """What was sent to the run, in the order it came."""
+        self.consumed: set[int] = set()
+        """Signals that a wait has taken."""
         self.limited: set[NodeKey] = set()
         """Nodes that have not begun because the accounts of all their agents are parked."""
         self.budgets: Spending | None = None
@@ -169,6 +183,8 @@ class Memory:
                 return NodeState.CANCELLED
             case Running():
                 return NodeState.RUNNING
+            case Open():
+                return NodeState.WAITING
             case _:
                 return NodeState.PENDING
 
@@ -228,13 +244,16 @@ class Memory:
                     moved.at, Settled(moved.outcome), moved.cause, moved.done, moved.broken
                 )
                 self.frames[moved.block] = moved.frame
+        self._restore_waits(stored, reopened)
         rows = [row for row in stored.attempts if row.key not in reopened]
         cut_off = [row for row in rows if self._restore_attempt(row, in_flight)]
         for wakeup in stored.wakeups:
             if wakeup.kind == "quota":
                 self.limited.add(wakeup.key)
             # Whether a limit is still used up is looked at anew: somebody may have seen to it.
-            if wakeup.kind in ("retry", "child") and wakeup.key not in self.facts.nodes:
+            # A run of a node is looked at whenever this one is resumed: it may wait for a time of the day,
+            # and only that run knows which of its deadlines follow the wall clock.
+            if wakeup.kind == "retry" and wakeup.key not in self.facts.nodes:
                 self.facts.nodes[wakeup.key] = Due(wakeup.due_ms)
         self._restore_tree(stored)
         return cut_off
@@ -251,6 +270,28 @@ class Memory:
                     self.reopen(key)
                     found.add(key)
         return found
+
+    def _restore_waits(self, stored: StoredRun, reopened: set[NodeKey]) -> None:
+        self.signals, self.consumed = list(stored.signals), set(stored.consumed)
+        reminders = {one.key: one.due_ms for one in stored.wakeups if one.kind == "reminder"}
+        for row in stored.waits:
+            if row.key in reopened:
+                continue
+            if row.state is WaitState.WITHDRAWN and stored.run.state.has_ended and not row.ref.number:
+                continue  # whoever goes on with a run that had ended asks anew, with a new deadline
+            wait = self.waits[row.ref] = Waiting.of(row)
+            if row.state in (WaitState.OPEN, WaitState.DECIDED):
+                self.live[row.ref] = wait
+            if not row.ref.number:
+                wait.reminder_ms = reminders.get(row.key)
+            if row.ref.number or row.state is WaitState.WITHDRAWN:
+                continue
+            self.facts.entered.add(row.key)
+            if row.state is not WaitState.SETTLED:
+                self.facts.nodes.setdefault(row.key, Open())
+            elif row.result is not None and "error" in row.result:
+                self.log(row.key).error = row.result["error"]
+                self.name_failure(row.key)
 
     def _restore_attempt(self, row: AttemptRow, in_flight: set[NodeKey]) -> bool:
         log = self.log(row.key)
@@ -342,6 +383,12 @@ class Memory:
         found = self.facts.nodes[key] = Blocked(f"run {run}")
         return found
 
+    def await_run(self, key: NodeKey, run: str) -> Blocked:
+        """A node's own run waits for somebody; what the node waits for."""
+        self.awaited[key] = run
+        found = self.facts.nodes[key] = Blocked(f"run {run}")
+        return found
+
     def keep_child(self, key: NodeKey) -> KeptChild | None:
         """Let a node's new generation go on with the run of the one before, if it had one."""
         generation = self.generations.get(key, 0)
@@ -356,6 +403,7 @@ class Memory:
         self.generations[key] = self.generations.get(key, 0) + 1
         self.facts.nodes.pop(key, None)
         self.facts.names.pop(key, None)
+        self.facts.entered.discard(key)
         self.logs.pop(key, None)
         self.reasons.pop(key, None)
         self.frames.pop(key, None)

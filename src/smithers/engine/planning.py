@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from smithers.context import Context, Standing, View, ambient
 from smithers.errors import (
@@ -29,6 +29,8 @@ from .render import Renderer
 from .reopening import Reopening
 from .table import FindTable, Tables
 from .tree import MountedRows
+
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -321,9 +323,17 @@ class Planning:
         Raises:
             RenderFailed: it raised; with its line.
         """
+        return self.asked(lambda: bool(condition()), view)
+
+    def asked(self, make: Callable[[], T], view: View) -> T:
+        """Call quick functions of the author's, on the engine's own thread.
+
+        Raises:
+            RenderFailed: one raised; with its line.
+        """
         token = ambient.set(view)
         try:
-            return bool(condition())
+            return make()
         except SmithersError:
             raise
         except BaseException as error:  # the author's code may raise anything, `sys.exit` too

@@ -45,6 +45,8 @@ def out_of_time(job: Job, now_ms: int) -> Failed | None:
         late = TaskTimeout(f"{job.key} took longer than {task.timeout_ms} ms", place=task.place)
         return Failed(FailureClass.TIMEOUT, late.payload(), is_running=True)
     window_ms = task.heartbeat_timeout_ms
+    if job.asks:
+        return None  # it waits for a person: its silence means nothing
     if window_ms is not None and now_ms - job.last_beat_ms >= window_ms:
         silent = HeartbeatTimeout(f"{job.key} gave no sign of life for {window_ms} ms", place=task.place)
         return Failed(FailureClass.STALLED, silent.payload(), is_running=True)

@@ -15,7 +15,7 @@ from smithers.errors import SmithersError
 from smithers.ids import NodeKey
 from smithers.nodes import ENDS_IN, Loop, Task
 from smithers.records import StoredRun
-from smithers.scheduler import Blocked, Cancel, Execute, Judge, Settled, Skip
+from smithers.scheduler import Blocked, Cancel, Enter, Execute, Judge, Settled, Skip, Wait
 from smithers.scheduler.vertex import HoleVertex, Leaf, LoopVertex
 
 from .definition import Definition
@@ -45,7 +45,7 @@ class Prospect:
     ) -> None:
         self.memory = Memory(stored.run.name, stored.run.input, definition.input_model)
         player = ScriptPlayer()
-        wires = Wires(_unused, _unused, player.moved, SystemClock(), _unused)
+        wires = Wires(_unused, _unused, player.moved, SystemClock(), SystemClock(), _unused)
         drive = Drive(definition, self.memory, terms, Random(0), wires)
         drive.restore(stored, again)
         self.leaves: dict[NodeKey, Leaf] = {}
@@ -76,6 +76,12 @@ class Prospect:
                 case Execute(starts):
                     for key in starts:
                         self._begin(key)
+                case Enter(keys):
+                    for key in keys:
+                        self._enter(key)
+                case Wait(has_open=True):
+                    for key in list(self.memory.facts.open()):
+                        self._answer(key)
                 case Skip(skipped):
                     self.skips.update(skipped)
                 case Cancel():
@@ -142,6 +148,23 @@ class Prospect:
         self.runs[key] = leaf
         ends = leaf.plan.payload.mode == "continue"
         self.schedule.settle(key, Blocked(ENDS_IN) if ends else Settled.FINISHED)
+
+    def _enter(self, key: NodeKey) -> None:
+        leaf = self.schedule.leaf(key)
+        if leaf is not None and self._is_skipped(leaf):
+            self.skips[key] = "skip_if"
+            self.schedule.settle(key, Settled.SKIPPED)
+            return
+        self.schedule.opened(key)
+        self._answer(key)
+
+    def _answer(self, key: NodeKey) -> None:
+        """What waits is taken to be approved, answered and over in the end."""
+        leaf = self.schedule.leaf(key)
+        is_all = leaf is None or leaf.plan.payload.mode == "wait"
+        if is_all and leaf is not None:
+            self.runs[key] = leaf
+        self.schedule.settle(key, Settled.FINISHED if is_all else None)
 
     def _is_skipped(self, leaf: Leaf) -> bool:
         """Whether `skip_if` is known to hold; what reads the future is taken for no."""

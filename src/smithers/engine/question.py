@@ -21,7 +21,7 @@ def prompt_text(job: Job) -> str:
 
     prompt = job.task.prompt
     if callable(prompt) and not isinstance(prompt, (str, Prompt)):
-        prompt = prompt(*arguments(job))
+        prompt = prompt(*arguments(job.task, job.view))
     if isinstance(prompt, Prompt):
         prompt = prompt.render(base=job.base, project=job.project, schema=asked_for(job))
     if not isinstance(prompt, str) or not prompt.strip():

@@ -6,10 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from smithers.context import Context, InlineContext, LoopPass, Standing, Subject, View, ambient, passes_of
+from smithers.context import (
+    Context,
+    InlineContext,
+    LoopPass,
+    Standing,
+    Subject,
+    View,
+    ambient,
+    decode,
+    model_of,
+    passes_of,
+)
 from smithers.errors import AuthoringError, Place, RenderFailed, SmithersError
 from smithers.ids import NodeKey
-from smithers.nodes import Caught, Lowering, Node, Subflow, children_of
+from smithers.nodes import Caught, Lowering, Node, Subflow, Task, children_of
 from smithers.plan import PlanNode
 
 from .definition import Definition
@@ -111,6 +122,11 @@ class Renderer:
     def has_input(self, node: Subflow[Any]) -> bool:
         """Whether the input of an inline workflow is there; it is not where it was left out."""
         return self.within(node).has_input
+
+    def output(self, node: Task[Any]) -> object:
+        """The output of a task in the pass of whoever asks; None: there is none."""
+        row = (ambient.get() or View(self._state)).newest(node.id)
+        return None if row is None else decode(row, model_of(node, self._state.named_outputs))
 
     def result(self, node: Subflow[Any]) -> object:
         """What an inline workflow has come to, in the pass of whoever asks."""

@@ -9,7 +9,16 @@ from difflib import get_close_matches
 from smithers.errors import NodeNotFound, NodeSettled, PassEnded, PlanChanged
 from smithers.ids import NodeKey, passes_of
 from smithers.nodes import Subflow
-from smithers.records import IN_PART, TOLERATED, AttemptState, History, NodeRow, NodeState, RunState
+from smithers.records import (
+    IN_PART,
+    TOLERATED,
+    AttemptState,
+    History,
+    NodeRow,
+    NodeState,
+    RunState,
+    WaitState,
+)
 from smithers.scheduler import Settled
 from smithers.scheduler.vertex import Leaf, is_call
 
@@ -264,6 +273,8 @@ class _Planner:
             return self._again[key]
         if row is not None:
             return f"{_TRIED.get(row.state, row.state.word)}; a resume tries it again"
+        if leaf.plan.payload.mode == "wait":
+            return self._why_waits(key)
         last = self._last.get(key)
         if last is not None and last.state is AttemptState.RUNNING:
             return self._cut_off()
@@ -276,6 +287,12 @@ class _Planner:
         if key.node in self._ids:
             return "another pass" if leaf.loop is not None else "it stands in other loops now"
         return "not reached yet"
+
+    def _why_waits(self, key: NodeKey) -> str:
+        states = {row.state for row in self._stored.waits if row.key == key and not row.ref.number}
+        if WaitState.DECIDED in states:
+            return "it was decided; the run goes on by that"
+        return "it waits, and goes on waiting" if WaitState.OPEN in states else "its turn comes to wait"
 
     def _cut_off(self) -> str:
         owner = self._stored.run.owner
@@ -308,8 +325,9 @@ class _Planner:
         )
         for loop, count in wrapped.items():
             yield f"{loop} is new around {count} finished tasks: they are its first pass; the next run anew"
-        if self._stored.inbox:
-            yield f"{len(self._stored.inbox)} messages wait for it, a pause or a cancel: they come first"
+        orders = [row for row in self._stored.inbox if row.kind.is_order]
+        if orders:
+            yield f"{len(orders)} messages wait for it, a pause or a cancel: they come first"
         for loop in self._then.loops:
             yield f"{loop} is judged when its pass has ended: more passes may follow"
         for hole in self._then.unknown:

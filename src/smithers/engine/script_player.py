@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import assert_never
 
-from smithers.scheduler import Cancel, Deadlock, Execute, Fail, Finish, Judge, Skip, Stop, Wait
+from smithers.scheduler import Cancel, Deadlock, Enter, Execute, Fail, Finish, Judge, Skip, Stop, Wait
 
 from .author_loop import AuthorLoop
 from .draft import Draft
@@ -74,7 +74,7 @@ class ScriptPlayer:
                 case Wait():
                     if not scripting.look(draft):
                         return
-                case Execute() | Cancel() | Finish() | Fail() | Stop() | Deadlock():
+                case Execute() | Enter() | Cancel() | Finish() | Fail() | Stop() | Deadlock():
                     return
                 case _:
                     assert_never(decision)

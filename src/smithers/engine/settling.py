@@ -10,6 +10,7 @@ from typing import Any, assert_never
 from smithers.context import OutputText
 from smithers.errors import CrashLoop, MissingOutput, RowsRefused
 from smithers.ids import NodeKey
+from smithers.nodes import Task
 from smithers.records import (
     IN_PART,
     SUSPECT,
@@ -182,6 +183,34 @@ class Settling:
             case _:
                 assert_never(verdict)
 
+    def finish_wait(
+        self, draft: Draft, leaf: Leaf, task: Task[Any], model: type[Any] | None, body: str
+    ) -> None:
+        """What has waited has an output; there was no attempt."""
+        key, name = leaf.key, task.model_name
+        seq = draft.event(EventType.NODE_FINISHED, key)
+        draft.settle_node(key, NodeState.FINISHED)
+        generation = self._memory.generations.get(key, 0)
+        draft.write.outputs.append(OutputRow(key, generation, seq, name, body))
+        self._shapes.tell(
+            draft.write, self._memory.workflow, name, model, body, has_table=task.table is not None
+        )
+        if task.table is not None:
+            draft.write.user_rows.append(UserRow(name, key, len(leaf.loops()), body))
+        self._memory.add_output(OutputText(key, seq, name, body), generation)
+        self._memory.note_loops(key.node, tuple(loop.key.node for loop in leaf.loops()))
+        self._memory.asked.discard(key)
+        self._planning.settle(key, Settled.FINISHED, name)
+
+    def fail_wait(self, draft: Draft, leaf: Leaf, error: Mapping[str, Any]) -> None:
+        """What has waited has failed; nothing is tried again."""
+        key, tolerated = leaf.key, leaf.plan.continue_on_fail
+        self._memory.log(key).error = error
+        draft.event(EventType.NODE_FAILED, key, 0, brief(error))
+        draft.settle_node(key, NodeState.FAILED, 0, TOLERATED if tolerated else None)
+        self._memory.name_failure(key)
+        self._planning.settle(key, Settled.TOLERATED if tolerated else Settled.FAILED)
+
     def _retry(self, draft: Draft, job: Job, failed: Failed, delay_ms: int) -> None:
         kind, due_ms = "retry", draft.now_ms + delay_ms
         if failed.retry_at_ms is not None:
@@ -262,6 +291,11 @@ class Settling:
         draft.end_attempt(key, job.attempt, AttemptState.CANCELLED)
         waits_for = f"run {parked.run}" if parked.run else "its run, which cannot be driven yet"
         draft.event(EventType.NODE_BLOCKED, key, job.attempt, {"waits_for": waits_for})
+        if parked.is_waiting and parked.due_ms is None:
+            self._planning.settle(key, self._memory.await_run(key, parked.run))
+            return
+        if parked.is_waiting:
+            self._memory.awaited[key] = parked.run
         if parked.due_ms is None:
             self._planning.settle(key, self._memory.park(key, parked.run, parked.error))
         else:

@@ -77,7 +77,7 @@ class Starting:
         if task.table is not None:
             self._planning.tables.check((leaf,))  # the body of a function may be new in this very frame
         view = View(self._memory, standing_of(leaf), draft.seq, set())
-        if task.skip_if is not False and self._skip_asked(draft, leaf, task, view):
+        if task.skip_if is not False and not task.enters and self.skip_asked(draft, leaf, task, view):
             return None
         if task.mode == "continue":
             self._reach_end(draft, leaf, task)
@@ -119,11 +119,12 @@ class Starting:
         log.last += 1
         if log.failures or key in memory.limited:
             memory.limited.discard(key)
-            draft.write.woken += (Wakeup(key, "retry", 0), Wakeup(key, "quota", 0))
+            draft.wake(key, "retry", "quota")
         if task.mode == "child":
-            draft.write.woken.append(Wakeup(key, "child", 0))
+            draft.wake(key, "child")
             memory.parked.pop(key, None)
             memory.parked_why.pop(key, None)
+            memory.awaited.pop(key, None)
         agents = self._terms.agents(task) if task.mode == "agent" else ()
         chain = self._chain(key, agents)
         model = model_of(task, self._definition.outputs)
@@ -233,6 +234,14 @@ class Starting:
             if isinstance(self._memory.facts.nodes.get(key), Due):
                 self._planning.settle(key, Due(draft.now_ms))
 
+    def waits_for_place(self, due_ms: int | None, now_ms: int) -> bool:
+        """Whether what comes first is another try to get a place for an agent.
+
+        Args:
+            due_ms: when the next thing is due.
+        """
+        return bool(self._held) and due_ms is not None and due_ms - now_ms <= 2 * TRY_EVERY_MS
+
     def _take_place(self, key: NodeKey, task: Task[Any]) -> Place | int | None:
         """A place for the agent that will be asked first; None: it needs none; a number: none for so many
         ms."""
@@ -300,7 +309,7 @@ class Starting:
             caching.unread = self._settling.returned.get(key)
         return caching
 
-    def _skip_asked(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
+    def skip_asked(self, draft: Draft, leaf: Leaf, task: Task[Any], view: View) -> bool:
         """Whether `skip_if` settled the task, or made it wait."""
         key, asked = leaf.key, task.skip_if
         try:

@@ -10,7 +10,7 @@ from typing import Any
 from smithers.clock import Clock
 from smithers.nodes import Task
 from smithers.ports import Agent
-from smithers.records import RunState, Wakeup
+from smithers.records import NoticeKind, RunState, Wakeup
 
 from .budgets import Outer
 from .cache_reader import CacheReader
@@ -30,7 +30,8 @@ class Terms:
     agents: Callable[[Task[Any]], tuple[Agent, ...]]
     """The chain of a task; a rehearsal answers with one agent for all."""
     linger_ms: int | None = None
-    """How long the run is kept here while it only waits for a time; None: for ever."""
+    """How long the run is kept here while it only waits for a time; None: for ever, unless it waits for a
+    person or a message as well."""
     find_table: FindTable | None = None
     """Looks for a table of the user's in the run's database; None: there is none to look at."""
     parked_until_ms: Callable[[str], int | None] = lambda account: None
@@ -49,8 +50,12 @@ class Terms:
     """Of the runs that it is a child of: they have a word in it, too."""
     outer: Outer | None = None
     """Where it stands as a child run."""
+    notices: frozenset[NoticeKind] = frozenset()
+    """What somebody wants to be told of."""
     ancestors: tuple[str, ...] = ()
     """Workflows of the runs that it is a child of, outermost first."""
+    stays: bool = False
+    """It is kept here while it waits for people and messages, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,9 @@ class Ended:
     """Whose message paused or cancelled it."""
     waits: tuple[Wakeup, ...] = ()
     """Of a parked run: its deadlines, the earliest first."""
+    due_ms: int | None = None
+    """Of a parked run: when to look again, by the clock that frames are stamped by; None: when somebody has
+    answered."""
     carried: str | None = None
     """Of a run that goes on as another: what it hands over, as JSON text."""
 
@@ -76,6 +84,9 @@ class Wires:
     moved: Callable[[int], None]
     """A script of this run has moves for the engine."""
     clock: Clock
+    """What frames are stamped by."""
+    wall: Clock
+    """The machine's own, which may be set back."""
     call: Callable[[Job, ChildWord], None]
 
 

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from smithers.errors import LastPartsOwed
+from smithers.errors import LastPartsOwed, MessagesWaiting
 from smithers.ids import NodeKey
 from smithers.process import ProcessSpawner, reap_run
 from smithers.records import (
@@ -24,6 +24,8 @@ from smithers.records import (
     RunRow,
     RunState,
     StoredRun,
+    WaitEnd,
+    WaitState,
 )
 
 from .draft import dump
@@ -50,28 +52,32 @@ def obey_undriven(store: Store, row: RunRow, order: Order, *, is_asked: bool = T
         LastPartsOwed: it is to be cancelled, and blocks have begun that owe last parts; these take an owner
             who has the workflow. Nothing was changed.
         ProcessStuck: a process of its former owner cannot be ended; the run stays as it was.
+        MessagesWaiting: somebody has written to it, or decided a wait of it, meanwhile; nothing was changed.
     """
     with _owning(store) as (leases, owner):
         fence = leases.claim(row.id, owner)
         _end_processes(store, row)
         with closing(store.writer()) as writer:
-            stored = writer.load(row.id)
-            if stored.run.state.has_ended or stored.run.state is order.state:
-                leases.release(row.id, fence)  # puts back when it ended
-                return False
-            try:
-                owed = _check(stored, order)
-            except LastPartsOwed:
-                leases.release(row.id, fence)
-                raise
-            # The clock may have been set back since.
-            now_ms = max(store.clock.now_ms(), stored.last_ms)
-            last = LastFrame(stored, fence, order, now_ms, keeps_cancel=bool(owed))
-            is_lost = row.health in (OwnerHealth.DEAD, OwnerHealth.NONE)
-            error = writer.commit([last.written(is_lost=is_lost, is_asked=is_asked)])[0]
-            if error is not None:
-                raise error
-            return True
+            while True:
+                stored = writer.load(row.id)
+                if stored.run.state.has_ended or stored.run.state is order.state:
+                    leases.release(row.id, fence)  # puts back when it ended
+                    return False
+                try:
+                    owed = _check(stored, order)
+                except LastPartsOwed:
+                    leases.release(row.id, fence)
+                    raise
+                # The clock may have been set back since.
+                now_ms = max(store.clock.now_ms(), stored.last_ms)
+                last = LastFrame(stored, fence, order, now_ms, keeps_cancel=bool(owed))
+                is_lost = row.health in (OwnerHealth.DEAD, OwnerHealth.NONE)
+                error = writer.commit([last.written(is_lost=is_lost, is_asked=is_asked)])[0]
+                if error is None:
+                    return True
+                if not isinstance(error, MessagesWaiting):
+                    raise error
+                # Somebody has answered, or sent something, since it was looked at.
 
 
 def check_owed(store: Store, row: RunRow, order: Order) -> None:
@@ -132,9 +138,13 @@ class LastFrame:
         for attempt in self.stored.attempts:
             if attempt.state is AttemptState.RUNNING:
                 self._end(frame, attempt, is_lost=is_lost)
+        if self.order.state.has_ended:
+            self._withdraw_waits(frame)
         self._tell(frame, self.order.done)
         for message in self.stored.inbox:
-            stands = self.keeps_cancel and self.order.kind is InboxKind.PAUSE and unwinds(message)
+            # What was said to its waits is told by whoever resumes it.
+            stands = not message.kind.is_order or (self.keeps_cancel and unwinds(message))
+            stands = stands and self.order.kind is InboxKind.PAUSE
             (frame.inbox_kept if stands else frame.inbox_taken).append(message.id)
         frame.run_change = RunChange(self.order.state, release=True)
         return frame
@@ -155,6 +165,14 @@ class LastFrame:
             kind = EventType.NODE_CANCELLED
         frame.ended.append(end)
         self._tell(frame, kind, row.key, row.attempt)
+
+    def _withdraw_waits(self, frame: FrameWrite) -> None:
+        """It waits for nobody any more, and nobody has to come for its deadlines."""
+        for wait in self.stored.waits:
+            if wait.is_open:
+                frame.wait_ends.append(WaitEnd(wait.ref, WaitState.WITHDRAWN, None))
+                self._tell(frame, EventType.WAIT_WITHDRAWN, wait.key)
+        frame.woken += (one for one in self.stored.wakeups if one.kind in ("wait", "reminder"))
 
     def _tell(
         self,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from .approval import Approval as Approval
+from .approval import ApprovalGate as ApprovalGate
+from .approval import ApprovalOption as ApprovalOption
+from .approval import auto_approve as auto_approve
 from .boundary import Caught as Caught
 from .boundary import Saga as Saga
 from .boundary import SagaStep as SagaStep
@@ -11,6 +15,9 @@ from .budget import Budget as Budget
 from .cache import Cache as Cache
 from .continuation import ENDS_IN as ENDS_IN
 from .continuation import ContinueAsNew as ContinueAsNew
+from .event import Signal as Signal
+from .event import WaitForEvent as WaitForEvent
+from .human import HumanTask as HumanTask
 from .importable import Reference as Reference
 from .importable import reference as reference
 from .loop import Loop as Loop
@@ -34,11 +41,17 @@ from .span import span_ms as span_ms
 from .subflow import Subflow as Subflow
 from .table import SqlTable as SqlTable
 from .task import Task as Task
+from .timer import Timer as Timer
+from .wait import Question as Question
+from .wait import WaitNode as WaitNode
 
 __all__ = [
     "ENDS_IN",
     "MISSING",
     "AgentLike",
+    "Approval",
+    "ApprovalGate",
+    "ApprovalOption",
     "Bodies",
     "Branch",
     "Budget",
@@ -46,23 +59,30 @@ __all__ = [
     "Caught",
     "Child",
     "ContinueAsNew",
+    "HumanTask",
     "Loop",
     "Lowering",
     "Missing",
     "Node",
     "Parallel",
     "Pass",
+    "Question",
     "Reference",
     "RetryPolicy",
     "Saga",
     "SagaStep",
     "Sequence",
+    "Signal",
     "Span",
     "SqlTable",
     "Subflow",
     "Task",
     "TaskOptions",
+    "Timer",
     "TryCatchFinally",
+    "WaitForEvent",
+    "WaitNode",
+    "auto_approve",
     "check_amount",
     "check_limit",
     "children_of",

@@ -15,6 +15,7 @@ from smithers.plan import Edge, HolePlan, PlanNode, SequencePlan
 from .boundary import Caught, Saga, SagaStep, TryCatchFinally
 from .branch import Branch
 from .continuation import ContinueAsNew
+from .event import Signal
 from .loop import Loop
 from .node import Bodies, Lowering, Node, children_of
 from .parallel import Parallel
@@ -174,6 +175,8 @@ class _Scope:
         if task.output_name is not None:
             made.model, made.output_name = outputs.get(task.output_name, task.model), None
         made.within = self._within
+        if isinstance(made, Signal) and (then := made.then) is not None:
+            made.then = lambda payload: self._made(then(payload), task.place)
         if isinstance(made, Subflow):
             made.depth = self._holder.depth + 1
         return made

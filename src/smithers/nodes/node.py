@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .boundary import Caught
     from .subflow import Subflow
+    from .task import Task
 
 _OWN = "smithers."
 
@@ -72,6 +73,10 @@ class Bodies(Protocol):
 
     def has_input(self, node: Subflow[Any]) -> bool:
         """Whether the input of an inline workflow is there; it is not where it was left out."""
+        ...
+
+    def output(self, node: Task[Any]) -> object:
+        """The output of a task in the pass of whoever asks; None: there is none."""
         ...
 
     def result(self, node: Subflow[Any]) -> object:

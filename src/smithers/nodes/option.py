@@ -91,6 +91,10 @@ class TaskOptions(TypedDict, total=False):
     """Go on with the conversation that this task has had with the same agent; it must have finished."""
     fork: Task[Any] | str
     """Begin with a copy of that conversation, and leave it as it is."""
+    needs_approval: bool | str
+    """Ask a person before anything of it runs; a text is what they are asked."""
+    async_: bool
+    """With `needs_approval`: while they are asked, the sequence around it goes on."""
     retries: int | None
     """Further attempts after the first; 0: none. Unset: until the same error has come five times."""
     no_retry: bool

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from .inline import Within
+    from .wait import Question
 
 T_co = TypeVar("T_co", covariant=True, default=Any)
 M = TypeVar("M")
@@ -68,12 +69,14 @@ class Task(Node, Generic[T_co]):
         "fork",
         "heartbeat_timeout_ms",
         "id",
+        "is_async",
         "label",
         "meta",
         "mode",
         "model",
         "model_name",
         "needs",
+        "needs_approval",
         "on_suspect",
         "output_name",
         "prompt",
@@ -308,7 +311,7 @@ class Task(Node, Generic[T_co]):
     ) -> None:
         place = self.place = here()
         self.id = check_node_id(id, place)
-        self.mode: Literal["agent", "run", "value", "child", "continue"] = _mode(
+        self.mode: Literal["agent", "run", "value", "child", "continue", "wait"] = _mode(
             id, agent, prompt, run, value, place
         )
         self.agents: tuple[AgentLike, ...] = _chain(agent, options, place)
@@ -330,6 +333,8 @@ class Task(Node, Generic[T_co]):
         self.cache: Cache | None = options.get("cache")
         self.allow_tools: tuple[str, ...] | None = None
         self.on_suspect = options.get("on_suspect", "flag")
+        self.needs_approval: bool | str = options.get("needs_approval", False)
+        self.is_async: bool = options.get("async_", False)
         self.continue_: Task[Any] | str | None = options.get("continue_")
         self.fork: Task[Any] | str | None = options.get("fork")
         if options:
@@ -352,6 +357,16 @@ class Task(Node, Generic[T_co]):
         if options.get("no_retry"):
             self.retries = 0
         self._check_agent_options(options)
+        if not isinstance(self.needs_approval, (bool, str)) or self.needs_approval == "":
+            raise InvalidNode(
+                f"needs_approval={self.needs_approval!r} is neither a bool nor a text", place=self.place
+            )
+        if self.is_async and not self.needs_approval:
+            raise InvalidNode(
+                f"Task {self.id}: async_= goes with needs_approval=",
+                hint="what runs beside the rest stands in a Parallel",
+                place=self.place,
+            )
         if "timeout" in options:
             self.timeout_ms = span_ms(options["timeout"], "timeout", self.place)
         if "heartbeat_timeout" in options:
@@ -451,8 +466,31 @@ class Task(Node, Generic[T_co]):
                 found.setdefault(check_node_id(target, self.place), Edge(target))
         return tuple(found.values())
 
+    @property
+    def enters(self) -> bool:
+        """Whether it begins by waiting."""
+        return bool(self.needs_approval)
+
+    def question(self, args: tuple[Any, ...]) -> Question:
+        """What it waits for before anything of it runs.
+
+        Args:
+            args: what its `deps` hand over.
+        """
+        from .wait import permission
+
+        return permission(self)
+
     def lower(self, lowering: Lowering) -> PlanNode:
-        return TaskPlan(self.id, self.edges, self.continue_on_fail, self, self.place)
+        return TaskPlan(
+            self.id,
+            self.edges,
+            self.continue_on_fail,
+            self,
+            self.place,
+            enters=self.enters,
+            is_async=self.is_async,
+        )
 
     def first_id(self) -> str | None:
         return self.id

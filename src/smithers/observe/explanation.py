@@ -22,8 +22,8 @@ class Blocker:
 
     kind: str
     """`running`, `retry-backoff`, `quota`, `child`, `pending`, `dependency`, `failed`, `tolerated`,
-    `skipped`, `interrupted`, `owner-dead`, `owner-silent`, `no-owner`, `asked`, `budget`, `paused` or
-    `cancelled`."""
+    `skipped`, `interrupted`, `owner-dead`, `owner-silent`, `no-owner`, `asked`, `budget`, `paused`,
+    `cancelled`, `waiting-approval`, `waiting-human`, `waiting-event` or `waiting-timer`."""
     text: str
     """In words."""
     view: NodeView | None = None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from smithers.observe.snapshot import Snapshot
-    from smithers.records import AttemptRow, CallRow, ChildRow, NodeRow, Wakeup
+    from smithers.records import AttemptRow, CallRow, ChildRow, NodeRow, WaitRow, Wakeup
 
 SETTLED = frozenset({NodeState.FINISHED, NodeState.FAILED, NodeState.SKIPPED, NodeState.CANCELLED})
 
@@ -49,6 +49,13 @@ class NodeView:
     """Agents that its attempts have asked, of every generation."""
     spent: Spending = UNSPENT
     """What these have cost, or the runs that it was."""
+    wait: WaitRow | None = None
+    """What it waits for, or what has ended the wait that came last; None: it has not waited."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for somebody, a message or a time that it asked for."""
+        return self.wait is not None and self.wait.is_open and self.state is NodeState.WAITING
 
     @property
     def tries(self) -> int:
@@ -83,10 +90,14 @@ class NodeView:
 
     @property
     def error(self) -> Mapping[str, Any] | None:
-        """What its newest attempt died of; None once it has succeeded."""
-        if self.state is NodeState.FINISHED or self.last is None:
+        """What its newest attempt died of, or its wait came to; None once it has succeeded."""
+        if self.state is NodeState.FINISHED:
             return None
-        return self.last.error
+        if self.last is not None:
+            return self.last.error
+        is_its_own = self.wait is not None and self.wait.ref.generation == self.generation
+        error = (self.wait.result or {}).get("error") if self.wait is not None and is_its_own else None
+        return error if isinstance(error, dict) else None
 
     @property
     def is_tolerated(self) -> bool:
@@ -151,19 +162,20 @@ class NodeViews:
         for row in snapshot.attempts:
             attempts[row.key].append(row)
         # They come in order: of a retry's and a reset's the later one is waited for.
-        dues = {wakeup.key: wakeup for wakeup in snapshot.wakeups}
+        dues = {wakeup.key: wakeup for wakeup in snapshot.wakeups if wakeup.kind not in ("wait", "reminder")}
         keys: dict[str, set[NodeKey]] = defaultdict(set)
-        for key in (*finals, *attempts, *dues):
+        for key in (*finals, *attempts, *dues, *(row.key for row in snapshot.waits)):
             keys[key.node].add(key)
         # Of a run that has failed nobody can say by the rows alone whose failure it was.
         handles = snapshot.run.state is not RunState.FAILED
         own = {row.key: row for row in snapshot.children}
+        waits = {row.key: row for row in snapshot.waits if not row.ref.number}
         costs = _Costs(snapshot)
 
         def look(key: NodeKey, place: Place | None) -> NodeView:
             due, child = dues.get(key), own.get(key)
             view = _view(key, place, finals.get(key), attempts.get(key, []), due, child, handles=handles)
-            return costs.put_on(view)
+            return costs.put_on(_with_wait(view, waits.get(key)))
 
         self.by_node: dict[str, list[NodeView]] = {}
         """Views of each task, its passes in order."""
@@ -231,6 +243,15 @@ def headline(error: Mapping[str, Any] | None) -> str:
     lines = str(error.get("message", "")).strip().splitlines()
     code = error.get("code")
     return " ".join(part for part in (f"[{code}]" if code else "", lines[0] if lines else "") if part)
+
+
+def _with_wait(view: NodeView, wait: WaitRow | None) -> NodeView:
+    """The same view, with what it waits for."""
+    if wait is None:
+        return view
+    if not wait.is_open or view.state is not NodeState.PENDING:
+        return replace(view, wait=wait)
+    return replace(view, wait=wait, state=NodeState.WAITING, due_ms=wait.due_ms, due_kind="wait")
 
 
 def _view(

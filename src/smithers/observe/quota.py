@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 from smithers.errors import AgentQuota
 from smithers.observe import moment
 from smithers.observe.snapshot import shown_status
+from smithers.observe.waits import status_word
 from smithers.records import NodeState
 
 if TYPE_CHECKING:
@@ -137,7 +138,11 @@ def limit_of(snapshot: Snapshot, view: NodeView, waits: Waits) -> Limit | None:
 def status_of(snapshot: Snapshot, views: NodeViews) -> str:
     """The word people see of a run: as `shown_status`, or that it only waits for accounts."""
     word = shown_status(snapshot.run)
-    return STATUS if word in ("running", "waiting") and _is_parked(snapshot, views) else word
+    if word not in ("running", "waiting"):
+        return word
+    is_idle = not views.in_state(NodeState.RUNNING)
+    kind = status_word(view.row for view in snapshot.open_waits) if is_idle else None
+    return kind or (STATUS if _is_parked(snapshot, views) else word)
 
 
 def _is_parked(snapshot: Snapshot, views: NodeViews) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from smithers.observe.waits import open_below
 from smithers.records import UNSPENT, OwnerHealth, RunState, Spending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from smithers.observe.quota import Limit
+    from smithers.observe.waits import WaitView
     from smithers.ports import Reader
     from smithers.records import (
         AttemptRow,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         ParkedAccount,
         PassRow,
         RunRow,
+        WaitRow,
         Wakeup,
     )
 
@@ -56,6 +59,11 @@ class Snapshot:
     spent: Mapping[int, Mapping[str, Spending]] = field(default_factory=dict)
     """What it and such runs have cost in all, by number and by agent."""
 
+    waits: Sequence[WaitRow] = ()
+    """Of the run itself, those that are over too."""
+    open_waits: Sequence[WaitView] = ()
+    """Its own and those of the runs that belong to it."""
+
     def cost_of(self, run: int) -> Spending:
         """What it, or such a run, has cost in all."""
         return sum(self.spent.get(run, {}).values(), UNSPENT)
@@ -87,12 +95,19 @@ def _rows(reader: Reader, run: RunRow) -> Snapshot:
         passes=reader.passes(run.id),
         mounts=reader.mounts(run.id),
         wakeups=wakeups,
-        inbox=[] if run.state.has_ended else reader.inbox(run.id),
+        inbox=[] if run.state.has_ended else orders(reader, run.id),
         children=children,
         accounts=accounts_for(reader, wakeups),
         calls=reader.calls(run.id),
         spent=reader.spent([run.id, *{child.run for child in children}]),
+        waits=reader.waits(run.id),
+        open_waits=[] if run.state.has_ended else open_below(reader, run),
     )
+
+
+def orders(reader: Reader, run: int) -> list[InboxRow]:
+    """What was asked of a run as a whole, and is not done yet."""
+    return [row for row in reader.inbox(run) if row.kind.is_order]
 
 
 def accounts_for(reader: Reader, wakeups: Iterable[Wakeup]) -> list[ParkedAccount]:

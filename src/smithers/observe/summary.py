@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from smithers.errors import TaskFailed
 from smithers.observe import moment, next_step, quota
 from smithers.observe.node_view import NodeView, NodeViews, headline
-from smithers.observe.snapshot import Snapshot, accounts_for, is_driven, shown_status
+from smithers.observe.snapshot import Snapshot, accounts_for, is_driven, orders, shown_status
 from smithers.observe.spending import spending_document
+from smithers.observe.waits import STATUSES, open_below
 from smithers.records import (
     UNSPENT,
     InboxKind,
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
 
 UNFINISHED = (RunState.RUNNING, RunState.WAITING, RunState.PAUSED)
 
-_SEEN = frozenset({"orphaned", "stalled", quota.STATUS})
+_SEEN = frozenset({"orphaned", "stalled", quota.STATUS, *STATUSES.values()})
 
 _MOST_OPEN = 50
 """Unfinished runs a list shows unasked: a screen, and what can be read in the blink that a list may take."""
 
+_SHORT = 48
+"""Columns of a command that a list still shows."""
 _NAMED = 3
 """Running tasks named in a line; the rest are counted."""
 
@@ -44,7 +47,8 @@ class RunSummary:
 
     run: RunRow
     status: str
-    """The stored word, or `orphaned`, `stalled` or `waiting-quota`."""
+    """The stored word; or `orphaned`, `stalled`, `waiting-quota`, `waiting-approval`, `waiting-human`,
+    `waiting-event` or `waiting-timer`."""
     settled: int
     mounted: int
     """Tasks in the tree, each counted once: in its current pass."""
@@ -108,7 +112,9 @@ def select(
 def _words(reader: Reader, run: RunRow, wanted: set[str]) -> set[str]:
     """The stored and the shown word of a run; what takes more than its row, only if it is asked for."""
     words = {run.state.word, shown_status(run)}
-    if quota.STATUS in wanted and words & {"running", "waiting"}:
+    if wanted & set(STATUSES.values()) and words & {"running", "waiting"}:
+        words.add(summarize(reader, run, run.created_ms).status)
+    elif quota.STATUS in wanted and words & {"running", "waiting"}:
         kinds = {wakeup.kind for wakeup in reader.wakeups(run.id)}
         if quota.KIND in kinds or reader.children(run.id):
             words.add(summarize(reader, run, run.created_ms).status)
@@ -141,9 +147,11 @@ def summarize(reader: Reader, run: RunRow, now_ms: int, spent: Spending = UNSPEN
         passes=reader.passes(run.id),
         mounts=reader.mounts(run.id),
         wakeups=wakeups,
-        inbox=reader.inbox(run.id) if is_driven(run) else [],
+        inbox=orders(reader, run.id) if is_driven(run) else [],
         children=reader.children(run.id) if has_moved else [],
         accounts=accounts_for(reader, wakeups),
+        waits=reader.waits(run.id) if has_moved else [],
+        open_waits=open_below(reader, run) if has_moved and not run.state.has_ended else [],
     )
     views = NodeViews(snapshot)
     settled, mounted = views.progress()
@@ -153,7 +161,15 @@ def summarize(reader: Reader, run: RunRow, now_ms: int, spent: Spending = UNSPEN
     waits = quota.waits_of(snapshot, views, now_ms)
     status, limits = quota.status_of(snapshot, views), quota.limits_of(snapshot, waits)
     detail, command = _detail(run, views, waits, now_ms)
-    if status == quota.STATUS:
+    if snapshot.open_waits and not views.in_state(NodeState.RUNNING):
+        first, more = snapshot.open_waits[0], len(snapshot.open_waits) - 1
+        detail = first.text(now_ms) + (f"; and {more} more" if more else "")
+        answer = first.commands()[0]
+        command = answer if len(answer) <= _SHORT and not more else next_step.why(run.name)
+    elif snapshot.open_waits:
+        first = snapshot.open_waits[0]
+        detail = f"{first.text(now_ms)}; {detail}" if detail else first.text(now_ms)
+    elif status == quota.STATUS:
         detail = quota.limits_text(limits, now_ms)
     elif is_driven(run) and (words := _children_do(views, inside)):
         detail = words
@@ -258,6 +274,8 @@ def wait_text(view: NodeView, waits: quota.Waits, now_ms: int) -> str:
     assert view.due_ms is not None
     if view.key in waits:
         return f"{view.shown}: {quota.until_text(waits[view.key].limit, now_ms)}"
+    if view.is_waiting:
+        return f"{view.shown} waits until {moment.due(view.due_ms, now_ms)}"
     if view.waits_in_child:
         return f"{view.shown} goes on {moment.due(view.due_ms, now_ms)}"
     return f"retries {view.shown} {moment.due(view.due_ms, now_ms)}"
@@ -327,7 +345,8 @@ def _doing(views: NodeViews, waits: quota.Waits, now_ms: int) -> str:
     ]
     if running:
         return named(running)
-    due = sorted(views.in_state(NodeState.WAITING), key=lambda view: view.due_ms or 0)
+    waiting = [view for view in views.in_state(NodeState.WAITING) if view.due_ms is not None]
+    due = sorted(waiting, key=lambda view: view.due_ms or 0)
     if due:
         more = f" and {len(due) - 1} more" if len(due) > 1 else ""
         return wait_text(due[0], waits, now_ms) + more

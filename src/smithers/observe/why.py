@@ -13,12 +13,14 @@ from smithers.observe.node_view import NodeView, NodeViews, headline, is_settled
 from smithers.observe.snapshot import Snapshot, is_driven, shown_status
 from smithers.observe.summary import cause_of_failure, named, owner_name, silence
 from smithers.observe.tree import LOOP, PARALLEL, Place
-from smithers.records import IN_PART, AttemptState, InboxKind, NodeState, RunState, Verdict
+from smithers.observe.waits import ended_text
+from smithers.records import IN_PART, AttemptState, InboxKind, NodeState, RunState, Verdict, WaitKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from smithers.observe.waits import WaitView
     from smithers.records import AttemptRow, InboxRow, RunRow
 
 
@@ -171,17 +173,27 @@ def _overspent(run: RunRow, error: Mapping[str, Any], blockers: Sequence[Blocker
 def _going_on(snapshot: Snapshot, views: NodeViews, now_ms: int) -> Explanation:
     run = snapshot.run
     running = views.in_state(NodeState.RUNNING)
-    due = sorted(views.in_state(NodeState.WAITING), key=lambda view: view.due_ms or 0)
+    due = sorted(
+        (view for view in views.in_state(NodeState.WAITING) if not view.is_waiting),
+        key=lambda view: view.due_ms or 0,
+    )
+    waits = snapshot.open_waits
     quotas = quota.waits_of(snapshot, views, now_ms)
     blockers = [_standing(view, snapshot, quotas, now_ms) for view in [*running, *due]]
+    blockers += [_waiting(wait, views, run, now_ms) for wait in waits]
     driven = is_driven(run)
     is_parked = quota.status_of(snapshot, views) == quota.STATUS
-    if not driven:
+    if not driven and not any(wait.row.kind is not WaitKind.TIMER for wait in waits):
         text = "no process drives it, so nothing wakes it by itself"
         text += "; a resume before the reset waits on" if is_parked else ""
         blockers.append(Blocker("no-owner", text))
     if is_parked:
         summary = _parked(run, quota.limits_of(snapshot, quotas), now_ms)
+    elif waits and not running:
+        more = f", and {len(waits) - 1} more" if len(waits) > 1 else ""
+        summary = f"{run.name} waits: {waits[0].text(now_ms)}{more}."
+        if not driven:
+            summary += " Nothing runs meanwhile; an answer lets it go on."
     elif running:
         summary = f"{run.name} is working: {named([view.shown for view in running])}."
     elif due:
@@ -199,8 +211,25 @@ def _going_on(snapshot: Snapshot, views: NodeViews, now_ms: int) -> Explanation:
             summary = f"{run.name} runs nothing right now; still to do: {names}."
     if driven and run.owner is not None:
         summary += f" It is driven by {owner_name(run.owner)}."
-    commands = [next_step.follow(run.name)] if driven else [next_step.resume_of(run)]
+    commands = [command for wait in waits for command in wait.commands()]
+    if driven:
+        commands.append(next_step.follow(run.name))
+    elif not waits or any(wait.row.kind is WaitKind.TIMER for wait in waits):
+        commands.append(next_step.resume_of(run))  # for the others it would only wait on
     return _answer(run, summary, blockers, commands)
+
+
+def _waiting(wait: WaitView, views: NodeViews, run: RunRow, now_ms: int) -> Blocker:
+    """Somebody, a message or a time that is waited for."""
+    own = [view for view in views.all() if view.key == wait.row.key] if wait.run == run.name else []
+    inside = "" if own else f" (in run {wait.run})"
+    return Blocker(
+        f"waiting-{wait.row.kind.word}",
+        wait.text(now_ms) + inside,
+        own[0] if own else None,
+        since_ms=wait.row.opened_ms,
+        due_ms=wait.row.due_ms,
+    )
 
 
 def _verb(view: NodeView) -> str:
@@ -246,6 +275,16 @@ def _standing(view: NodeView, snapshot: Snapshot, quotas: quota.Waits, now_ms: i
         if last.heartbeat is not None:
             text += f"; it last reported {_short(last.heartbeat)}"
         return Blocker("running", text, view, since_ms=last.started_ms)
+    if view.is_waiting:
+        for wait in snapshot.open_waits:
+            if wait.row is view.wait or wait.row == view.wait:
+                return Blocker(
+                    f"waiting-{wait.row.kind.word}",
+                    wait.text(now_ms),
+                    view,
+                    since_ms=wait.row.opened_ms,
+                    due_ms=wait.row.due_ms,
+                )
     if view.state is NodeState.WAITING and view.due_ms is not None:
         when = moment.due(view.due_ms, now_ms)
         if not is_driven(run):
@@ -299,11 +338,13 @@ def _failed(run: RunRow, views: NodeViews, now_ms: int) -> Explanation:
             [Blocker("failed", text, error=run.error)],
             resume,
         )
-    tries = "once" if cause.tries == 1 else f"{cause.tries} times"
+    tries = (
+        "; it was tried " + ("once" if cause.tries == 1 else f"{cause.tries} times") if cause.tries else ""
+    )
     others = [view for view in views.in_state(NodeState.FAILED) if view is not cause]
     return _answer(
         run,
-        f"{run.name} failed{_when(run, now_ms)} because {cause.shown} did; it was tried {tries}.",
+        f"{run.name} failed{_when(run, now_ms)} because {cause.shown} did{tries}.",
         [_failure(cause), *(_failure(view) for view in others)],
         [*resume, next_step.why(run.name, cause.shown)],
     )
@@ -352,7 +393,8 @@ def _node_summary(
             cached = " from the cache" if last is not None and last.is_cached else ""
             own = f"; it is run {view.child.name}" if view.child is not None else ""
             part = ", in part" if view.reason == IN_PART else ""
-            text = f"{name} finished{cached}{part}{ended}{tries}{frame}{own}."
+            said = f"; it was {told}" if view.wait is not None and (told := ended_text(view.wait)) else ""
+            text = f"{name} finished{cached}{part}{ended}{tries}{frame}{own}{said}."
             return text, [next_step.output(run.name, name)]
         case NodeState.FAILED:
             tail = " The workflow tolerated it." if view.is_tolerated else ""
@@ -367,6 +409,14 @@ def _node_summary(
             return f"{name} was cancelled{why}.", [next_step.resume_of(run)]
         case NodeState.RUNNING | NodeState.WAITING:
             text = f"{_standing(view, snapshot, quotas, now_ms).text}."
+            answers = [
+                command
+                for wait in snapshot.open_waits
+                if view.is_waiting and wait.row == view.wait
+                for command in wait.commands()
+            ]
+            if answers:
+                return text, answers
             return text, [next_step.follow(run.name) if is_driven(run) else next_step.resume_of(run)]
         case NodeState.PENDING:
             if run.state.has_ended:

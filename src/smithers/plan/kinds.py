@@ -37,6 +37,11 @@ class TaskPlan:
     continue_on_fail: bool = False
     payload: Any = None
     place: Place | None = None
+    enters: bool = False
+    """It begins by waiting, for somebody or for a time: it is entered, which takes no slot. What runs, if
+    anything does, runs after that."""
+    is_async: bool = False
+    """Once it is entered, the sequence around it goes on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,8 @@ class AgentRequest:
     emit: Callable[[AgentEvent], None] = lambda event: None
     """Called for every sign of life; any event counts as a heartbeat. Safe from any thread."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    is_asking: Callable[[], bool] = lambda: False
+    """Whether it has asked a person something, and has no answer yet: its silence means nothing then."""
     spawn: Callable[[Program], Child] = _no_programs
     """Start a program for this attempt. It blocks for some milliseconds: call it on a thread.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from smithers.ids import NodeKey
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         InboxRow,
         MountRow,
         NodeRow,
+        NoticeRow,
         OutputRow,
         Owner,
         OwnerHealth,
@@ -34,9 +35,14 @@ if TYPE_CHECKING:
         ProcessRow,
         RunFilter,
         RunRow,
+        SignalRow,
         Spending,
         StoredRun,
         UserTable,
+        Vote,
+        Voted,
+        VoteRow,
+        WaitRow,
         Wakeup,
     )
 
@@ -268,6 +274,34 @@ class Reader(Protocol):
         """Events with `seq > after`, in order."""
         ...
 
+    def waits(self, run: int) -> list[WaitRow]:
+        """Waits of a run, those that are over too, the oldest first."""
+        ...
+
+    def open_waits(self) -> list[WaitRow]:
+        """Open waits of all runs that have not ended, the oldest first."""
+        ...
+
+    def votes(self, run: int) -> list[VoteRow]:
+        """What was said to the waits of a run, the oldest first."""
+        ...
+
+    def signals(self, run: int) -> list[SignalRow]:
+        """Signals that were sent to a run, taken or not, the oldest first."""
+        ...
+
+    def below(self, run: int) -> list[int]:
+        """Numbers of the runs that belong to a run, however far down."""
+        ...
+
+    def attempt_marked(self, mark: str) -> ProcessRow | None:
+        """The program of an attempt that this mark is in the environment of; None: there is none."""
+        ...
+
+    def run_at(self, number: int) -> RunRow:
+        """A run by its number. Raises `RunNotFound`."""
+        ...
+
     def close(self) -> None: ...
 
     def table(self, name: str) -> UserTable:
@@ -321,6 +355,10 @@ class Reader(Protocol):
         """Accounts of agents that have met a limit, those whose time has passed too."""
         ...
 
+    def notices(self, run: int | None, limit: int) -> list[NoticeRow]:
+        """Notices of one run, or of all, the newest first."""
+        ...
+
     def newest(self, run: int) -> RunRow:
         """The newest run of a run's lineage: itself, unless it went on as another one."""
         ...
@@ -343,6 +381,14 @@ class Outsider(Protocol):
 
     def post(self, run: int, kind: InboxKind, by: str, data: str | None = None) -> int:
         """Leave a message for the owner; returns its id."""
+        ...
+
+    def vote(self, vote: Vote) -> Voted:
+        """Say something to an open wait; the word that decides it wakes its run, and those it belongs to."""
+        ...
+
+    def signal(self, run: int, name: str, payload: Any, correlation: str | None, by: str) -> int:
+        """Send a signal to a run, and wake those it belongs to; returns its id."""
         ...
 
     def clear_cache(self, workflow: str | None = None, node: str | None = None) -> int:

@@ -7,8 +7,8 @@ import logging
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 from weakref import WeakSet
 
@@ -43,10 +43,14 @@ class Processes:
 
     Args:
         ledger: opens the ledger when it is first needed: most runs start no program.
+        added: variables that all programs are given, beside what they are started with.
     """
 
-    def __init__(self, spawner: Spawner, ledger: Callable[[], Ledger]) -> None:
+    def __init__(
+        self, spawner: Spawner, ledger: Callable[[], Ledger], added: Mapping[str, str] | None = None
+    ) -> None:
         self._spawner = spawner
+        self._added = added or {}
         self._open_ledger = ledger
         self._ledger: Ledger | None = None
         self._lock = threading.Lock()
@@ -103,6 +107,9 @@ class Processes:
         """Spawn, record, go: in this order, whatever happens in between."""
         ledger = self.ledger
         mark = self._mark(ledger.store_id, attempt)
+        if self._added:
+            own = os.environ if program.env is None else program.env
+            program = replace(program, env={**own, **self._added})
         child = self._spawner.spawn(program, mark)
         try:
             row = ledger.open(

@@ -32,10 +32,16 @@ from .kin import KeptChild as KeptChild
 from .kin import Kin as Kin
 from .kin import NewChild as NewChild
 from .kin import ParentRef as ParentRef
+from .notice import WANTED as WANTED
+from .notice import NoticeKind as NoticeKind
+from .notice import NoticeRow as NoticeRow
+from .notice import NoticeWrite as NoticeWrite
 from .place import PlaceRow as PlaceRow
 from .place import PlaceWanted as PlaceWanted
 from .process import ProcessRow as ProcessRow
 from .process import ProcessStart as ProcessStart
+from .revival import Revival as Revival
+from .revival import Standing as Standing
 from .row import AttemptRow as AttemptRow
 from .row import BlockRow as BlockRow
 from .row import FrameRow as FrameRow
@@ -72,6 +78,16 @@ from .state import RunState as RunState
 from .state import Verdict as Verdict
 from .usage import NOTHING as NOTHING
 from .usage import Usage as Usage
+from .wait import SignalRow as SignalRow
+from .wait import Vote as Vote
+from .wait import Voted as Voted
+from .wait import VoteRow as VoteRow
+from .wait import WaitEnd as WaitEnd
+from .wait import WaitKind as WaitKind
+from .wait import WaitRef as WaitRef
+from .wait import WaitRow as WaitRow
+from .wait import WaitState as WaitState
+from .wait import WaitWrite as WaitWrite
 
 __all__ = [
     "ALONE",
@@ -83,6 +99,7 @@ __all__ = [
     "SUSPECT",
     "TOLERATED",
     "UNSPENT",
+    "WANTED",
     "WHOLE_RUN",
     "AttemptEnd",
     "AttemptRow",
@@ -119,6 +136,9 @@ __all__ = [
     "NodeEnd",
     "NodeRow",
     "NodeState",
+    "NoticeKind",
+    "NoticeRow",
+    "NoticeWrite",
     "OutputRef",
     "OutputRow",
     "OutputShape",
@@ -132,16 +152,28 @@ __all__ = [
     "PlaceWanted",
     "ProcessRow",
     "ProcessStart",
+    "Revival",
     "RunChange",
     "RunFilter",
     "RunRow",
     "RunState",
+    "SignalRow",
     "Spending",
+    "Standing",
     "StoredRun",
     "Usage",
     "UserColumn",
     "UserRow",
     "UserTable",
     "Verdict",
+    "Vote",
+    "VoteRow",
+    "Voted",
+    "WaitEnd",
+    "WaitKind",
+    "WaitRef",
+    "WaitRow",
+    "WaitState",
+    "WaitWrite",
     "Wakeup",
 ]

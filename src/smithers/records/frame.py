@@ -10,8 +10,10 @@ from smithers.ids import NodeKey
 from .budget import BudgetRow
 from .cache import CacheEntry, LookupRow
 from .call import CallRow
+from .notice import NoticeWrite
 from .shape import OutputShape, UserRow
 from .state import AttemptState, EventType, FailureClass, NodeState, RunState, Verdict
+from .wait import WaitEnd, WaitWrite
 
 if TYPE_CHECKING:
     from .kin import KeptChild
@@ -129,7 +131,8 @@ class Wakeup(NamedTuple):
 
     key: NodeKey
     kind: str
-    """`retry`; `child`: the node's own run waits; timers, waits and quotas come with later kinds."""
+    """`retry`; `quota`; `child`: the node's own run waits; `wait`: what it waits for expires, or its time
+    comes; `reminder`."""
     due_ms: int
 
 
@@ -214,5 +217,10 @@ class FrameWrite:
     """What the attempts that end in it have asked of agents."""
     budgets: list[BudgetRow] = field(default_factory=list)
     """What has been spent, where that has changed; of several rows of one budget the last counts."""
+    waits: list[WaitWrite] = field(default_factory=list)
+    """Waits that are opened, or opened again."""
+    wait_ends: list[WaitEnd] = field(default_factory=list)
+    notices: list[NoticeWrite] = field(default_factory=list)
+    """What somebody wants to be told of."""
     notes: list[str] = field(default_factory=list)
     """Filled in by the store: what a person should be told, and what stopped nothing."""

@@ -14,6 +14,7 @@ from .cache import Lookup
 from .frame import OutputRef, OutputRow, Wakeup
 from .kin import ALONE, Kin, NewChild
 from .state import AttemptState, FailureClass, InboxKind, NodeState, RunState, Verdict
+from .wait import SignalRow, WaitRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,12 @@ class StoredRun:
     budgets: list[BudgetRow] = field(default_factory=list)
     """What has been spent, reservations for calls in flight included."""
     spent_by_children: list[ChildSpent] = field(default_factory=list)
+    waits: list[WaitRow] = field(default_factory=list)
+    """Of newest generations."""
+    signals: list[SignalRow] = field(default_factory=list)
+    """All that were sent to it, in the order they came."""
+    consumed: set[int] = field(default_factory=set)
+    """Signals that a wait has taken."""
     cancelled_by: str | None = None
     """Whose request cancelled this very run; None: nobody's, or it was cancelled with its parent."""
 

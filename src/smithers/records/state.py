@@ -111,6 +111,14 @@ class EventType(IntEnum):
     BLOCK_MOVED = 50
     BLOCK_ENDED = 51
     BLOCK_REOPENED = 52
+    WAIT_OPENED = 60
+    WAIT_DECIDED = 61
+    """Somebody has approved, denied, answered or skipped it; a signal was taken; its time has come."""
+    WAIT_WITHDRAWN = 62
+    SIGNAL_SENT = 63
+    """To the run; whether anybody waits for it or not."""
+    WAIT_REMINDED = 64
+    """It still waits for somebody."""
 
     @property
     def word(self) -> str:
@@ -131,6 +139,19 @@ class InboxKind(IntEnum):
 
     CANCEL = 1
     PAUSE = 2
+    SIGNAL = 3
+    """A message by name, for whoever waits for it now or later; kept for good."""
+    DECIDED = 4
+    """A wait of the run was decided."""
+    WAKE = 5
+    """A run that is what a node does can go on."""
+    ASK = 6
+    """An agent at work asks a person."""
+
+    @property
+    def is_order(self) -> bool:
+        """Whether it is about the whole run: pause, or cancel."""
+        return self <= InboxKind.PAUSE
 
 
 TOLERATED: Final = "continued"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .decision import Cancel as Cancel
 from .decision import Deadlock as Deadlock
 from .decision import Decision as Decision
+from .decision import Enter as Enter
 from .decision import Execute as Execute
 from .decision import Fail as Fail
 from .decision import Finish as Finish
@@ -18,6 +19,7 @@ from .facts import Due as Due
 from .facts import Facts as Facts
 from .facts import LoopFact as LoopFact
 from .facts import NodeFact as NodeFact
+from .facts import Open as Open
 from .facts import Running as Running
 from .facts import Settled as Settled
 from .schedule import Schedule as Schedule

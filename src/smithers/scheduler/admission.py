@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 
 from smithers.ids import NodeKey
 
-from .facts import Blocked, Due, Facts, Running
+from .facts import Blocked, Due, Facts, Open, Running
 from .vertex import Leaf, ParallelVertex, Path, Vertex
 
 
@@ -26,6 +26,8 @@ class Admission:
         self._ready: list[Leaf] = []
         """Heap, in document order, of candidates; may hold some that are none any more."""
         self._due: list[tuple[int, Path, Leaf]] = []
+        self._entering: list[Leaf] = []
+        """Candidates that are to be entered; may hold some that are none any more."""
         self.visited = 0
 
     def consider(self, leaf: Leaf) -> None:
@@ -33,10 +35,37 @@ class Admission:
         if leaf.unmet or leaf.is_doomed or leaf.zone.is_closed:
             return
         fact = self._facts.nodes.get(leaf.key)
-        if isinstance(fact, Due):
+        if self._is_new(leaf):
+            if not isinstance(fact, Open):
+                self._entering.append(leaf)
+        elif isinstance(fact, Due):
             heappush(self._due, (fact.at_ms, leaf.path, leaf))
         elif fact is None or isinstance(fact, Blocked):
             heappush(self._ready, leaf)
+
+    def _is_new(self, leaf: Leaf) -> bool:
+        """Whether a task begins by waiting, and has not begun."""
+        return leaf.plan.enters and leaf.key not in self._facts.entered
+
+    def enter(self, waived: AbstractSet[Leaf] = frozenset()) -> list[NodeKey]:
+        """Enter what is to be entered, in document order.
+
+        What an edit has let begin by waiting is entered though its back-off has not ended.
+
+        Args:
+            waived: as in `admit`.
+        """
+        if not self._entering and not waived:
+            return []
+        found = {leaf for leaf in (*self._entering, *waived) if self._is_new(leaf)}
+        self._entering = []
+        entered: list[NodeKey] = []
+        for leaf in sorted(found):
+            self.visited += 1
+            if self._may_act(leaf, waived):
+                self._facts.nodes[leaf.key] = Open()
+                entered.append(leaf.key)
+        return entered
 
     def admit(self, now_ms: int, waived: AbstractSet[Leaf] = frozenset()) -> list[NodeKey]:
         """Start what may start.
@@ -49,7 +78,8 @@ class Admission:
             if leaf.is_mounted and self._facts.nodes.get(leaf.key) == Due(at_ms):
                 heappush(self._ready, leaf)
         for leaf in waived:
-            heappush(self._ready, leaf)
+            if not self._is_new(leaf):
+                heappush(self._ready, leaf)
         starts: list[NodeKey] = []
         while self._ready and (self._limit is None or len(self._running) < self._limit):
             leaf = heappop(self._ready)
@@ -63,10 +93,13 @@ class Admission:
                 self._unpark(parallel)
         return starts
 
-    def _is_candidate(self, leaf: Leaf, now_ms: int, waived: AbstractSet[Leaf]) -> bool:
+    def _may_act(self, leaf: Leaf, waived: AbstractSet[Leaf]) -> bool:
         if not leaf.is_mounted or leaf.is_settled or leaf.running or leaf.is_doomed or leaf.zone.is_closed:
             return False
-        if leaf.region.is_stopped or (leaf.unmet and leaf not in waived):
+        return not leaf.region.is_stopped and (not leaf.unmet or leaf in waived)
+
+    def _is_candidate(self, leaf: Leaf, now_ms: int, waived: AbstractSet[Leaf]) -> bool:
+        if not self._may_act(leaf, waived):
             return False
         fact = self._facts.nodes.get(leaf.key)
         if isinstance(fact, Due) and fact.at_ms > now_ms:

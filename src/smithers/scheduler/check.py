@@ -57,8 +57,9 @@ def _order(
                 before(begin, child)
                 before(child + 1, end)
             if isinstance(vertex, SequenceVertex | BlockVertex):
-                for one, next_ in pairwise(children):
-                    before(one + 1, next_)
+                for first, (one, next_) in zip(vertex.children, pairwise(children), strict=False):
+                    lets_on = isinstance(first, Leaf) and first.plan.is_async
+                    before(one if lets_on else one + 1, next_)
     return after, waits
 
 

@@ -19,6 +19,16 @@ class Execute:
 
 
 @dataclass(frozen=True, slots=True)
+class Enter:
+    """The turn of these has come to wait, in this order. They hold no slot.
+
+    Answer each with `Schedule.opened`, or with `Schedule.settle` if there is nothing to wait for.
+    """
+
+    keys: tuple[NodeKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Skip:
     """These nodes settled without running; the scheduler has recorded it, the driver stores it."""
 
@@ -47,6 +57,8 @@ class Wait:
     due_ms: int | None
     has_running: bool
     """Whether attempts run, whose ends there is to wait for."""
+    has_open: bool = False
+    """Whether something waits that was entered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +88,4 @@ class Deadlock:
     blocked: tuple[tuple[NodeKey, tuple[str, ...]], ...]
 
 
-Decision: TypeAlias = Execute | Skip | Cancel | Judge | Wait | Finish | Fail | Stop | Deadlock
+Decision: TypeAlias = Execute | Enter | Skip | Cancel | Judge | Wait | Finish | Fail | Stop | Deadlock

@@ -49,7 +49,12 @@ class Blocked:
     target: str
 
 
-NodeFact: TypeAlias = Settled | Running | Due | Blocked
+@dataclass(frozen=True, slots=True)
+class Open:
+    """It has been entered, and waits for somebody or for a time: that is not the scheduler's to end."""
+
+
+NodeFact: TypeAlias = Settled | Running | Due | Blocked | Open
 """No fact at all: the node has never been touched, or is open again."""
 
 
@@ -101,6 +106,8 @@ class Facts:
     blocks: dict[NodeKey, BlockFact] = field(default_factory=dict)
     names: dict[NodeKey, tuple[str, ...]] = field(default_factory=dict)
     """What a failure goes by: its code, its class."""
+    entered: set[NodeKey] = field(default_factory=set)
+    """What has been entered, and is not to be entered again."""
 
     def copy(self) -> Facts:
         """An independent copy: what a reload from the store would give."""
@@ -109,8 +116,13 @@ class Facts:
             {key: LoopFact(fact.pass_, fact.done, fact.failed) for key, fact in self.loops.items()},
             dict(self.blocks),
             dict(self.names),
+            set(self.entered),
         )
 
     def running(self) -> Iterable[NodeKey]:
         """Keys with a running attempt, mounted or not."""
         return (key for key, fact in self.nodes.items() if isinstance(fact, Running))
+
+    def open(self) -> Iterable[NodeKey]:
+        """Keys of what waits, mounted or not."""
+        return (key for key, fact in self.nodes.items() if isinstance(fact, Open))

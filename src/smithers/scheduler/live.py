@@ -40,6 +40,8 @@ class Keep:
     """Rises whenever other ids stand in the tree than before."""
     is_cancelled: bool = False
     """The run was told to stop."""
+    open: set[NodeKey] = field(default_factory=set)
+    """What has been entered and waits, mounted or not; may hold some that do not any more."""
     cancelled: set[NodeKey] = field(default_factory=set)
     """Attempts that `Cancel` has named already."""
     bodies: dict[NodeKey, PlanNode] = field(default_factory=dict)
@@ -119,6 +121,14 @@ class Live:
             self.go_on(block)
         if self.edges.is_awaiting:
             self.edges.welcome(subtree(top))
+
+    def let_on(self, leaf: Leaf) -> None:
+        """What is `async_` has been entered: the sequence around it goes on."""
+        leaf.is_passed = True
+        parent = leaf.parent
+        if isinstance(parent, SequenceVertex) and parent.is_active:
+            self._reached.extend(reversed(parent.advance()))
+            self.work()
 
     def _fill(self, hole: HoleVertex) -> None:
         """Expand a hole that has been reached."""

@@ -144,6 +144,7 @@ class Mounted:
         match plan:
             case TaskPlan():
                 vertex = Leaf(plan, key, path, parent, region)
+                vertex.is_passed = plan.is_async and key in self.facts.entered
             case SequencePlan():
                 vertex = SequenceVertex(plan, key, path, parent, region)
             case ParallelPlan():

@@ -16,9 +16,9 @@ from smithers.ids import NodeKey
 from smithers.plan import Edge, PlanNode
 
 from .check import check_cycles
-from .decision import Cancel, Deadlock, Decision, Execute, Fail, Finish, Judge, Skip, Stop, Wait
+from .decision import Cancel, Deadlock, Decision, Enter, Execute, Fail, Finish, Judge, Skip, Stop, Wait
 from .edges import Doom
-from .facts import Blocked, BlockFact, Due, Facts, Running, Settled
+from .facts import Blocked, BlockFact, Due, Facts, Open, Running, Settled
 from .live import Keep, Live
 from .vertex import AnyVertex, BlockVertex, HoleVertex, Leaf, LoopVertex, ScopeVertex, is_call, subtree
 
@@ -52,7 +52,8 @@ class Schedule:
         self.tree = tree
         self._limit = limit
         self._on_mount = on_mount
-        self._keep = Keep(set(facts.running() if running is None else running), version, is_cancelled)
+        is_running = set(facts.running() if running is None else running)
+        self._keep = Keep(is_running, version, is_cancelled, open=set(facts.open()))
         self._plan()
 
     def _plan(self) -> None:
@@ -89,6 +90,7 @@ class Schedule:
                 self._live.failing.look_around(leaf)
         self._live.failing.to_cancel.discard(key)
         self._keep.cancelled.discard(key)
+        self._keep.open.discard(key)
         if outcome is None:
             self.facts.nodes.pop(key, None)
         else:
@@ -107,6 +109,14 @@ class Schedule:
             self._live.edges.reach(leaf)
             self._live.admission.consider(leaf)
         self._live.work()
+
+    def opened(self, key: NodeKey) -> None:
+        """Answer `Enter`: it waits now, until it is settled or open again."""
+        self.facts.entered.add(key)
+        self._keep.open.add(key)
+        leaf = self.leaf(key)
+        if leaf is not None and leaf.plan.is_async and not leaf.is_passed:
+            self._live.let_on(leaf)
 
     def judge(self, loop: NodeKey, until: bool) -> None:
         """Answer `Judge`: end the loop, or begin its next pass."""
@@ -225,16 +235,30 @@ class Schedule:
             ended = sorted(loop for loop in self._live.ended if not loop.region.is_stopped)
             if ended:
                 return Judge(tuple(loop.key for loop in ended))
+        if may_start and (entered := self._live.admission.enter()):
+            return Enter(tuple(entered))
         if may_start and (starts := self._live.admission.admit(now_ms)):
             return self._begin(starts)
         if self._live.root.is_settled and not self._keep.running:
             return Finish(self._is_partial())
+        has_open = self._has_open()
         if not may_start:
-            return Wait(None, has_running=bool(self._keep.running))
+            return Wait(None, bool(self._keep.running), has_open)
         due = self._live.admission.next_due()
-        if self._keep.running or due is not None or may_grow or self._keep.returned:
-            return Wait(due, has_running=bool(self._keep.running))
+        if self._keep.running or has_open or due is not None or may_grow or self._keep.returned:
+            return Wait(due, bool(self._keep.running), has_open)
         return self._decide_stuck(now_ms)
+
+    def _has_open(self) -> bool:
+        """Whether something waits whose end can change anything."""
+        return any(self.is_open(key) for key in self._keep.open)
+
+    def is_open(self, key: NodeKey) -> bool:
+        """Whether a node has been entered and waits, where it stands."""
+        leaf = self.leaf(key)
+        if leaf is None or leaf.zone.is_closed or leaf.region.is_stopped:
+            return False
+        return isinstance(self.facts.nodes.get(key), Open)
 
     def _begin(self, starts: list[NodeKey]) -> Execute:
         for key in starts:
@@ -299,6 +323,8 @@ class Schedule:
         self._live.work()
         if self._keep.skipped:
             return self._report_skipped()
+        if waived and (entered := self._live.admission.enter(waived)):
+            return Enter(tuple(entered))
         if waived and (starts := self._live.admission.admit(now_ms, waived)):
             return self._begin(starts)
         later = [fact.at_ms for leaf in waived if isinstance(fact := self.facts.nodes.get(leaf.key), Due)]
@@ -311,7 +337,7 @@ class Schedule:
             return False
         if leaf.region.is_stopped:
             return False
-        return not isinstance(self.facts.nodes.get(leaf.key), Settled)
+        return not isinstance(self.facts.nodes.get(leaf.key), Settled | Open)
 
     def _is_partial(self) -> bool:
         by_id = self._live.mounted.by_id
@@ -415,6 +441,8 @@ class Schedule:
                 return fact.name.lower()
             case Running():
                 return "running"
+            case Open() if not leaf.zone.is_closed:
+                return "open"
             case _ if not leaf.is_active or leaf.zone.is_closed:
                 return "idle"
             case _ if leaf.unmet or leaf.is_doomed:

@@ -87,6 +87,7 @@ class Vertex:
         "caps",
         "is_active",
         "is_mounted",
+        "is_passed",
         "is_settled",
         "key",
         "loop",
@@ -111,6 +112,8 @@ class Vertex:
         self.is_active = False
         """Reached: everything before it in the sequences around it has settled."""
         self.is_settled = False
+        self.is_passed = False
+        """The sequence around it goes on, though it has not settled."""
         self.is_mounted = True
         self.running = 0
         """Running attempts at or below it."""
@@ -177,7 +180,7 @@ class Group(Vertex):
 
 
 class SequenceVertex(Group):
-    """One child after another; `cursor` is the first that has not settled."""
+    """One child after another; `cursor` is the first that has neither settled nor let it go on."""
 
     __slots__ = ("cursor", "plan")
 
@@ -189,10 +192,13 @@ class SequenceVertex(Group):
         self.cursor = 0
 
     def advance(self) -> list[AnyVertex]:
-        """Move to the first child that has not settled; the children reached by that, in order."""
+        """Move to the first child that must settle first; the children reached by that, in order."""
         children = self.children
         begin = self.cursor
-        while self.cursor < len(children) and children[self.cursor].is_settled:
+        while self.cursor < len(children):
+            child = children[self.cursor]
+            if not child.is_settled and not child.is_passed:
+                break
             self.cursor += 1
         return children[begin : self.cursor + 1]
 

@@ -43,6 +43,7 @@ from smithers.store.inbox import open_messages
 from smithers.store.kin import StoredKin
 from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
+from smithers.store.wait import signal_rows, wait_rows
 
 # Calling an enum to find its member costs three times as much as a dict, and there is one call a row.
 _NODE_STATES: Final = {state.value: state for state in NodeState}
@@ -81,6 +82,7 @@ class StoredFacts:
         if not found:
             raise RunNotFound(f"no run with number {run}", run=run)
         raised = self.raised(run)
+        waits = wait_rows(self._connection, self._names, run)
         return StoredRun(
             run=found[0],
             nodes=self.nodes(run, raised),
@@ -102,6 +104,9 @@ class StoredFacts:
             carried=self.kin.carried(run),
             budgets=budget_rows(self._connection, run),
             spent_by_children=children_spent(self._connection, run),
+            waits=[row for row in waits if raised.get(row.key, 0) == row.ref.generation],
+            consumed={row.result["signal"] for row in waits if row.result and "signal" in row.result},
+            signals=signal_rows(self._connection, run),
             cancelled_by=self.kin.cancelled_by(run) if found[0].state is RunState.CANCELLED else None,
         )
 

@@ -9,7 +9,17 @@ from typing import TypeAlias
 
 from smithers.errors import BugError, LeaseLost, MessagesWaiting, RunExists
 from smithers.ids import NodeKey
-from smithers.records import AttemptEnd, FrameWrite, HeartbeatRow, NewChild, NewRun, RunChange, RunState
+from smithers.records import (
+    AttemptEnd,
+    FrameWrite,
+    HeartbeatRow,
+    NewChild,
+    NewRun,
+    RunChange,
+    RunState,
+    WaitEnd,
+    WaitWrite,
+)
 from smithers.store.blob import Blobs
 from smithers.store.cache import CacheStatements
 from smithers.store.call import call_values
@@ -17,6 +27,7 @@ from smithers.store.names import Names, Specs
 from smithers.store.queries import statements
 from smithers.store.table import write_user_rows
 from smithers.store.view import Views
+from smithers.store.wait import wait_values
 
 Value: TypeAlias = int | str | bytes | None
 Row: TypeAlias = tuple[Value, ...]
@@ -53,6 +64,7 @@ class FrameStatements:
         self._run_sql = statements("run")
         self._kin_sql = statements("kin")
         self._call_sql = statements("call")
+        self._wait_sql = statements("wait")
         self._enter = sql["enter"]
         self._add_frame = sql["add_frame"]
         self._close_attempt = sql["close_attempt"]
@@ -362,8 +374,48 @@ class FrameStatements:
                 for key, generation, child in frame.children
             ]
             self._store(self._kin_sql["keep_child"], kept)
+        if frame.waits:
+            self._open_waits(frame, frame.waits)
+        if frame.wait_ends:
+            self._end_waits(frame, frame.wait_ends)
+        if frame.notices:
+            self._notify(frame)
         if frame.inbox_taken:
             self._store(self._sql["take_message"], [(number, run, message) for message in frame.inbox_taken])
+
+    def _open_waits(self, frame: FrameWrite, waits: Sequence[WaitWrite]) -> None:
+        rows: list[Row] = [
+            (*wait_values(frame.run, wait.ref, self._names), int(wait.kind), frame.frame, wait.opened_ms,
+             wait.due_ms, wait.spec)
+            for wait in waits
+        ]  # fmt: skip
+        if self._store(self._wait_sql["open_wait"], rows) != len(rows):
+            raise MessagesWaiting("a wait was decided meanwhile", run=frame.run)
+
+    def _end_waits(self, frame: FrameWrite, ends: Sequence[WaitEnd]) -> None:
+        """Close waits. Whoever has decided one of them meanwhile has won, and the frame is refused."""
+        for end in ends:
+            run, *where = wait_values(frame.run, end.ref, self._names)
+            names = ("node", "scope", "iteration", "generation", "number")
+            values = dict(zip(names, where, strict=True)) | {
+                "run": run,
+                "frame": frame.frame,
+                "state": int(end.state),
+                "result": end.result,
+                "was": int(end.was),
+            }
+            if self._connection.execute(self._wait_sql["end_wait"], values).rowcount != 1:
+                raise MessagesWaiting(f"{end.ref.key} was decided meanwhile", run=frame.run)
+
+    def _notify(self, frame: FrameWrite) -> None:
+        run, name = frame.run, self._names.id
+        rows: list[Row] = []
+        for kind, data, key, generation, number in frame.notices:
+            wait: Row = (None,) * 5
+            if key is not None:
+                wait = (name(key.node), name(key.scope), key.iteration, generation, number)
+            rows.append((run, kind.value, *wait, data, frame.at_ms))
+        self._store(statements("notice")["add"], rows)
 
     def _mount(self, frame: FrameWrite) -> None:
         run, number, name, spec = frame.run, frame.frame, self._names.id, self._specs.id

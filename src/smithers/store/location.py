@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from smithers.store.log import log_of
@@ -31,18 +32,23 @@ def find_store(start: Path, explicit: str | None = None) -> Path | None:
 
 
 def place_store(workflow_file: Path | None, cwd: Path) -> Path:
-    """Where a new database file goes: at the git root, else beside the workflow, else in `cwd`.
+    """Where a new database file goes.
 
     Creates the `.smithers` folder around it, for its owner alone; the file itself is left to `open_store`.
     """
+    path = planned_store(workflow_file, cwd)
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise os_error(error, path.parent) from error
+    return path
+
+
+def planned_store(workflow_file: Path | None, cwd: Path) -> Path:
+    """Where `place_store` would put it: at the git root, else beside the workflow, else in `cwd`."""
     base = workflow_file.absolute().parent if workflow_file is not None else cwd.absolute()
     root = next((folder for folder in _upwards(base) if _is_git_root(folder)), base)
-    folder = root / FOLDER
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise os_error(error, folder) from error
-    return folder / FILE
+    return root / FOLDER / FILE
 
 
 def project_root(store: Path) -> Path:
@@ -52,6 +58,21 @@ def project_root(store: Path) -> Path:
     """
     folder = store.absolute().parent
     return folder.parent if folder.name == FOLDER else folder
+
+
+def user_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where files of ours stand that belong to a user and to no project; it may not be there.
+
+    Args:
+        environment: default: this process'.
+    """
+    environment = os.environ if environment is None else environment
+    # Relative paths are invalid there, and to be ignored: XDG Base Directory Specification 0.8.
+    named = Path(environment.get("XDG_CONFIG_HOME", ""))
+    if named.is_absolute():
+        return named / "smithers"
+    base = "Library/Application Support" if sys.platform == "darwin" else ".config"
+    return Path.home() / base / "smithers"
 
 
 def _upwards(start: Path) -> Iterator[Path]:

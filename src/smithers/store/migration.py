@@ -8,7 +8,7 @@ from typing import Final
 from smithers.store.queries import migration_files
 from smithers.store.view import make_views
 
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 8
 """Number of the newest migration. Written down, so that opening a present store lists no folder."""
 
 

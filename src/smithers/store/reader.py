@@ -23,6 +23,7 @@ from smithers.records import (
     InboxRow,
     MountRow,
     NodeRow,
+    NoticeRow,
     OutputRow,
     OwnerHealth,
     ParkedAccount,
@@ -31,8 +32,11 @@ from smithers.records import (
     ProcessRow,
     RunFilter,
     RunRow,
+    SignalRow,
     Spending,
     UserTable,
+    VoteRow,
+    WaitRow,
     Wakeup,
 )
 from smithers.store.blob import Blobs
@@ -41,6 +45,7 @@ from smithers.store.connection import roll_back
 from smithers.store.fact import StoredFacts
 from smithers.store.inbox import open_messages
 from smithers.store.names import Names, Specs
+from smithers.store.notice import notice_rows
 from smithers.store.place import live_places
 from smithers.store.process import open_rows, process_row
 from smithers.store.queries import statements
@@ -48,6 +53,7 @@ from smithers.store.refusal import DISK_ERRORS, NONSENSE, damaged, refusal
 from smithers.store.soundness import check_empty, check_sound
 from smithers.store.spending import spent_by
 from smithers.store.table import describe_table
+from smithers.store.wait import open_wait_rows, signal_rows, vote_rows, wait_rows
 
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -61,7 +67,8 @@ class SqliteReader:
         self._path = path
         self._clock = clock
         blobs = Blobs(path.parent / "blobs")
-        self._facts = StoredFacts(connection, Names(connection), Specs(connection), blobs, clock)
+        self._names = Names(connection)
+        self._facts = StoredFacts(connection, self._names, Specs(connection), blobs, clock)
 
     def runs(self, where: RunFilter) -> list[RunRow]:
         """Newest first."""
@@ -225,6 +232,11 @@ class SqliteReader:
         with self._moment():
             return account_rows(self._connection) if self._has("smithers_accounts") else []
 
+    def notices(self, run: int | None, limit: int) -> list[NoticeRow]:
+        """Notices of one run, or of all, the newest first."""
+        with self._moment():
+            return notice_rows(self._connection, run, limit) if self._has("smithers_notices") else []
+
     def processes(self, run: int) -> list[ProcessRow]:
         """Programs that were started for attempts of a run, oldest first."""
         with self._moment():
@@ -237,6 +249,56 @@ class SqliteReader:
         """Programs whose trees may still be there, of all runs, and what can be said of their owners."""
         with self._moment():
             return open_rows(self._connection, self._clock) if self._has("smithers_processes") else []
+
+    def attempt_marked(self, mark: str) -> ProcessRow | None:
+        """The program of an attempt that this mark is in the environment of; None: there is none."""
+        with self._moment():
+            if not self._has("smithers_processes"):
+                return None
+            row = self._connection.execute(statements("process")["marked"], (mark,)).fetchone()
+            return None if row is None else process_row(row)
+
+    def waits(self, run: int) -> list[WaitRow]:
+        """Waits of a run, those that are over too, the oldest first."""
+        with self._moment():
+            if not self._has("smithers_waits"):
+                return []
+            return wait_rows(self._connection, self._names, run)
+
+    def open_waits(self) -> list[WaitRow]:
+        """Open waits of all runs that have not ended, the oldest first."""
+        with self._moment():
+            return open_wait_rows(self._connection, self._names) if self._has("smithers_waits") else []
+
+    def votes(self, run: int) -> list[VoteRow]:
+        """What was said to the waits of a run, the oldest first."""
+        with self._moment():
+            return vote_rows(self._connection, self._names, run) if self._has("smithers_waits") else []
+
+    def signals(self, run: int) -> list[SignalRow]:
+        """Signals that were sent to a run, taken or not, the oldest first."""
+        with self._moment():
+            return signal_rows(self._connection, run)
+
+    def below(self, run: int) -> list[int]:
+        """Numbers of the runs that belong to a run, however far down."""
+        with self._moment():
+            if not self._has("smithers_children"):
+                return []
+            rows = self._connection.execute(statements("wait")["descendants"], {"run": run}).fetchall()
+            return [int(row[0]) for row in rows]
+
+    def run_at(self, number: int) -> RunRow:
+        """A run by its number.
+
+        Raises:
+            RunNotFound: there is none.
+        """
+        with self._moment():
+            found = self._facts.runs(low=number, high=number)
+            if not found:
+                raise RunNotFound(f"no run with number {number}", run=number)
+            return found[0]
 
     def close(self) -> None:
         """Close the connection."""

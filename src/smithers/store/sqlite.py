@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from smithers.store.identity import Identity
     from smithers.store.inbox import SqliteOutsider
     from smithers.store.lease import SqliteLeases
+    from smithers.store.notice import SqliteNotices
     from smithers.store.place import SqlitePlaces
     from smithers.store.process import SqliteLedger
+    from smithers.store.revival import SqliteRevivals
     from smithers.store.writer import SqliteWriter
 
 
 class Store:
-    """A database file and the five things that can be done with it, each on a connection of its own."""
+    """A database file and the things that can be done with it, each on a connection of its own."""
 
     def __init__(
         self,
@@ -106,6 +108,26 @@ class Store:
             factory=self._factory,
         )
         return SqlitePlaces(connection, self.path, self.clock, here=here)
+
+    def notices(self) -> SqliteNotices:
+        """The outbox."""
+        from smithers.store.notice import SqliteNotices
+
+        connection = open_writable(
+            self.path,
+            self.clock,
+            durability="normal",
+            create=False,
+            busy_timeout_ms=0,
+            factory=self._factory,
+        )
+        return SqliteNotices(connection, self.path, self.clock)
+
+    def revivals(self) -> SqliteRevivals:
+        """What finds the runs that nobody drives."""
+        from smithers.store.revival import SqliteRevivals
+
+        return SqliteRevivals(open_readable(self.path, self.clock), self.path, self.clock)
 
     def outsider(self) -> SqliteOutsider:
         """What a process that does not own a run may do to it."""

@@ -19,7 +19,7 @@ def test_help_lists_every_command_under_its_section() -> None:
         text = smithers.get_help(context)
     for title, commands in SECTIONS.items():
         section = text.partition(f"{title}:\n")[2].partition("\n\n")[0]
-        assert re.findall(r"^  (\w+) ", section, re.MULTILINE) == list(commands)
+        assert re.findall(r"^  ([\w-]+) ", section, re.MULTILINE) == list(commands)
 
 
 def test_the_lines_of_help_fit_a_terminal_of_eighty_columns() -> None:

@@ -42,3 +42,12 @@ def test_every_state_has_a_colour_and_every_state_of_a_node_a_glyph_of_its_own()
     assert {state.word for state in NodeState} <= terminal.STATE_COLOURS.keys()
     assert terminal.GLYPHS.keys() == {state.word for state in NodeState}
     assert len(set(terminal.GLYPHS.values())) == len(NodeState)
+
+
+def test_the_bell_rings_on_a_screen_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, pipe = Screen(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    terminal.bell()
+    monkeypatch.setattr(sys, "stderr", pipe)
+    terminal.bell()
+    assert (screen.getvalue(), pipe.getvalue()) == ("\a", "")

@@ -808,8 +808,14 @@ def test_a_store_from_before_the_cache_is_read_as_it_is_and_resumes(play: Play) 
             "budgets",
             "places",
             "pools",
+            "waits",
+            "votes",
+            "notices",
+            "revivals",
         ):
             plain.execute(f"DROP TABLE smithers_{table}")
+        plain.execute("DROP INDEX smithers_inbox_signals")
+        plain.execute("DROP INDEX smithers_runs_left")
         plain.execute("PRAGMA user_version = 4")
     with closing(Store(play.store, durability="full", clock=SystemClock()).reader()) as reader:
         assert [row.lookup for row in reader.attempts(reader.run("r").id)] == [None, None]

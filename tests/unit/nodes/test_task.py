@@ -216,6 +216,8 @@ def test_every_option_is_taken_and_none_is_required() -> None:
         "on_suspect": "flag",
         "continue_": None,
         "fork": None,
+        "needs_approval": "Shall it?",
+        "async_": True,
         "retries": 1,
         "no_retry": False,
         "retry_policy": None,

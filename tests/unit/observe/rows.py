@@ -9,6 +9,7 @@ from typing import Any
 from smithers.errors import RunAmbiguous, RunNotFound
 from smithers.ids import NodeKey
 from smithers.observe.snapshot import Snapshot
+from smithers.observe.waits import views_of
 from smithers.records import (
     AttemptRow,
     AttemptState,
@@ -33,6 +34,8 @@ from smithers.records import (
     Spending,
     Usage,
     Verdict,
+    VoteRow,
+    WaitRow,
     Wakeup,
 )
 
@@ -66,6 +69,7 @@ class Story:
     accounts: list[ParkedAccount] = field(default_factory=list)
     calls: list[CallRow] = field(default_factory=list)
     children: list[ChildRow] = field(default_factory=list)
+    waits: list[WaitRow] = field(default_factory=list)
 
     def mount(
         self, node: str, parent: str | None = None, kind: str = "task", edges: str = "", **spec: Any
@@ -192,6 +196,8 @@ class Story:
             accounts=self.accounts,
             calls=self.calls,
             spent=Shelf([self]).spent([self.id]),
+            waits=self.waits,
+            open_waits=views_of(Shelf([self]), self.name, self.waits),
         )
 
 
@@ -257,6 +263,19 @@ class Shelf:
                 agents = found.setdefault(run, {})
                 agents[call.agent] = agents.get(call.agent, Spending()) + Spending.of([call])
         return found
+
+    def waits(self, run: int) -> list[WaitRow]:
+        return self._story(run).waits
+
+    def votes(self, run: int) -> list[VoteRow]:
+        return []
+
+    def below(self, run: int) -> list[int]:
+        known = {story.id for story in self.stories}
+        return [row.run for row in self._story(run).children if row.run in known]
+
+    def run_at(self, number: int) -> RunRow:
+        return self._story(number).run
 
     def events(self, run: int, after: int = 0, limit: int = 1000) -> list[EventRow]:
         return [event for event in self._story(run).events if event.seq > after][:limit]

@@ -24,8 +24,10 @@ def test_a_store_from_before_is_looked_at_as_it_is_and_brought_up_to_date_by_the
     Workflow(flow).run_sync(run_id="r1", store=path)
     close_hosts()
     with closing(sqlite3.connect(path)) as connection:
-        newer = ("children", "lineages", "calls", "accounts", "budgets", "places", "pools")
+        newer = ("children", "lineages", "calls", "accounts", "budgets", "places", "pools", "waits", "votes")
+        newer += ("notices", "revivals")
         connection.executescript("".join(f"DROP TABLE smithers_{table};" for table in newer))
+        connection.executescript("DROP INDEX smithers_inbox_signals; DROP INDEX smithers_runs_left;")
         connection.execute("PRAGMA user_version = 5")
 
     with closing(Store(path, durability="full", clock=SystemClock()).reader()) as reader:
@@ -35,6 +37,7 @@ def test_a_store_from_before_is_looked_at_as_it_is_and_brought_up_to_date_by_the
         assert reader.children(run.id) == []
         assert reader.newest(run.id).name == "r1"
         assert reader.carried(run.id) is None
+        assert reader.notices(None, 10) == []
 
     opened = open_store(path, clock=SystemClock(), create=False)
     with closing(opened.reader()) as reader:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from smithers.store import find_store, place_store, project_root
+from smithers.store.location import planned_store, user_folder
 
 
 @pytest.fixture
@@ -102,3 +103,25 @@ def test_a_folder_that_is_there_keeps_its_mode(home: Path) -> None:
 def test_the_project_is_the_folder_around_dot_smithers(home: Path) -> None:
     assert project_root(home / ".smithers" / "smithers.db") == home
     assert project_root(home / "elsewhere.db") == home
+
+
+def test_files_of_a_user_stand_where_the_platform_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_folder({"XDG_CONFIG_HOME": "/etc/me"}) == Path("/etc/me/smithers")
+    monkeypatch.setattr("sys.platform", "linux")
+    assert user_folder({}) == tmp_path / ".config/smithers"
+    assert user_folder({"XDG_CONFIG_HOME": "relative"}) == tmp_path / ".config/smithers"
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert user_folder({}) == tmp_path / "Library/Application Support/smithers"
+
+
+def test_where_a_store_would_go_is_known_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "deep").mkdir()
+    planned = planned_store(None, tmp_path / "deep")
+    assert planned == tmp_path / ".smithers/smithers.db"
+    assert not planned.parent.exists()
+    assert place_store(None, tmp_path / "deep") == planned
+    assert planned.parent.exists()

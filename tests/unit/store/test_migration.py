@@ -63,7 +63,7 @@ def test_a_script_is_split_at_the_ends_of_its_statements() -> None:
 
 def test_every_named_statement_fits_the_schema(connection: sqlite3.Connection) -> None:
     migrate(connection, APPLICATION_ID)
-    for noun in ("cache", "fact", "frame", "name", "owner", "process", "run", "table", "view"):
+    for noun in ("cache", "fact", "frame", "name", "owner", "process", "revival", "run", "table", "view"):
         assert statements(noun)
         for name, sql in statements(noun).items():
             if "{" in sql:

@@ -56,7 +56,7 @@ class Shelf:
         return int(self.rows("PRAGMA schema_version")[0][0])
 
 
-OVERVIEWS = {"run_overview", "task_overview", "output_overview", "call_overview"}
+OVERVIEWS = {"run_overview", "task_overview", "output_overview", "call_overview", "wait_overview"}
 
 
 def quoted(name: str) -> str:

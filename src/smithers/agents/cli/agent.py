@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -23,6 +22,7 @@ from smithers.workers import Workers, on_thread
 from .conversation import Clocks, Conversation
 from .errand import Answer, errand
 from .fold import Ending, Fold, Invocation
+from .scratch import scratch
 
 _workers = Workers("smithers-cli")
 
@@ -237,7 +237,7 @@ class CliAgent(ABC):
 
     async def _converse(self, request: AgentRequest) -> AgentReply:
         fold = self.fold(request)
-        talk = Conversation(fold, self.clocks, request.emit)
+        talk = Conversation(fold, self.clocks, request.emit, is_asking=request.is_asking)
         reply = fold.finish(await on_thread(_workers, partial(self._hear, request, talk), talk.stop))
         if request.schema is None and reply.output is None and not reply.text.strip():
             raise AgentError(f"{self.name} answered nothing")
@@ -245,8 +245,7 @@ class CliAgent(ABC):
 
     def _hear(self, request: AgentRequest, talk: Conversation) -> Ending:
         """All that blocks, on one thread: a folder, the program in it, and its end."""
-        with tempfile.TemporaryDirectory(prefix="smithers-", ignore_cleanup_errors=True) as made:
-            folder = Path(made)
+        with scratch() as folder:
             how = self.invocation(request, folder)
             for name, text in how.files.items():
                 (folder / name).write_text(text, encoding="utf-8", errors="replace")

@@ -65,7 +65,9 @@ class Conversation:
         *,
         grace_s: float = GRACE_S,
         leave_s: float = LEAVE_S,
+        is_asking: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_asking = is_asking
         self._fold = fold
         self._clocks = clocks
         self._emit = emit
@@ -265,6 +267,8 @@ class Conversation:
             return AgentTimeout(f"it took longer than {clocks.total_s:g} s")
         if not self._has_begun and clocks.start_s is not None and now >= self._began + clocks.start_s:
             return AgentStalled(f"it did not begin within {clocks.start_s:g} s{self._said()}")
+        if self._is_asking():
+            self._heard = now  # it waits for a person
         if self._has_begun and clocks.idle_s is not None and now >= self._heard + clocks.idle_s:
             return AgentStalled(f"it gave no sign of life for {clocks.idle_s:g} s{self._said()}")
         return None

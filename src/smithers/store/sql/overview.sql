@@ -221,3 +221,28 @@ FROM smithers_calls c
 JOIN smithers_runs r ON r.id = c.run
 JOIN smithers_names n ON n.id = c.node
 JOIN smithers_names s ON s.id = c.scope;
+
+-- name: wait_overview
+-- What runs wait, and have waited, for: people, messages and times.
+CREATE VIEW "wait_overview" AS /* smithers */
+SELECT r.name AS run,
+       r.workflow AS workflow,
+       n.text AS node,
+       w.iteration AS iteration,
+       s.text AS scope,
+       w.generation AS generation,
+       w.number AS number,
+       CASE w.kind WHEN 1 THEN 'approval' WHEN 2 THEN 'human' WHEN 3 THEN 'event' WHEN 4 THEN 'timer' END AS kind,
+       CASE w.state WHEN 1 THEN 'open' WHEN 2 THEN 'decided' WHEN 3 THEN 'settled' WHEN 4 THEN 'withdrawn' END AS status,
+       json_extract(w.spec, '$.title') AS title,
+       strftime('%Y-%m-%dT%H:%M:%fZ', w.opened_ms / 1000.0, 'unixepoch') AS opened_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', w.due_ms / 1000.0, 'unixepoch') AS due_at,
+       json_extract(w.result, '$.approved') AS approved,
+       json_extract(w.result, '$.by') AS decided_by,
+       json_extract(w.result, '$.note') AS note,
+       w.spec AS asked,
+       w.result AS result
+FROM smithers_waits w
+JOIN smithers_runs r ON r.id = w.run
+JOIN smithers_names n ON n.id = w.node
+JOIN smithers_names s ON s.id = w.scope;

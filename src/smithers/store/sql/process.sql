@@ -36,3 +36,13 @@ JOIN smithers_names n ON n.id = p.node
 JOIN smithers_names s ON s.id = p.scope
 WHERE p.run = :run
 ORDER BY p.id;
+
+-- name: marked
+-- The attempt that the environment of one of its programs names, while that is there.
+SELECT p.id, p.run, n.text, s.text, p.iteration, p.generation, p.attempt, p.owner, p.boot, p.namespace, p.pid,
+       p.ticks, p.mark, p.program, p.started_ms, p.ended_ms, p.status
+FROM smithers_processes p
+JOIN smithers_names n ON n.id = p.node
+JOIN smithers_names s ON s.id = p.scope
+WHERE p.mark = ? AND p.ended_ms IS NULL
+ORDER BY p.id DESC;

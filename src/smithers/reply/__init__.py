@@ -1,0 +1,1 @@
+"""What people and programs say to runs that wait: which wait is meant, and whether it fits."""

@@ -163,6 +163,7 @@ class Planning:
             limit=self._limit,
             version=version,
             running=old.running if old is not None else None,
+            waiting=old.waiting if old is not None else None,
             on_mount=self._attach,
             is_cancelled=self.is_cancelled,
         )
@@ -199,6 +200,7 @@ class Planning:
             limit=self._limit,
             version=old.version + 1,
             running=old.running,
+            waiting=old.waiting,
             on_mount=self._attach,
             is_cancelled=self.is_cancelled,
         )

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from smithers.records import WaitKind, WaitRow, WaitState
+
+BY_CLOCK = "smithers:expired"
+"""Who decides when nobody has in time."""
 
 
 @dataclass(slots=True)
@@ -38,3 +42,8 @@ class Waiting:
         if self.state is not WaitState.OPEN or not isinstance(every, int):
             return None
         return self.opened_ms + ((now_ms - self.opened_ms) // every + 1) * every
+
+
+def iso(at_ms: int) -> str:
+    """A wall-clock time in ISO 8601."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")

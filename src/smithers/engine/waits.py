@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 from smithers.agents.sampler import sample
@@ -33,7 +32,6 @@ from smithers.records import (
     EventType,
     InboxKind,
     InboxRow,
-    NoticeKind,
     SignalRow,
     WaitKind,
     WaitRef,
@@ -41,33 +39,27 @@ from smithers.records import (
     WaitWrite,
     Wakeup,
 )
-from smithers.records.wait_command import wait_commands
 from smithers.scheduler import Blocked, Due, Open, Settled
 from smithers.scheduler.vertex import Leaf
 
 from .argument import arguments
+from .asks import Asks
+from .calling import call_people, title_of
 from .definition import Definition
 from .draft import Draft, dump
 from .encode import encode_json, encode_output
 from .memory import Memory
 from .planning import Planning, standing_of
 from .settling import Settling
-from .waiting import Waiting
+from .waiting import BY_CLOCK, Waiting, iso
 
 if TYPE_CHECKING:
     from .starting import Starting
 
 LAST_MS = 253_402_300_799_999
 """The end of the year 9999, which is as far as times go."""
-_NOTICES: Mapping[WaitKind, NoticeKind] = {
-    WaitKind.APPROVAL: NoticeKind.APPROVAL,
-    WaitKind.HUMAN: NoticeKind.QUESTION,
-    WaitKind.EVENT: NoticeKind.EVENT,
-}
 BY_REHEARSAL = "smithers:rehearsal"
 """Who answers where every agent is played, too."""
-BY_CLOCK = "smithers:expired"
-"""Who decides when nobody has in time."""
 
 
 class Waits:
@@ -101,8 +93,7 @@ class Waits:
         self._seen: set[int] = set()
         self._taken: list[int] = []
         """Messages that the next frame marks as read."""
-        self._asks: list[InboxRow] = []
-        """What agents at work ask people, to be opened by the next frame."""
+        self._asks = Asks(memory, settling)
         self._unfit: set[tuple[int, WaitRef]] = set()
         """Signals that do not fit a wait, and of which that was said."""
         self._has_news = True
@@ -125,7 +116,7 @@ class Waits:
             case InboxKind.WAKE:
                 self._wakes = True
             case InboxKind.ASK:
-                self._asks.append(message)
+                self._asks.take(message)
             case InboxKind.CANCEL | InboxKind.PAUSE:
                 raise BugError(f"{message.kind.name} is about the whole run")
 
@@ -177,7 +168,7 @@ class Waits:
         self._planning.moved(key.node)
         self._has_news = True
         if question.decided is not None:
-            wait.state, wait.result = WaitState.DECIDED, {**question.decided, "at": _iso(draft.now_ms)}
+            wait.state, wait.result = WaitState.DECIDED, {**question.decided, "at": iso(draft.now_ms)}
             self._settle(draft, ref, wait, was=WaitState.OPEN)
 
     def _rehearsed(self, question: Question, task: Task[Any]) -> Mapping[str, Any]:
@@ -216,31 +207,13 @@ class Waits:
         draft.event(EventType.WAIT_OPENED, ref.key, 0, data)
         self._arm_reminder(draft, ref, wait)
         if question.decided is None:
-            self._notify(draft, ref, wait)
+            call_people(draft, self._memory.name, ref, wait)
         elif question.facts.get("audit"):
             by = question.decided["by"]
             draft.event(
                 EventType.RUN_LOG, None, 0, {"message": f"{ref.key} was approved by {by}: {title_of(wait)}"}
             )
         return wait
-
-    def _notify(self, draft: Draft, ref: WaitRef, wait: Waiting) -> None:
-        """Tell people, if anybody wants to know, that they are waited for."""
-        kind, spec = _NOTICES.get(wait.kind), wait.spec
-        if kind is None:
-            return
-        is_yes_or_no = kind is NoticeKind.APPROVAL and spec.get("mode") == "approve"
-        draft.notice(
-            kind,
-            ref.key,
-            number=ref.number,
-            title=title_of(wait),
-            summary=str(spec.get("prompt") or spec.get("summary") or ""),
-            options=[str(option["key"]) for option in spec.get("options", ())],
-            decisions=("approve", "deny") if is_yes_or_no else (),
-            due_ms=wait.due_ms,
-            commands=wait_commands(self._memory.name, str(ref), wait.kind, spec),
-        )
 
     def _check_due(self, question: Question, due_ms: int | None, task: Task[Any]) -> None:
         """Refuse a deadline that is a mistake in the file, as long as nothing of the run is stored."""
@@ -252,7 +225,7 @@ class Waits:
         # A span is counted from this frame's time; however short it is, it cannot be a mistake.
         if is_new and question.at_ms is not None and question.at_ms < self._clock.now_ms():
             raise InvalidNode(
-                f"{task!r} waits for {_iso(due_ms)}, which has passed",
+                f"{task!r} waits for {iso(due_ms)}, which has passed",
                 hint="a time that has passed when its turn comes later on lets it go on at once",
                 place=task.place,
             )
@@ -284,7 +257,7 @@ class Waits:
                 self._expire(draft, ref, wait)
             else:
                 self._remind(draft, ref, wait)
-        self._look_at_asks(draft)
+        self._asks.look(draft)
 
     def tell(self, draft: Draft) -> None:
         """Write that messages were read, and which signals have come."""
@@ -311,8 +284,7 @@ class Waits:
                 continue
             key = ref.key
             if ref.number:
-                if key not in self._settling.jobs:
-                    self._end_ask(draft, ref, wait, WaitState.WITHDRAWN)
+                self._asks.withdraw(draft, ref, wait)
                 continue
             if not has_ended and (schedule is None or schedule.is_open(key)):
                 continue
@@ -354,7 +326,7 @@ class Waits:
                 self._close(draft, ref, wait, was)
                 self._finish(draft, leaf, body)
             case WaitKind.TIMER:
-                fired = {**result, "due": _iso(wait.due_ms or draft.now_ms), "fired": _iso(draft.now_ms)}
+                fired = {**result, "due": iso(wait.due_ms or draft.now_ms), "fired": iso(draft.now_ms)}
                 wait.result = fired
                 self._close(draft, ref, wait, was)
                 self._finish(draft, leaf, encode_output(task, None, fired))
@@ -419,7 +391,7 @@ class Waits:
         draft.write.waits.append(WaitWrite(ref, wait.kind, wait.opened_ms, wait.due_ms, dump(wait.spec)))
         data = {"kind": wait.kind.word, "title": wait.spec.get("title"), "error": error.message, "by": by}
         draft.event(EventType.WAIT_OPENED, ref.key, 0, data)
-        self._notify(draft, ref, wait)
+        call_people(draft, self._memory.name, ref, wait)
 
     # --- Signals --------------------------------------------------------------------------------
 
@@ -436,7 +408,7 @@ class Waits:
                         "signal": signal.id,
                         "payload": signal.payload,
                         "by": signal.by,
-                        "at": _iso(signal.at_ms),
+                        "at": iso(signal.at_ms),
                     }
                     self._settle(draft, ref, wait, was=WaitState.OPEN)
 
@@ -457,66 +429,6 @@ class Waits:
                 draft.event(EventType.RUN_WARNING, ref.key, 0, {"message": text})
             return False
         return True
-
-    # --- What agents ask while they work --------------------------------------------------------
-
-    def _look_at_asks(self, draft: Draft) -> None:
-        """Open what agents ask; go on by what people have answered."""
-        asks, self._asks = self._asks, []
-        for message in asks:
-            self._open_ask(draft, message)
-        for ref, wait in list(self._memory.live.items()):
-            if not ref.number:
-                continue
-            if wait.state is WaitState.DECIDED:
-                self._end_ask(draft, ref, wait, WaitState.SETTLED, was=WaitState.DECIDED)
-            elif wait.state is WaitState.OPEN and self._is_due(draft, wait):
-                wait.result = {"by": BY_CLOCK, "at": _iso(draft.now_ms)}
-                self._end_ask(draft, ref, wait, WaitState.SETTLED)
-
-    def _open_ask(self, draft: Draft, message: InboxRow) -> None:
-        """An agent asks; nothing, if its attempt has ended meanwhile."""
-        found = json.loads(message.data or "{}")
-        key = NodeKey(*found["key"])
-        job = self._settling.jobs.get(key)
-        if job is None or (job.generation, job.attempt) != (found["generation"], found["attempt"]):
-            return
-        memory = self._memory
-        number = 1 + max(
-            (ref.number for ref in memory.waits if (ref.key, ref.generation) == (key, job.generation)),
-            default=0,
-        )
-        ref, spec, timeout_ms = WaitRef(key, job.generation, number), found["spec"], found.get("timeout_ms")
-        due_ms = None if timeout_ms is None else draft.now_ms + int(timeout_ms)
-        wait = memory.waits[ref] = memory.live[ref] = Waiting(
-            WaitKind.HUMAN, WaitState.OPEN, draft.now_ms, due_ms, spec
-        )
-        draft.write.waits.append(WaitWrite(ref, wait.kind, wait.opened_ms, due_ms, dump(spec)))
-        data = {"kind": wait.kind.word, "title": spec.get("title"), "number": number, "by": "agent"}
-        draft.event(EventType.WAIT_OPENED, key, job.attempt, data)
-        job.asks += 1
-        self._notify(draft, ref, wait)
-
-    def _end_ask(
-        self,
-        draft: Draft,
-        ref: WaitRef,
-        wait: Waiting,
-        state: WaitState,
-        *,
-        was: WaitState = WaitState.OPEN,
-    ) -> None:
-        wait.state = state
-        self._memory.live.pop(ref, None)
-        draft.end_wait(ref, state, wait.result, was=was)
-        is_answered = state is WaitState.SETTLED
-        kind = EventType.WAIT_DECIDED if is_answered else EventType.WAIT_WITHDRAWN
-        by = (wait.result or {}).get("by")
-        draft.event(kind, ref.key, 0, {"kind": wait.kind.word, "number": ref.number, "by": by})
-        job = self._settling.jobs.get(ref.key)
-        if job is not None and job.asks:
-            job.asks -= 1
-            job.beat(job, None)
 
     # --- Deadlines ------------------------------------------------------------------------------
 
@@ -554,7 +466,7 @@ class Waits:
         leaf = self._planning.schedule.leaf(ref.key)
         assert leaf is not None  # it stands
         task: Task[Any] = leaf.plan.payload
-        at = _iso(draft.now_ms)
+        at = iso(draft.now_ms)
         if wait.kind is WaitKind.TIMER:
             wait.result = {}
             self._settle(draft, ref, wait, was=WaitState.OPEN)
@@ -597,7 +509,7 @@ class Waits:
             self._arm_reminder(draft, ref, wait)
         elif wait.reminder_ms <= draft.now_ms:
             draft.event(EventType.WAIT_REMINDED, ref.key, 0, {"title": wait.spec.get("title")})
-            self._notify(draft, ref, wait)
+            call_people(draft, self._memory.name, ref, wait)
             self._arm_reminder(draft, ref, wait)
 
     # --- Rows -----------------------------------------------------------------------------------
@@ -649,11 +561,6 @@ class Waits:
             del self._memory.awaited[key]
 
 
-def title_of(wait: Waiting) -> str:
-    """What is asked, in a line."""
-    return str(wait.spec.get("title") or "")
-
-
 def example_of(model: type[Any] | None) -> Any:
     """A value that fits a model, to be shown to whoever has to write one."""
     if model is str:
@@ -672,7 +579,3 @@ def _waited(wait: Waiting) -> str:
             return f"no signal {wait.spec.get('event')} has come in time"
         case _:
             return "nobody has answered in time"
-
-
-def _iso(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")

@@ -55,8 +55,9 @@ def find_wait(reader: Reader, run: RunRow, node: str | None, kinds: Collection[W
 
 
 def _names(row: WaitRow) -> tuple[str, str]:
-    """What screens call the node of a wait in its pass: the first pass goes by two names."""
-    return str(row.key), shown_name(row.key, is_in_loop=True)
+    """What screens call a wait of a node in its pass: the first pass goes by two names."""
+    mark = f"#{row.ref.number}" if row.ref.number else ""
+    return f"{row.key}{mark}", shown_name(row.key, is_in_loop=True) + mark
 
 
 def _not_open(reader: Reader, run: RunRow, node: str, all_open: list[WaitView]) -> Exception:

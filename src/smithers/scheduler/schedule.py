@@ -33,6 +33,7 @@ class Schedule:
         version: what `version` counts from.
         is_cancelled: the run was told to stop.
         running: keys with a running attempt, where they are known; default: looked for in the facts.
+        waiting: keys of what was entered and waits, likewise.
         on_mount: called with this schedule when the tree is mounted and nothing is reached yet: before the
             first body is expanded.
     """
@@ -45,6 +46,7 @@ class Schedule:
         limit: int | None = 16,
         version: int = 0,
         running: Iterable[NodeKey] | None = None,
+        waiting: Iterable[NodeKey] | None = None,
         on_mount: Callable[[Schedule], None] | None = None,
         is_cancelled: bool = False,
     ) -> None:
@@ -52,8 +54,12 @@ class Schedule:
         self.tree = tree
         self._limit = limit
         self._on_mount = on_mount
-        is_running = set(facts.running() if running is None else running)
-        self._keep = Keep(is_running, version, is_cancelled, open=set(facts.open()))
+        self._keep = Keep(
+            set(facts.running() if running is None else running),
+            version,
+            is_cancelled,
+            open=set(facts.open() if waiting is None else waiting),
+        )
         self._plan()
 
     def _plan(self) -> None:
@@ -384,6 +390,11 @@ class Schedule:
     def running(self) -> set[NodeKey]:
         """Keys with a running attempt, mounted or not. Do not change it."""
         return self._keep.running
+
+    @property
+    def waiting(self) -> set[NodeKey]:
+        """Keys of what was entered and waits, mounted or not; some may not any more. Do not change it."""
+        return self._keep.open
 
     @property
     def is_unwinding(self) -> bool:
